@@ -1,0 +1,87 @@
+// The ledger's vocabulary: ids, instants, points, and the 128-byte record.
+
+#ifndef TALLYSTICK_LEDGER_TYPES_H_
+#define TALLYSTICK_LEDGER_TYPES_H_
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "ledger/operation_generated.h"
+
+namespace tallystick {
+
+static_assert(std::endian::native == std::endian::little,
+              "records are little-endian and used in place");
+
+// Microseconds since 1970-01-01 UTC.
+using Instant = int64_t;
+// Points in a program's smallest unit.
+using Points = int64_t;
+// A record's or detail slot's place in its shard's log, from 1; 0 is none.
+using Position = uint64_t;
+
+inline constexpr Instant kNever = std::numeric_limits<int64_t>::max();
+inline constexpr Instant kMicrosPerSecond = 1'000'000;
+inline constexpr Instant kMicrosPerDay = 86'400 * kMicrosPerSecond;
+// Year 10000: the last instant that a caller may name is before it.
+inline constexpr Instant kEndOfTime = 253'402'300'800 * kMicrosPerSecond;
+// How far `occurred_at` may lie ahead of log time.
+inline constexpr Instant kSkew = 5 * 60 * kMicrosPerSecond;
+
+enum OperationFlag : uint8_t {
+  // The next operation of the request belongs to the same chain: all or none.
+  kLinked = 1,
+};
+inline constexpr uint8_t kKnownOperationFlags = kLinked;
+
+enum ResultFlag : uint8_t {
+  // A resent operation: this is the original result.
+  kReplayed = 1,
+  // The operation enrolled its member.
+  kEnrolled = 2,
+  // Part of what was due was written off; a detail slot says how much.
+  kWrittenOff = 4,
+  // Derived record, the last of a settlement that no operation caused.
+  kTicked = 8,
+};
+
+// A log record. `result.position` holds the member's previous position here.
+struct Record {
+  Operation operation;
+  Result result;
+};
+
+inline constexpr size_t kSlotBytes = 128;
+static_assert(sizeof(Operation) == 88 && alignof(Operation) == 8);
+static_assert(sizeof(Result) == 40 && alignof(Result) == 8);
+static_assert(sizeof(Record) == kSlotBytes);
+
+// What is broken down in the detail slot of a return that wrote points off.
+// Points; the sum of all but `claim` equals `claim`.
+struct ReturnDetail {
+  int64_t claim;
+  int64_t from_pending;
+  int64_t from_available;
+  int64_t to_debt;
+  int64_t written_off;
+  uint8_t reserved[88];
+};
+static_assert(sizeof(ReturnDetail) == kSlotBytes);
+
+inline bool operator==(const Id& a, const Id& b) {
+  return a.low() == b.low() && a.high() == b.high();
+}
+inline bool IsZero(const Id& id) { return (id.low() | id.high()) == 0; }
+inline bool IsDerived(Kind kind) {
+  return static_cast<uint8_t>(kind) >= static_cast<uint8_t>(Kind::Activation);
+}
+inline bool SameBytes(const Operation& a, const Operation& b) {
+  return std::memcmp(&a, &b, sizeof(Operation)) == 0;
+}
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_LEDGER_TYPES_H_

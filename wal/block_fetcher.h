@@ -1,0 +1,41 @@
+// Reads single blocks of a log that is being written, asynchronously: for statements and
+// other walks along the history chain.
+
+#ifndef TALLYSTICK_WAL_BLOCK_FETCHER_H_
+#define TALLYSTICK_WAL_BLOCK_FETCHER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "wal/log_index.h"
+#include "wal/log_reader.h"
+
+namespace tallystick::wal {
+
+class BlockFetcher {
+ public:
+  // Keeps the last `cache_blocks` blocks that it read. `index` outlives the fetcher.
+  BlockFetcher(Io& io, std::string directory, const LogIndex& index, size_t cache_blocks);
+  ~BlockFetcher();  // REQUIRES: !busy()
+
+  using Callback = std::function<void(absl::StatusOr<BlockView>)>;
+
+  // Calls back with the whole, verified block that holds `position`: at once if it is cached, else from Io::Poll.
+  // The view is valid inside the callback only. One fetch at a time.
+  // REQUIRES: position is durable; !busy().
+  // DataLoss: the block is damaged; NotFound: the position is in no block.
+  void Fetch(uint64_t position, Callback callback);
+  bool busy() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tallystick::wal
+
+#endif  // TALLYSTICK_WAL_BLOCK_FETCHER_H_

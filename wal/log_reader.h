@@ -1,0 +1,78 @@
+// Reads one shard's log from its first block to where it ends, checking everything.
+
+#ifndef TALLYSTICK_WAL_LOG_READER_H_
+#define TALLYSTICK_WAL_LOG_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "wal/format.h"
+#include "wal/io.h"
+#include "wal/log_index.h"
+
+namespace tallystick::wal {
+
+// Whose log it must be. Without it (offline tools) the first block says.
+struct LogIdentity {
+  Id128 ledger_id;
+  uint16_t shard = 0;
+  uint16_t shard_count = 1;
+};
+
+// Where and how the log ends; what a writer needs to go on.
+struct LogTail {
+  LogIdentity identity;
+  uint32_t epoch = 0;           // of the last block
+  uint64_t segment = 0;         // that holds the end; 0: the log is empty
+  uint64_t offset = 0;          // first byte behind the last valid block
+  uint64_t next_position = 1;
+  int64_t timestamp_us = 0;     // of the last block
+  Id128 last_hash;              // of the last block's header
+  uint64_t highest_segment = 0; // that exists, valid or not
+  bool torn = false;            // something that is not a valid block, and not zeros, lies behind the end
+  uint64_t cut_bytes = 0;       // how much of it (up to the last non-zero byte, over all segments)
+  std::string cut_reason;       // what is wrong with the first invalid block, as a sentence
+  LogIndex index;
+};
+
+struct BlockView {
+  const BlockHeader* header = nullptr;  // both valid until the next call
+  absl::Span<const Slot> slots;
+  uint64_t segment = 0;
+  uint64_t offset = 0;
+};
+
+class LogReader {
+ public:
+  // Reads segments of `directory`; changes nothing. NotFound: no directory. FailedPrecondition: another
+  // ledger's, shard's or format version's log: says which.
+  static absl::StatusOr<std::unique_ptr<LogReader>> Open(Io& io, const std::string& directory,
+                                                         std::optional<LogIdentity> identity);
+  ~LogReader();
+
+  // True: *block is the next one. False: the log ends here, by the rule of docs/log-format.md; see tail().
+  // DataLoss: a block that a later one knows to be durable is damaged; names segment, offset and cause.
+  absl::StatusOr<bool> Next(BlockView* block);
+
+  // Valid when Next has returned false.
+  const LogTail& tail() const;
+  LogTail TakeTail();
+
+  // Bytes of segments read so far, and in all; for progress.
+  uint64_t bytes_read() const;
+  uint64_t bytes_total() const;
+
+ private:
+  struct State;
+  explicit LogReader(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tallystick::wal
+
+#endif  // TALLYSTICK_WAL_LOG_READER_H_
