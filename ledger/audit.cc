@@ -1,0 +1,202 @@
+// What can be asked of the whole state: reads, the digest, and whether every invariant holds.
+
+#include <algorithm>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "absl/strings/str_cat.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+namespace {
+
+// Hashes logical rows field by field, so that padding and row numbers have no part in it.
+class RowHash {
+ public:
+  template <typename... Fields>
+  static uint64_t Of(Fields... fields) {
+    const uint64_t words[] = {static_cast<uint64_t>(fields)...};
+    return XXH3_64bits(words, sizeof(words));
+  }
+};
+
+enum RowKind : uint64_t {
+  kAccountRow = 1,
+  kLotRow,
+  kReceiptRow,
+  kProgramRow,
+  kTotalsRow,
+  kTimeRow
+};
+
+}  // namespace
+
+std::optional<StateMachine::Balance> StateMachine::BalanceAt(uint16_t program, const Id& member,
+                                                             Instant time) const {
+  const uint32_t row = accounts_.Find(Accounts::Hash(program, member), program, member);
+  if (row == kNoRow) return std::nullopt;
+  return SettledAside(accounts_[row], time);
+}
+
+std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instant time) const {
+  std::vector<Lot> lots;
+  const uint32_t row = accounts_.Find(Accounts::Hash(program, member), program, member);
+  if (row == kNoRow) return lots;
+  const Account& account = accounts_[row];
+  Points debt = std::max<Points>(-account.available, 0);
+  for (uint32_t r = account.available_lots.first; r != kNoRow; r = lots_[r].next) {
+    if (lots_[r].expires_at > time) lots.push_back(lots_[r]);
+  }
+  std::vector<Lot> pending;
+  for (uint32_t r = account.pending_lots.first; r != kNoRow; r = lots_[r].next) {
+    Lot lot = lots_[r];
+    if (PendingEventAt(lot) > time) {
+      pending.push_back(lot);
+      continue;
+    }
+    if (!WillActivate(lot)) continue;
+    const Points paid = std::min(debt, lot.remaining);
+    debt -= paid;
+    lot.remaining -= paid;
+    lot.pending = false;
+    if (lot.remaining > 0 && lot.expires_at > time) lots.push_back(lot);
+  }
+  std::sort(lots.begin(), lots.end(), SpentBefore);
+  lots.insert(lots.end(), pending.begin(), pending.end());
+  return lots;
+}
+
+Position StateMachine::LastPosition(uint16_t program, const Id& member) const {
+  const uint32_t row = accounts_.Find(Accounts::Hash(program, member), program, member);
+  return row == kNoRow ? 0 : accounts_[row].last_position;
+}
+
+const Totals* StateMachine::TotalsOf(uint16_t program) const {
+  const ProgramState* state = FindProgram(program);
+  return state == nullptr ? nullptr : &state->totals;
+}
+
+const std::vector<StateMachine::ProgramVersion>& StateMachine::VersionsOf(uint16_t program) const {
+  static const auto* const kNone = new std::vector<ProgramVersion>();
+  const ProgramState* state = FindProgram(program);
+  return state == nullptr ? *kNone : state->versions;
+}
+
+std::vector<uint16_t> StateMachine::Programs() const {
+  std::vector<uint16_t> ids;
+  for (const auto& program : programs_) ids.push_back(program->id);
+  return ids;
+}
+
+StateMachine::Sizes StateMachine::sizes() const {
+  return {accounts_.count(), receipts_.size(),
+          accounts_.bytes() + lots_.bytes() + receipts_.bytes()};
+}
+
+uint64_t StateMachine::Digest() const {
+  uint64_t sum = RowHash::Of(kTimeRow, log_time_);
+  for (const auto& program : programs_) {
+    const Totals& t = program->totals;
+    sum += RowHash::Of(kTotalsRow, program->id, t.members, t.issued, t.redeemed, t.expired,
+                       t.clawed_back, t.written_off, t.adjusted, t.reinstated, t.forgiven,
+                       t.credited, program->versions.back().bound_before);
+    for (const ProgramVersion& version : program->versions) {
+      sum += RowHash::Of(kProgramRow, version.id.low(), version.id.high(),
+                         XXH3_64bits(version.bytes.data(), version.bytes.size()));
+    }
+    for (const ReceiptQueue* queue : {&program->brief, &program->lasting}) {
+      receipts_.ForEach(*queue, [&](uint32_t row) {
+        const Receipt& r = receipts_[row];
+        if (!IsLive(*program, r, log_time_)) return;
+        const Id& member = accounts_[r.account].member;
+        const Returned returned = receipts_.ReturnedOf(r);
+        const Points lost = returned.lot == kNoRow ? 0 : lots_[returned.lot].lost;
+        sum += RowHash::Of(kReceiptRow, program->id, member.low(), member.high(), r.id.low(),
+                           r.id.high(), r.key_time, r.position, r.amount, r.points, r.available,
+                           r.pending, r.body, r.version, r.kind, returned.amount, returned.claimed,
+                           lost);
+      });
+    }
+  }
+  for (uint32_t row = 0; row < accounts_.count(); ++row) {
+    const Account& a = accounts_[row];
+    sum += RowHash::Of(kAccountRow, a.program, a.member.low(), a.member.high(), a.available,
+                       a.pending, a.lifetime_earned, a.last_position);
+    for (uint32_t first : {a.available_lots.first, a.pending_lots.first}) {
+      for (uint32_t r = first; r != kNoRow; r = lots_[r].next) {
+        const Lot& l = lots_[r];
+        sum +=
+            RowHash::Of(kLotRow, a.program, a.member.low(), a.member.high(), l.position,
+                        l.activates_at, l.expires_at, l.original, l.remaining, l.lost, l.pending);
+      }
+    }
+  }
+  return sum;
+}
+
+namespace {
+
+struct Sums {
+  int64_t members = 0;
+  Points pending = 0, available = 0, debt = 0;
+};
+
+}  // namespace
+
+absl::Status StateMachine::CheckInvariants() const {
+  std::vector<Sums> sums(programs_.size());
+  for (uint32_t row = 0; row < accounts_.count(); ++row) {
+    const Account& a = accounts_[row];
+    const auto wrong = [&](absl::string_view what) {
+      return absl::InternalError(absl::StrCat("account ", a.member.high(), ":", a.member.low(),
+                                              " of program ", a.program, ": ", what));
+    };
+    if (accounts_.Find(Accounts::Hash(a.program, a.member), a.program, a.member) != row) {
+      return wrong("is not found by its key");
+    }
+    Points listed[2] = {0, 0};
+    uint32_t count = 0;
+    for (const bool pending : {false, true}) {
+      uint32_t previous = kNoRow;
+      const LotList& list = pending ? a.pending_lots : a.available_lots;
+      for (uint32_t r = list.first; r != kNoRow; previous = r, r = lots_[r].next, ++count) {
+        const Lot& lot = lots_[r];
+        if (lot.previous != previous || lot.pending != pending || lot.account != row) {
+          return wrong("a lot is in the wrong list");
+        }
+        if (lot.remaining <= 0) return wrong("an empty lot is listed");
+        if (previous != kNoRow &&
+            !(pending ? HappensBefore(lots_[previous], lot) : SpentBefore(lots_[previous], lot))) {
+          return wrong("lots are out of order");
+        }
+        listed[pending ? 1 : 0] += lot.remaining;
+      }
+      if (list.last != previous) return wrong("a list does not end where it says");
+    }
+    if (count != a.lot_count || count > kMaxLotsPerAccount) return wrong("lots are miscounted");
+    if (listed[0] != std::max<Points>(a.available, 0)) return wrong("available is not its lots");
+    if (listed[1] != a.pending) return wrong("pending is not its lots");
+    if (a.next_due != lots_.NextDue(a)) return wrong("its next event is not its earliest");
+    Sums& sum = sums[program_slots_[a.program] - 1];
+    ++sum.members;
+    sum.pending += a.pending;
+    sum.available += std::max<Points>(a.available, 0);
+    sum.debt += std::max<Points>(-a.available, 0);
+  }
+  for (size_t i = 0; i < programs_.size(); ++i) {
+    const Totals& t = programs_[i]->totals;
+    if (t.members != sums[i].members || t.pending != sums[i].pending ||
+        t.available != sums[i].available || t.debt != sums[i].debt) {
+      return absl::InternalError(
+          absl::StrCat("program ", programs_[i]->id, ": totals are not the sums over members"));
+    }
+    if (!t.Balanced()) {
+      return absl::InternalError(
+          absl::StrCat("program ", programs_[i]->id, ": points are not conserved"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tallystick::ledger

@@ -1,0 +1,43 @@
+// Civil dates in a program's time zone, from transitions that the log carries: no time zone data of
+// the host.
+
+#ifndef TALLYSTICK_LEDGER_CALENDAR_H_
+#define TALLYSTICK_LEDGER_CALENDAR_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "ledger/program_generated.h"
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+// Local microseconds: what a wall clock in the zone shows, counted as if it were UTC.
+using LocalMicros = int64_t;
+
+class Calendar {
+ public:
+  // `transitions` ascending by `at`.
+  Calendar(int32_t initial_offset_s, std::vector<Transition> transitions);
+
+  LocalMicros ToLocal(Instant instant) const;
+  // A local time in a gap: the first instant after it; in an overlap: the earlier one.
+  Instant ToInstant(LocalMicros local) const;
+
+  // Keep local time; months clamp to the last day.
+  Instant AddDays(Instant instant, int32_t days) const;
+  Instant AddMonths(Instant instant, int32_t months) const;
+  // The first instant after the period in which `instant` lies. REQUIRES: period != none.
+  Instant EndOf(Period period, Instant instant) const;
+
+ private:
+  // O(log transitions).
+  int64_t OffsetMicros(Instant instant) const;
+
+  int64_t initial_offset_us_;
+  std::vector<Transition> transitions_;
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_CALENDAR_H_

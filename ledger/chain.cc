@@ -1,0 +1,135 @@
+#include "ledger/chain.h"
+
+#include <algorithm>
+
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+
+void StateMachine::ChainUndo::Begin(ProgramState* program, uint32_t account_row,
+                                    const RecordSink& out) {
+  active_ = true;
+  created_ = false;
+  program_ = program;
+  account_row_ = account_row;
+  used_ = out.used;
+  log_time_ = machine_.log_time_;
+  if (program != nullptr) totals_ = program->totals;
+  lots_.clear();
+  allocated_.clear();
+  freed_.clear();
+  appended_.clear();
+  returns_.clear();
+  if (account_row == kNoRow) return;
+  account_ = machine_.accounts_[account_row];
+  for (uint32_t first : {account_.available_lots.first, account_.pending_lots.first}) {
+    for (uint32_t row = first; row != kNoRow; row = machine_.lots_[row].next) {
+      lots_.push_back({row, machine_.lots_[row]});
+    }
+  }
+}
+
+void StateMachine::ChainUndo::Returning(uint32_t receipt) {
+  if (!active_) return;
+  const Receipt& row = machine_.receipts_[receipt];
+  returns_.push_back({receipt, (row.flags & kHasReturns) != 0, machine_.receipts_.ReturnedOf(row)});
+}
+
+void StateMachine::ChainUndo::Commit() {
+  active_ = false;
+  for (const uint32_t row : freed_) machine_.lots_.Free(row);
+}
+
+void StateMachine::ChainUndo::Rollback(RecordSink& out) {
+  active_ = false;
+  out.used = used_;
+  machine_.log_time_ = log_time_;
+  Receipts& receipts = machine_.receipts_;
+  for (auto it = returns_.rbegin(); it != returns_.rend(); ++it) {
+    Receipt& row = receipts[it->receipt];
+    if (it->had_returns) {
+      receipts.SetReturned(row, it->returned.amount, it->returned.claimed);
+    } else {
+      receipts.ClearReturned(row);
+    }
+  }
+  for (auto it = appended_.rbegin(); it != appended_.rend(); ++it) {
+    receipts.PopBack(program_->QueueOf(*it));
+  }
+  if (program_ != nullptr) program_->totals = totals_;
+  if (account_row_ != kNoRow) RestoreAccount();
+}
+
+void StateMachine::ChainUndo::RestoreAccount() {
+  machine_.Reschedule(account_row_, kNever);
+  for (const uint32_t row : allocated_) machine_.lots_.Free(row);
+  if (created_) {
+    machine_.accounts_.Discard(account_hash_, account_row_);
+    return;
+  }
+  for (const SavedLot& saved : lots_) machine_.lots_[saved.row] = saved.lot;
+  const Instant due = account_.next_due;
+  machine_.accounts_[account_row_] = account_;
+  machine_.accounts_[account_row_].next_due = kNever;
+  machine_.Reschedule(account_row_, due);
+}
+
+// Of the chain that begins here: up to and with the first operation that is not linked.
+size_t StateMachine::ChainLength(absl::Span<const Operation> operations) const {
+  size_t length = 0;
+  while (length < operations.size() && (operations[length].flags() & kLinked) != 0) ++length;
+  return std::min(length + 1, operations.size());
+}
+
+namespace {
+
+bool IsChain(absl::Span<const Operation> chain) {
+  if (chain.size() > kMaxChainOperations || (chain.back().flags() & kLinked) != 0) return false;
+  return std::all_of(chain.begin(), chain.end(), [&](const Operation& op) {
+    return op.member() == chain[0].member() && op.program() == chain[0].program() &&
+           op.kind() != Kind::Tick;
+  });
+}
+
+}  // namespace
+
+bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out) {
+  if (!IsChain(chain)) {
+    for (size_t i = 0; i < chain.size(); ++i) {
+      results[i] = Result();
+      results[i].mutate_outcome(Outcome::BadRequest);
+      results[i].mutate_field(Field::Chain);
+    }
+    return true;
+  }
+  const Operation& first = chain[0];
+  const uint64_t hash = Accounts::Hash(first.program(), first.member());
+  const uint32_t row = accounts_.Find(hash, first.program(), first.member());
+  const size_t lots = row == kNoRow ? 0 : accounts_[row].lot_count;
+  if (out.room() < 2 * lots + 5 * chain.size()) return false;
+
+  chain_->Begin(FindProgram(first.program()), row, out);
+  size_t failed = 0;
+  while (failed < chain.size()) {
+    TALLYSTICK_LEDGER_CHECK(ApplyOne(chain[failed], results[failed], out));
+    if (results[failed].outcome() != Outcome::Ok) break;
+    ++failed;
+  }
+  if (failed == chain.size()) {
+    chain_->Commit();
+    return true;
+  }
+  chain_->Rollback(out);
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (i == failed) continue;
+    results[i] = Result();
+    results[i].mutate_outcome(Outcome::ChainRefused);
+    if (row == kNoRow) continue;
+    const Balance settled = SettledAside(accounts_[row], LogTimeOf(chain[i]));
+    results[i].mutate_available(settled.available - settled.debt);
+    results[i].mutate_pending(settled.pending);
+  }
+  return true;
+}
+
+}  // namespace tallystick::ledger

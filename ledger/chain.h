@@ -1,0 +1,77 @@
+// All or nothing for a chain of operations on one account: what they change is kept until the last
+// link has passed, and put back when one fails.
+
+#ifndef TALLYSTICK_LEDGER_CHAIN_H_
+#define TALLYSTICK_LEDGER_CHAIN_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "ledger/state_machine.h"
+
+namespace tallystick::ledger {
+
+// Bounded: one account, its lots (kMaxLotsPerAccount), and kMaxChainOperations of everything else.
+// The state machine tells it of each change; outside a chain that costs a test of one flag.
+class StateMachine::ChainUndo {
+ public:
+  explicit ChainUndo(StateMachine& machine) : machine_(machine) {}
+
+  bool active() const { return active_; }
+
+  // `account_row`: kNoRow when the chain's member has no account yet.
+  void Begin(ProgramState* program, uint32_t account_row, const RecordSink& out);
+  void Commit();
+  void Rollback(RecordSink& out);
+
+  void Created(uint64_t hash, uint32_t account_row) {
+    if (!active_) return;
+    account_hash_ = hash;
+    account_row_ = account_row;
+    created_ = true;
+  }
+  void Allocated(uint32_t lot) {
+    if (active_) allocated_.push_back(lot);
+  }
+  // True: the lot is freed later, by Commit.
+  bool KeepsFreed(uint32_t lot) {
+    if (active_) freed_.push_back(lot);
+    return active_;
+  }
+  void Appended(Kind kind) {
+    if (active_) appended_.push_back(kind);
+  }
+  void Returning(uint32_t receipt);
+
+ private:
+  struct SavedLot {
+    uint32_t row;
+    Lot lot;
+  };
+  struct SavedReturn {
+    uint32_t receipt;
+    bool had_returns;
+    Returned returned;
+  };
+  void RestoreAccount();
+
+  StateMachine& machine_;
+  bool active_ = false;
+  bool created_ = false;
+  ProgramState* program_ = nullptr;
+  uint32_t account_row_ = kNoRow;
+  uint64_t account_hash_ = 0;
+  size_t used_ = 0;
+  Instant log_time_ = 0;
+  Account account_{};
+  Totals totals_;
+  std::vector<SavedLot> lots_;
+  std::vector<uint32_t> allocated_;
+  std::vector<uint32_t> freed_;
+  std::vector<Kind> appended_;
+  std::vector<SavedReturn> returns_;
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_CHAIN_H_

@@ -1,0 +1,170 @@
+// What each kind of operation checks and does: enrolment, earning, spending, adjusting. Returns
+// have a room of their own.
+
+#include <algorithm>
+
+#include "ledger/chain.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+namespace {
+
+bool MayEnrol(Kind kind, const CompiledProgram& rules) {
+  return kind == Kind::Enrol ||
+         (rules.implicit_enrolment && (kind == Kind::Accrue || kind == Kind::Purchase));
+}
+
+}  // namespace
+
+Outcome StateMachine::Check(Request& request) {
+  const Operation& op = request.operation;
+  const CompiledProgram& rules = request.rules();
+  if (op.occurred_at() > request.t + kSkew) return Outcome::TooEarly;
+  if (op.occurred_at() < TooOldBound(*request.program, request.t)) return Outcome::TooOld;
+  if (request.row == kNoRow && !MayEnrol(op.kind(), rules)) return Outcome::UnknownMember;
+  if (Full()) return Outcome::Overloaded;
+  switch (op.kind()) {
+    case Kind::Accrue:
+    case Kind::Purchase:
+      return CheckEarning(request);
+    case Kind::Redeem:
+      if (op.amount() < rules.redeem_minimum) return Outcome::BelowMinimum;
+      if (op.amount() % rules.redeem_step != 0) return Outcome::BelowStep;
+      return op.amount() > request.settled.available ? Outcome::InsufficientPoints : Outcome::Ok;
+    case Kind::Adjust:
+      if (op.amount() > 0) return CheckEarning(request);
+      return -op.amount() > request.settled.available ? Outcome::InsufficientPoints : Outcome::Ok;
+    case Kind::Return:
+      return CheckReturn(request);
+    default:
+      return Outcome::Ok;
+  }
+}
+
+Outcome StateMachine::CheckEarning(Request& request) {
+  const Operation& op = request.operation;
+  const std::optional<Points> wanted =
+      op.kind() == Kind::Purchase ? request.rules().Earned(op.amount()) : op.amount();
+  if (!wanted || AddOverflows(request.program->totals.credited, *wanted)) return Outcome::Overflow;
+  if (*wanted > 0 && request.settled.lot_count >= kMaxLotsPerAccount) return Outcome::TooManyLots;
+  request.points = *wanted;
+  return Outcome::Ok;
+}
+
+void StateMachine::Perform(Request& request) {
+  const Operation& op = request.operation;
+  Totals& totals = request.program->totals;
+  if (request.row == kNoRow) {
+    request.row = accounts_.Create(request.hash, op.program(), op.member());
+    request.flags |= kEnrolled;
+    ++totals.members;
+    chain_->Created(request.hash, request.row);
+  }
+  Settle(request.row, request.t, request.out);
+  switch (op.kind()) {
+    case Kind::Accrue:
+    case Kind::Purchase:
+      totals.issued += request.points;
+      accounts_[request.row].lifetime_earned += request.points;
+      Credit(request);
+      break;
+    case Kind::Redeem:
+      totals.redeemed += op.amount();
+      TakeInSpendingOrder(request.row, op.amount());
+      Accept(request, -op.amount(), 0);
+      break;
+    case Kind::Adjust:
+      totals.adjusted += op.amount();
+      if (op.amount() > 0) {
+        Credit(request);
+      } else {
+        TakeInSpendingOrder(request.row, -op.amount());
+        Accept(request, op.amount(), 0);
+      }
+      break;
+    case Kind::Return:
+      PerformReturn(request);
+      break;
+    default:
+      Accept(request, 0, 0);
+  }
+}
+
+// Makes a lot of the points. It may be pending, available (and pay debt), or past its expiry.
+void StateMachine::Credit(Request& request) {
+  const Operation& op = request.operation;
+  const Points points = request.points;
+  request.program->totals.credited += points;
+  if (points == 0) {
+    Accept(request, 0, 0);
+    return;
+  }
+  const Instant base = std::min(op.occurred_at(), request.t);
+  CompiledProgram::Dates dates = request.rules().LotDates(base, op.kind() != Kind::Adjust);
+  if (op.expires_at() != 0) dates.expires_at = op.expires_at();
+
+  Account& account = accounts_[request.row];
+  const uint32_t row = lots_.Allocate();
+  chain_->Allocated(row);
+  Lot& lot = lots_[row];
+  lot = Lot{request.out.next_position(),
+            dates.activates_at,
+            dates.expires_at,
+            points,
+            points,
+            0,
+            request.row,
+            kNoRow,
+            kNoRow,
+            false,
+            true,
+            0};
+  const bool past = lot.expires_at <= request.t;
+  lot.pending = lot.activates_at > request.t || (past && !WillActivate(lot));
+  if (lot.pending) {
+    SetPending(account, account.pending + points);
+  } else {
+    SetAvailable(account, account.available + points);
+    lot.remaining = std::min(points, std::max<Points>(account.available, 0));
+  }
+  Accept(request, points, 0);
+  const bool lasting = ProgramState::IsLasting(op.kind());
+  if (lasting) receipts_[request.receipt].link = row;
+  lot.receipted = lasting;
+  if (lot.remaining == 0) {
+    if (!lasting) FreeLot(row);
+    return;
+  }
+  lots_.Link(account, row);
+  ++account.lot_count;
+  if (past) {
+    ExpireLot(request.row, row, request.out);
+  } else {
+    LowerDue(request.row, lot.pending ? PendingEventAt(lot) : lot.expires_at);
+  }
+}
+
+Points StateMachine::TakeFromLot(Account& account, uint32_t row, Points most) {
+  Lot& lot = lots_[row];
+  const Points taken = std::min(most, lot.remaining);
+  if (lot.pending) {
+    SetPending(account, account.pending - taken);
+  } else {
+    SetAvailable(account, account.available - taken);
+  }
+  lot.remaining -= taken;
+  if (lot.remaining == 0) EmptyLot(account, row);
+  return taken;
+}
+
+// REQUIRES: so many are available.
+void StateMachine::TakeInSpendingOrder(uint32_t account_row, Points points) {
+  Account& account = accounts_[account_row];
+  while (points > 0) {
+    TALLYSTICK_LEDGER_CHECK(account.available_lots.first != kNoRow);
+    points -= TakeFromLot(account, account.available_lots.first, points);
+  }
+  UpdateDue(account_row);
+}
+
+}  // namespace tallystick::ledger

@@ -1,0 +1,76 @@
+// Lots: points of one origin, with their own dates, in lists that belong to an account.
+
+#ifndef TALLYSTICK_LEDGER_LOTS_H_
+#define TALLYSTICK_LEDGER_LOTS_H_
+
+#include <cstdint>
+
+#include "ledger/members.h"
+#include "ledger/slab.h"
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+// Lots with points left in one account at most. What bounds the records of one settling, and so the
+// largest log block: two events a lot.
+inline constexpr uint32_t kMaxLotsPerAccount = 10'240;
+
+struct Lot {
+  Position position;  // of the record that made it
+  Instant activates_at;
+  Instant expires_at;
+  Points original;
+  Points remaining;
+  Points lost;  // to expiry
+  uint32_t account;
+  uint32_t next;      // in its list, or of the free list
+  uint32_t previous;  // in its list
+  bool pending;
+  bool receipted;  // a receipt refers to it: the row stays when its points are gone
+  uint16_t reserved;
+};
+static_assert(sizeof(Lot) == 64);
+
+// Whether the lot's next event is an activation, and when it is.
+inline bool WillActivate(const Lot& lot) { return lot.activates_at < lot.expires_at; }
+inline Instant PendingEventAt(const Lot& lot) {
+  return WillActivate(lot) ? lot.activates_at : lot.expires_at;
+}
+
+class Lots {
+ public:
+  explicit Lots(uint32_t limit) : rows_(limit) {}
+
+  bool full() const { return rows_.full(); }
+  uint32_t Allocate() { return rows_.Allocate(); }
+  void Free(uint32_t row) { rows_.Free(row); }
+
+  Lot& operator[](uint32_t row) { return rows_[row]; }
+  const Lot& operator[](uint32_t row) const { return rows_[row]; }
+  void Prefetch(uint32_t row) const { rows_.Prefetch(row); }
+  size_t bytes() const { return rows_.bytes(); }
+
+  // Into the list that lot.pending says, at its place. Searched from the end, where new lots belong
+  // as a rule.
+  void Link(Account& account, uint32_t row);
+  void Unlink(Account& account, uint32_t row);
+
+  // The account's earliest lot event; kNever: none.
+  Instant NextDue(const Account& account) const;
+
+ private:
+  static LotList& ListOf(Account& account, const Lot& lot) {
+    return lot.pending ? account.pending_lots : account.available_lots;
+  }
+
+  Slab<Lot> rows_;
+};
+
+// Spending order: soonest expiring, then earliest activated, then by log position.
+bool SpentBefore(const Lot& a, const Lot& b);
+// Order of the next events of pending lots: expiries before activations, then by log position.
+bool HappensBefore(const Lot& a, const Lot& b);
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_LOTS_H_

@@ -1,0 +1,29 @@
+#include "ledger/members.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace tallystick::ledger {
+
+uint64_t Accounts::Hash(uint16_t program, const Id& member) {
+  // Not the unseeded hash, whose upper bits chose the shard.
+  return XXH3_64bits_withSeed(&member, sizeof(member), uint64_t{program} + 1);
+}
+
+uint32_t Accounts::Create(uint64_t hash, uint16_t program, const Id& member) {
+  const uint32_t row = rows_.Allocate();
+  Account account{};
+  account.member = member;
+  account.program = program;
+  account.next_due = kNever;
+  rows_[row] = account;
+  index_.Insert(hash, row);
+  return row;
+}
+
+void Accounts::Discard(uint64_t hash, uint32_t row) {
+  index_.Erase(hash, row);
+  rows_.Free(row);
+}
+
+}  // namespace tallystick::ledger

@@ -1,0 +1,73 @@
+// Accounts: one row for each member of each program.
+
+#ifndef TALLYSTICK_LEDGER_MEMBERS_H_
+#define TALLYSTICK_LEDGER_MEMBERS_H_
+
+#include <cstdint>
+
+#include "ledger/hash_index.h"
+#include "ledger/schedule.h"
+#include "ledger/slab.h"
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+// Rows of lots, first and last of a doubly linked list.
+struct LotList {
+  uint32_t first = kNoRow;
+  uint32_t last = kNoRow;
+};
+
+struct Account {
+  Id member;
+  Points available;  // negative: a debt, and then no available lot has points left
+  Points pending;
+  Points lifetime_earned;  // by purchases and accruals, whatever became of it
+  Position last_position;  // of the account's newest record: the head of its history chain
+  Instant next_due;        // no lot event comes before it; kNever: none, and not in the schedule
+  LotList available_lots;  // in spending order
+  LotList pending_lots;    // in the order of their next events
+  ScheduleLink link;
+  uint32_t lot_count;  // lots with points left
+  union {
+    uint32_t next;  // of the free list
+    uint16_t program;
+  };
+};
+static_assert(sizeof(Account) == 88);
+
+class Accounts {
+ public:
+  explicit Accounts(uint32_t limit) : rows_(limit) {}
+
+  static uint64_t Hash(uint16_t program, const Id& member);
+
+  void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
+  uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
+  void Prefetch(uint32_t row) const { rows_.Prefetch(row); }
+
+  uint32_t Find(uint64_t hash, uint16_t program, const Id& member) const {
+    return index_.Find(hash, [&](uint32_t row) {
+      return rows_[row].member == member && rows_[row].program == program;
+    });
+  }
+  bool full() const { return rows_.full(); }
+  // An empty account. REQUIRES: !full(); the member has none in the program.
+  uint32_t Create(uint64_t hash, uint16_t program, const Id& member);
+  // Undoes the latest Create.
+  void Discard(uint64_t hash, uint32_t row);
+
+  Account& operator[](uint32_t row) { return rows_[row]; }
+  const Account& operator[](uint32_t row) const { return rows_[row]; }
+  // Rows are dense from 0: accounts are never deleted.
+  uint32_t count() const { return rows_.used(); }
+  size_t bytes() const { return rows_.bytes() + index_.bytes(); }
+
+ private:
+  HashIndex index_;
+  Slab<Account> rows_;
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_MEMBERS_H_

@@ -1,0 +1,59 @@
+// What the state machine's rooms share among themselves.
+
+#ifndef TALLYSTICK_LEDGER_PROGRAM_STATE_H_
+#define TALLYSTICK_LEDGER_PROGRAM_STATE_H_
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "ledger/check.h"
+#include "ledger/state_machine.h"
+
+namespace tallystick::ledger {
+
+struct StateMachine::ProgramState {
+  uint16_t id = 0;
+  std::vector<ProgramVersion> versions;
+  Totals totals;
+  ReceiptQueue brief;    // receipts that live for the retention
+  ReceiptQueue lasting;  // of purchases, accruals and redemptions: for the return days
+
+  // Index of the version in force at `occurred_at`.
+  uint16_t InForce(Instant occurred_at) const {
+    size_t i = versions.size() - 1;
+    while (i > 0 && versions[i].rules.effective_us > occurred_at) --i;
+    return static_cast<uint16_t>(i);
+  }
+  ReceiptQueue& QueueOf(Kind kind) { return IsLasting(kind) ? lasting : brief; }
+  static bool IsLasting(Kind kind) {
+    return kind == Kind::Accrue || kind == Kind::Purchase || kind == Kind::Redeem;
+  }
+};
+
+// One operation on its way through the checks.
+struct StateMachine::Request {
+  const Operation& operation;
+  Result& result;
+  RecordSink& out;
+  Instant t;  // log time of the operation
+  ProgramState* program = nullptr;
+  uint16_t version = 0;       // in force for the operation
+  uint64_t hash = 0;          // of the account's key
+  uint32_t row = kNoRow;      // of the account
+  Balance settled{};          // zeros where there is no account
+  uint32_t receipt = kNoRow;  // of the operation itself, or of the purchase that a return names
+  Points points = 0;          // earned, or claimed
+  uint8_t flags = 0;          // ResultFlag of the acceptance
+
+  const CompiledProgram& rules() const { return program->versions[version].rules; }
+};
+
+inline bool AddOverflows(int64_t a, int64_t b) {
+  int64_t sum;
+  return __builtin_add_overflow(a, b, &sum);
+}
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_PROGRAM_STATE_H_

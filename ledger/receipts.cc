@@ -1,0 +1,100 @@
+#include "ledger/receipts.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace tallystick::ledger {
+
+Receipts::~Receipts() {
+  for (Receipt* chunk : chunks_) munmap(chunk, kChunkBytes);
+}
+
+uint64_t Receipts::Hash(uint32_t account, const Id& id) {
+  return XXH3_64bits_withSeed(&id, sizeof(id), account);
+}
+
+uint32_t Receipts::TakeChunk() {
+  if (!free_chunks_.empty()) {
+    const uint32_t chunk = free_chunks_.back();
+    free_chunks_.pop_back();
+    return chunk;
+  }
+  chunks_.push_back(reinterpret_cast<Receipt*>(MapPages(kChunkBytes)));
+  next_chunk_.push_back(kNoRow);
+  previous_chunk_.push_back(kNoRow);
+  free_chunks_.reserve(chunks_.size());
+  return static_cast<uint32_t>(chunks_.size() - 1);
+}
+
+uint32_t Receipts::Append(ReceiptQueue& queue, const Receipt& receipt) {
+  if (queue.last_chunk == kNoRow || queue.end == kRowsPerChunk) {
+    const uint32_t chunk = TakeChunk();
+    next_chunk_[chunk] = kNoRow;
+    previous_chunk_[chunk] = queue.last_chunk;
+    if (queue.last_chunk == kNoRow) {
+      queue.first_chunk = chunk;
+      queue.first = 0;
+    } else {
+      next_chunk_[queue.last_chunk] = chunk;
+    }
+    queue.last_chunk = chunk;
+    queue.end = 0;
+  }
+  const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end++;
+  (*this)[row] = receipt;
+  index_.Insert(Hash(receipt.account, receipt.id), row);
+  return row;
+}
+
+void Receipts::Drop(uint32_t row) {
+  Receipt& receipt = (*this)[row];
+  ClearReturned(receipt);
+  index_.Erase(Hash(receipt.account, receipt.id), row);
+}
+
+void Receipts::PopFront(ReceiptQueue& queue) {
+  Drop(queue.first_chunk * kRowsPerChunk + queue.first);
+  ++queue.first;
+  if (empty(queue)) queue.first = queue.end = 0;
+  if (queue.first < kRowsPerChunk) return;
+  const uint32_t chunk = queue.first_chunk;
+  queue.first_chunk = next_chunk_[chunk];
+  queue.first = 0;
+  previous_chunk_[queue.first_chunk] = kNoRow;
+  free_chunks_.push_back(chunk);
+}
+
+void Receipts::PopBack(ReceiptQueue& queue) {
+  Drop(queue.last_chunk * kRowsPerChunk + queue.end - 1);
+  if (--queue.end > 0 || queue.first_chunk == queue.last_chunk) return;
+  const uint32_t chunk = queue.last_chunk;
+  queue.last_chunk = previous_chunk_[chunk];
+  queue.end = kRowsPerChunk;
+  next_chunk_[queue.last_chunk] = kNoRow;
+  free_chunks_.push_back(chunk);
+}
+
+void Receipts::SetReturned(Receipt& receipt, int64_t amount, Points claimed) {
+  if ((receipt.flags & kHasReturns) == 0) {
+    const uint32_t row = returned_.Allocate();
+    returned_[row].lot = receipt.link;
+    receipt.link = row;
+    receipt.flags |= kHasReturns;
+  }
+  returned_[receipt.link].amount = amount;
+  returned_[receipt.link].claimed = claimed;
+}
+
+void Receipts::ClearReturned(Receipt& receipt) {
+  if ((receipt.flags & kHasReturns) == 0) return;
+  const uint32_t row = receipt.link;
+  receipt.link = returned_[row].lot;
+  receipt.flags &= static_cast<uint8_t>(~kHasReturns);
+  returned_.Free(row);
+}
+
+size_t Receipts::bytes() const {
+  return chunks_.size() * kChunkBytes + index_.bytes() + returned_.bytes();
+}
+
+}  // namespace tallystick::ledger

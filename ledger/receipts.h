@@ -1,0 +1,135 @@
+// Receipts: what is remembered of accepted transactions. One row serves idempotency (the original
+// result) and exact clawback (what a purchase earned, under which version, what was returned of
+// it).
+//
+// Rows are written in log order into queues, one for each program and length of life, so that
+// arriving and leaving touch memory in order; only the index is hit at random.
+
+#ifndef TALLYSTICK_LEDGER_RECEIPTS_H_
+#define TALLYSTICK_LEDGER_RECEIPTS_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "ledger/hash_index.h"
+#include "ledger/slab.h"
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+struct Receipt {
+  Id id;
+  Instant key_time;  // the later of occurred_at and log time: its life counts from here
+  Position position;
+  int64_t amount;  // as asked for: points, or a purchase's spend
+  Points points;   // the original result, with the three below
+  Points available;
+  Points pending;
+  uint32_t account;
+  uint32_t link;     // kNoRow; the lot that it made; or, with has_returns, a row of returns
+  uint32_t body;     // hash of the operation's bytes beyond those compared one by one
+  uint16_t version;  // of the program, an index: the rules that it was made under
+  Kind kind;
+  uint8_t flags;  // ResultFlag of the original, and kHasReturns
+};
+static_assert(sizeof(Receipt) == 80);
+inline constexpr uint8_t kHasReturns = 128;
+
+// What was given back of a purchase.
+struct Returned {
+  int64_t amount;
+  Points claimed;  // written-off points included
+  uint32_t lot;
+  uint32_t next;  // of the free list
+};
+
+// First in, first out.
+struct ReceiptQueue {
+  uint32_t first_chunk = kNoRow;
+  uint32_t last_chunk = kNoRow;
+  uint32_t first = 0;  // offset in first_chunk
+  uint32_t end = 0;    // offset behind the last in last_chunk
+};
+
+class Receipts {
+ public:
+  static constexpr uint32_t kRowsPerChunk = 1u << 13;
+
+  explicit Receipts(uint32_t limit) : limit_(limit), returned_(limit) {}
+  ~Receipts();
+  Receipts(const Receipts&) = delete;
+  Receipts& operator=(const Receipts&) = delete;
+
+  static uint64_t Hash(uint32_t account, const Id& id);
+  void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
+
+  // The account's receipt of the transaction for which `is_live` holds, or kNoRow.
+  template <typename IsLive>
+  uint32_t Find(uint32_t account, const Id& id, IsLive&& is_live) const {
+    return index_.Find(Hash(account, id), [&](uint32_t row) {
+      const Receipt& receipt = (*this)[row];
+      return receipt.account == account && receipt.id == id && is_live(receipt);
+    });
+  }
+
+  bool full() const { return index_.size() >= limit_; }
+  // REQUIRES: !full().
+  uint32_t Append(ReceiptQueue& queue, const Receipt& receipt);
+  static bool empty(const ReceiptQueue& queue) {
+    return queue.first_chunk == queue.last_chunk && queue.first == queue.end;
+  }
+  const Receipt& Front(const ReceiptQueue& queue) const {
+    return chunks_[queue.first_chunk][queue.first];
+  }
+  // REQUIRES: not empty.
+  void PopFront(ReceiptQueue& queue);
+  void PopBack(ReceiptQueue& queue);
+  // Calls visit(row) for each in the queue, in order.
+  template <typename Visit>
+  void ForEach(const ReceiptQueue& queue, Visit&& visit) const;
+
+  Receipt& operator[](uint32_t row) { return chunks_[row / kRowsPerChunk][row % kRowsPerChunk]; }
+  const Receipt& operator[](uint32_t row) const {
+    return chunks_[row / kRowsPerChunk][row % kRowsPerChunk];
+  }
+
+  // The lot that the purchase made, or kNoRow.
+  uint32_t LotOf(const Receipt& receipt) const {
+    return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].lot : receipt.link;
+  }
+  Returned ReturnedOf(const Receipt& receipt) const {
+    return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link]
+                                              : Returned{0, 0, receipt.link, 0};
+  }
+  void SetReturned(Receipt& receipt, int64_t amount, Points claimed);
+  void ClearReturned(Receipt& receipt);
+
+  size_t size() const { return index_.size(); }
+  size_t bytes() const;
+
+ private:
+  static constexpr size_t kChunkBytes = kRowsPerChunk * sizeof(Receipt);
+  uint32_t TakeChunk();
+  void Drop(uint32_t row);
+
+  uint32_t limit_;
+  HashIndex index_;
+  Slab<Returned> returned_;
+  std::vector<Receipt*> chunks_;
+  std::vector<uint32_t> next_chunk_;  // of the queue, by chunk
+  std::vector<uint32_t> previous_chunk_;
+  std::vector<uint32_t> free_chunks_;
+};
+
+template <typename Visit>
+void Receipts::ForEach(const ReceiptQueue& queue, Visit&& visit) const {
+  for (uint32_t chunk = queue.first_chunk; chunk != kNoRow; chunk = next_chunk_[chunk]) {
+    const uint32_t begin = chunk == queue.first_chunk ? queue.first : 0;
+    const uint32_t end = chunk == queue.last_chunk ? queue.end : kRowsPerChunk;
+    for (uint32_t i = begin; i < end; ++i) visit(chunk * kRowsPerChunk + i);
+  }
+}
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_RECEIPTS_H_

@@ -1,0 +1,91 @@
+// Replay: the log's operations applied once more, and every byte compared.
+
+#include <algorithm>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+namespace {
+
+absl::Status Differs(Position position, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("replay at position ", position, ": ", what));
+}
+
+bool IsTicked(const Record& record) {
+  return IsDerived(record.operation.kind()) && (record.result.flags() & kTicked) != 0;
+}
+
+// The program that a ProgramPut at the front of `slots` carries; empty when it is not whole.
+absl::Span<const uint8_t> CarriedProgram(absl::Span<const Record> slots) {
+  const Operation& put = slots[0].operation;
+  const auto size = static_cast<uint64_t>(put.amount());
+  if (put.amount() < 1 || size > kMaxProgramBytes ||
+      slots.size() < StateMachine::SlotsOfProgram(size)) {
+    return {};
+  }
+  const absl::Span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(slots.data() + 1), size);
+  flatbuffers::Verifier verifier(bytes.data(), bytes.size());
+  if (!verifier.VerifyBuffer<Program>()) return {};
+  if (CheckProgram(*flatbuffers::GetRoot<Program>(bytes.data()))) return {};
+  return bytes;
+}
+
+}  // namespace
+
+absl::Status StateMachine::Replay(const BlockTime& time, Position first_position,
+                                  absl::Span<const Record> slots) {
+  BeginBlock(time);
+  replayed_.resize(slots.size() + kMaxSlotsPerChain);
+  std::vector<Operation> operations;
+  std::vector<Result> results;
+  size_t i = 0;
+  while (i < slots.size()) {
+    const Position position = first_position + i;
+    RecordSink sink{replayed_.data(), replayed_.size(), 0, position};
+    if (slots[i].operation.kind() == Kind::ProgramPut) {
+      const absl::Span<const uint8_t> program = CarriedProgram(slots.subspan(i));
+      if (program.empty())
+        return Differs(position, "the program is not one that this engine knows");
+      PutProgram(slots[i].operation, program, sink);
+    } else {
+      // The operations up to the next tick or program; their derived records and details are what
+      // Apply writes.
+      operations.clear();
+      size_t end = i;
+      while (end < slots.size() && !IsTicked(slots[end]) &&
+             slots[end].operation.kind() != Kind::ProgramPut) {
+        const bool derived = IsDerived(slots[end].operation.kind());
+        if (!derived) operations.push_back(slots[end].operation);
+        end += 1 + (derived ? 0 : slots[end].result.details());
+      }
+      if (!operations.empty()) {
+        results.resize(operations.size());
+        Apply(operations, results.data(), sink);
+      } else if (end < slots.size() && IsTicked(slots[end])) {
+        const Operation& due = slots[end].operation;
+        const uint32_t row = accounts_.Find(Accounts::Hash(due.program(), due.member()),
+                                            due.program(), due.member());
+        if (row == kNoRow)
+          return Differs(position, "a tick settles an account that does not exist");
+        const Instant t = time.import_clock ? log_time_ : std::max(log_time_, time.stamp);
+        Settle(row, t, sink);
+        if (sink.used > 0) sink.slots[sink.used - 1].result.mutate_flags(kTicked);
+        log_time_ = t;
+      }
+    }
+    if (sink.used == 0) return Differs(position, "the record does not follow from those before it");
+    const size_t compared = std::min(sink.used, slots.size() - i);
+    for (size_t k = 0; k < compared; ++k) {
+      if (std::memcmp(&replayed_[k], &slots[i + k], kSlotBytes) != 0) {
+        return Differs(position + k, "the record is not what its operation gives");
+      }
+    }
+    if (sink.used > compared) return Differs(first_position + slots.size(), "a record is missing");
+    i += sink.used;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tallystick::ledger

@@ -1,0 +1,134 @@
+// Giving back: what a return claims, and from where it is taken.
+
+#include <algorithm>
+#include <cstring>
+
+#include "ledger/chain.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+namespace {
+
+// What the purchase would have earned with this spend, under its own rules. Never above what it did
+// earn, so it never overflows.
+Points EarnedWith(const CompiledProgram& rules, Kind kind, int64_t spend) {
+  return kind == Kind::Accrue ? spend : *rules.Earned(spend);
+}
+
+// Granted − min(g(S − R), granted): what is due in all when R of a purchase was given back.
+Points DueInAll(const CompiledProgram& rules, const Receipt& original, int64_t returned) {
+  const Points kept = EarnedWith(rules, original.kind, original.amount - returned);
+  return original.points - std::min(kept, original.points);
+}
+
+}  // namespace
+
+Outcome StateMachine::CheckReturn(Request& request) {
+  const Operation& op = request.operation;
+  if (!IsZero(op.related())) {
+    request.receipt = receipts_.Find(request.row, op.related(), [&](const Receipt& receipt) {
+      return IsLive(*request.program, receipt, request.t);
+    });
+  }
+  if (request.receipt != kNoRow) return CheckKnownReturn(request, receipts_[request.receipt]);
+  if (request.rules().unknown_original == UnknownOriginal::refuse) return Outcome::UnknownOriginal;
+  const std::optional<Points> claim = request.rules().BaseRate(op.amount());
+  if (!claim) return Outcome::Overflow;
+  request.points = *claim;
+  return AddOverflows(request.program->totals.clawed_back, *claim) ||
+                 AddOverflows(request.program->totals.written_off, *claim)
+             ? Outcome::Overflow
+             : Outcome::Ok;
+}
+
+Outcome StateMachine::CheckKnownReturn(Request& request, const Receipt& original) {
+  if (original.kind != Kind::Purchase && original.kind != Kind::Accrue) {
+    return Outcome::NotPermitted;
+  }
+  const Returned before = receipts_.ReturnedOf(original);
+  if (request.operation.amount() > original.amount - before.amount) {
+    return Outcome::AlreadyReturned;
+  }
+  const CompiledProgram& rules = request.program->versions[original.version].rules;
+  const Points claim =
+      DueInAll(rules, original, before.amount + request.operation.amount()) - before.claimed;
+  return AddOverflows(request.program->totals.clawed_back, claim) ||
+                 AddOverflows(request.program->totals.written_off, claim)
+             ? Outcome::Overflow
+             : Outcome::Ok;
+}
+
+// Takes from the purchase's own lot, then from others in spending order. Returns what is left of
+// the claim.
+Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
+  Account& account = accounts_[request.row];
+  Receipt& original = receipts_[request.receipt];
+  const Returned before = receipts_.ReturnedOf(original);
+  const CompiledProgram& rules = request.program->versions[original.version].rules;
+  const int64_t returned = before.amount + request.operation.amount();
+  const Points lost = before.lot == kNoRow ? 0 : lots_[before.lot].lost;
+  const Points due = std::min(DueInAll(rules, original, returned), original.points - lost);
+  detail.claim = std::max<Points>(0, due - before.claimed);
+  chain_->Returning(request.receipt);
+  receipts_.SetReturned(original, returned, before.claimed + detail.claim);
+
+  Points left = detail.claim;
+  if (before.lot != kNoRow && lots_[before.lot].remaining > 0) {
+    Points& from = lots_[before.lot].pending ? detail.from_pending : detail.from_available;
+    from = TakeFromLot(account, before.lot, left);
+    left -= from;
+  }
+  while (left > 0 && account.available_lots.first != kNoRow) {
+    const Points taken = TakeFromLot(account, account.available_lots.first, left);
+    detail.from_available += taken;
+    left -= taken;
+  }
+  return left;
+}
+
+// Takes from the account's newest lots, pending ones too. Returns what is left of the claim.
+Points StateMachine::ClaimNewest(Request& request, ReturnDetail& detail) {
+  Account& account = accounts_[request.row];
+  detail.claim = request.points;
+  newest_first_.clear();
+  for (uint32_t first : {account.available_lots.first, account.pending_lots.first}) {
+    for (uint32_t row = first; row != kNoRow; row = lots_[row].next) newest_first_.push_back(row);
+  }
+  std::sort(newest_first_.begin(), newest_first_.end(),
+            [&](uint32_t a, uint32_t b) { return lots_[a].position > lots_[b].position; });
+  Points left = detail.claim;
+  for (const uint32_t row : newest_first_) {
+    if (left == 0) break;
+    Points& from = lots_[row].pending ? detail.from_pending : detail.from_available;
+    const Points taken = TakeFromLot(account, row, left);
+    from += taken;
+    left -= taken;
+  }
+  return left;
+}
+
+void StateMachine::PerformReturn(Request& request) {
+  Account& account = accounts_[request.row];
+  Totals& totals = request.program->totals;
+  ReturnDetail detail{};
+  Points left =
+      request.receipt != kNoRow ? ClaimKnown(request, detail) : ClaimNewest(request, detail);
+  UpdateDue(request.row);
+  const Points debt = std::max<Points>(-account.available, 0);
+  detail.to_debt = std::min(left, std::max<Points>(request.rules().debt_floor - debt, 0));
+  if (detail.to_debt > 0) SetAvailable(account, account.available - detail.to_debt);
+  detail.written_off = left - detail.to_debt;
+  const Points taken = detail.claim - detail.written_off;
+  totals.clawed_back += taken;
+  totals.written_off += detail.written_off;
+
+  if (detail.written_off > 0) request.flags |= kWrittenOff;
+  Accept(request, -taken, detail.written_off > 0 ? 1 : 0);
+  if (detail.written_off > 0) {
+    Out& out = request.out;
+    std::memcpy(static_cast<void*>(out.slots + out.used), &detail, sizeof(detail));
+    ++out.used;
+  }
+}
+
+}  // namespace tallystick::ledger

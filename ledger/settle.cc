@@ -1,0 +1,163 @@
+// Settling: bringing an account to an instant. Activations and expiries happen in order, each as a
+// derived record, before anything else sees the account.
+
+#include <algorithm>
+
+#include "ledger/chain.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+
+// The balance that Settle would give, by walking what is due in both lists. Only activations pay
+// debt, in the order in which they happen.
+StateMachine::Balance StateMachine::SettledAside(const Account& account, Instant t) const {
+  Balance balance{account.pending, std::max<Points>(account.available, 0),
+                  std::max<Points>(-account.available, 0), account.lifetime_earned,
+                  account.lot_count};
+  if (account.next_due > t) return balance;
+  for (uint32_t row = account.available_lots.first; row != kNoRow; row = lots_[row].next) {
+    const Lot& lot = lots_[row];
+    if (lot.expires_at > t) break;
+    balance.available -= lot.remaining;
+    --balance.lot_count;
+  }
+  for (uint32_t row = account.pending_lots.first; row != kNoRow; row = lots_[row].next) {
+    const Lot& lot = lots_[row];
+    if (PendingEventAt(lot) > t) break;
+    balance.pending -= lot.remaining;
+    Points left = lot.remaining;
+    if (WillActivate(lot)) {
+      const Points paid = std::min(balance.debt, left);
+      balance.debt -= paid;
+      left -= paid;
+    }
+    if (lot.expires_at <= t || left == 0) {
+      --balance.lot_count;
+    } else {
+      balance.available += left;
+    }
+  }
+  return balance;
+}
+
+void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
+  Account& account = accounts_[account_row];
+  if (account.next_due > t) return;
+  while (true) {
+    const uint32_t pending = account.pending_lots.first;
+    const uint32_t available = account.available_lots.first;
+    const Instant pending_at = pending == kNoRow ? kNever : PendingEventAt(lots_[pending]);
+    const Instant expiry_at = available == kNoRow ? kNever : lots_[available].expires_at;
+    if (std::min(pending_at, expiry_at) > t || std::min(pending_at, expiry_at) == kNever) break;
+    // At one instant: expiries of pending lots, expiries of available ones, activations.
+    const bool pending_first =
+        pending_at < expiry_at || (pending_at == expiry_at && !WillActivate(lots_[pending]));
+    if (!pending_first) {
+      ExpireLot(account_row, available, out);
+    } else if (WillActivate(lots_[pending])) {
+      ActivateLot(account_row, pending, out);
+    } else {
+      ExpireLot(account_row, pending, out);
+    }
+  }
+  UpdateDue(account_row);
+}
+
+void StateMachine::ExpireLot(uint32_t account_row, uint32_t row, Out& out) {
+  Account& account = accounts_[account_row];
+  Lot& lot = lots_[row];
+  const Points points = lot.remaining;
+  if (lot.pending) {
+    SetPending(account, account.pending - points);
+  } else {
+    SetAvailable(account, account.available - points);
+  }
+  lot.lost += points;
+  lot.remaining = 0;
+  FindProgram(account.program)->totals.expired += points;
+  WriteDerived(Kind::Expiry, account, lot, points, -points, lot.expires_at, out);
+  EmptyLot(account, row);
+}
+
+void StateMachine::ActivateLot(uint32_t account_row, uint32_t row, Out& out) {
+  Account& account = accounts_[account_row];
+  Lot& lot = lots_[row];
+  const Points points = lot.remaining;
+  lots_.Unlink(account, row);
+  lot.pending = false;
+  lots_.Link(account, row);
+  SetPending(account, account.pending - points);
+  SetAvailable(account, account.available + points);
+  // What debt took is not the lot's any more.
+  lot.remaining = std::min(points, std::max<Points>(account.available, 0));
+  WriteDerived(Kind::Activation, account, lot, points, 0, lot.activates_at, out);
+  if (lot.remaining == 0) EmptyLot(account, row);
+}
+
+void StateMachine::SetAvailable(Account& account, Points available) {
+  Totals& totals = FindProgram(account.program)->totals;
+  totals.available += std::max<Points>(available, 0) - std::max<Points>(account.available, 0);
+  totals.debt += std::max<Points>(-available, 0) - std::max<Points>(-account.available, 0);
+  account.available = available;
+}
+
+void StateMachine::SetPending(Account& account, Points pending) {
+  FindProgram(account.program)->totals.pending += pending - account.pending;
+  account.pending = pending;
+}
+
+void StateMachine::EmptyLot(Account& account, uint32_t row) {
+  lots_.Unlink(account, row);
+  --account.lot_count;
+  if (!lots_[row].receipted) FreeLot(row);
+}
+
+void StateMachine::FreeLot(uint32_t row) {
+  if (!chain_->KeepsFreed(row)) lots_.Free(row);
+}
+
+void StateMachine::WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount,
+                                Points points, Instant at, Out& out) {
+  const Position position = out.next_position();
+  out.slots[out.used] = Record{Operation(Id(), account.member, Id(lot.position, 0), amount, at, 0,
+                                         0, account.program, 0, kind, 0, 0),
+                               Result(points, account.available, account.pending,
+                                      account.last_position, Outcome::Ok, 0, Field::None, 0, 0)};
+  ++out.used;
+  account.last_position = position;
+}
+
+void StateMachine::UpdateDue(uint32_t account_row) {
+  Reschedule(account_row, lots_.NextDue(accounts_[account_row]));
+}
+
+void StateMachine::LowerDue(uint32_t account_row, Instant due) {
+  if (due < accounts_[account_row].next_due) Reschedule(account_row, due);
+}
+
+void StateMachine::Reschedule(uint32_t account_row, Instant due) {
+  Account& account = accounts_[account_row];
+  if (due == account.next_due) return;
+  const auto links = [this](uint32_t row) -> ScheduleLink& { return accounts_[row].link; };
+  if (account.next_due != kNever) schedule_.Remove(account_row, links);
+  account.next_due = due;
+  if (due != kNever) schedule_.Add(account_row, due, links);
+}
+
+bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink) {
+  const Instant t = block_.import_clock ? log_time_ : std::max(log_time_, block_.stamp);
+  const auto links = [this](uint32_t row) -> ScheduleLink& { return accounts_[row].link; };
+  const auto due_of = [this](uint32_t row) { return accounts_[row].next_due; };
+  while (budget > 0) {
+    const uint32_t row = schedule_.TakeDue(t, &budget, links, due_of);
+    if (row == kNoRow) return budget == 0;
+    schedule_.Add(row, accounts_[row].next_due, links);
+    if (sink.room() < 2 * size_t{accounts_[row].lot_count}) return true;
+    Settle(row, t, sink);
+    sink.slots[sink.used - 1].result.mutate_flags(kTicked);
+    log_time_ = t;
+  }
+  return true;
+}
+
+}  // namespace tallystick::ledger

@@ -1,0 +1,321 @@
+// Batches, the ladder of checks, receipts and programs.
+
+#include "ledger/state_machine.h"
+
+#include <algorithm>
+#include <limits>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "ledger/chain.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+namespace {
+
+// Operations whose rows are fetched ahead of their being applied: enough to hide a miss, few enough
+// for the cache.
+constexpr size_t kWindow = 16;
+
+uint32_t BodyHash(const Operation& operation) {
+  return static_cast<uint32_t>(XXH3_64bits(&operation, sizeof(operation)));
+}
+
+bool Earns(Kind kind) { return kind == Kind::Accrue || kind == Kind::Purchase; }
+
+Field BadAmount(const Operation& op) {
+  const int64_t amount = op.amount();
+  switch (op.kind()) {
+    case Kind::Enrol:
+    case Kind::Tick:
+      return amount == 0 ? Field::None : Field::Amount;
+    case Kind::Adjust:
+      return amount != 0 && amount != std::numeric_limits<int64_t>::min() ? Field::None
+                                                                          : Field::Amount;
+    default:
+      return amount > 0 ? Field::None : Field::Amount;
+  }
+}
+
+Field BadExpiry(const Operation& op) {
+  if (op.expires_at() == 0) return Field::None;
+  const bool allowed = Earns(op.kind()) || (op.kind() == Kind::Adjust && op.amount() > 0);
+  const bool sane = op.expires_at() > op.occurred_at() && op.expires_at() < kEndOfTime;
+  return allowed && sane ? Field::None : Field::ExpiresAt;
+}
+
+// The first field that makes the operation meaningless, whatever the ledger holds.
+Field BadField(const Operation& op) {
+  if (op.kind() < Kind::Enrol || op.kind() > Kind::Tick) return Field::Kind;
+  const bool is_tick = op.kind() == Kind::Tick;
+  if ((op.flags() & ~kKnownOperationFlags) != 0) return Field::Flags;
+  if (op.reserved() != 0) return Field::Reserved;
+  if (IsZero(op.id())) return Field::Id;
+  if (IsZero(op.member()) != is_tick) return Field::Member;
+  if (const Field f = BadAmount(op); f != Field::None) return f;
+  if (!IsZero(op.related()) && op.kind() != Kind::Return) return Field::Related;
+  if (op.occurred_at() <= 0 || op.occurred_at() >= kEndOfTime) return Field::OccurredAt;
+  if (const Field f = BadExpiry(op); f != Field::None) return f;
+  if (is_tick && op.program() != 0) return Field::Program;
+  return Field::None;
+}
+
+}  // namespace
+
+StateMachine::StateMachine(const Limits& limits)
+    : accounts_(limits.accounts),
+      lots_(limits.lots),
+      receipts_(limits.receipts),
+      program_slots_(std::numeric_limits<uint16_t>::max() + 1),
+      chain_(std::make_unique<ChainUndo>(*this)) {
+  newest_first_.reserve(kMaxLotsPerAccount);
+}
+
+StateMachine::~StateMachine() = default;
+
+void StateMachine::BeginBlock(const BlockTime& time) {
+  TALLYSTICK_LEDGER_CHECK(time.stamp >= block_.stamp);
+  block_ = time;
+}
+
+Instant StateMachine::LogTimeOf(const Operation& operation) const {
+  return block_.import_clock ? std::max(log_time_, std::min(operation.occurred_at(), block_.stamp))
+                             : std::max(log_time_, block_.stamp);
+}
+
+StateMachine::ProgramState* StateMachine::FindProgram(uint16_t id) const {
+  const uint16_t slot = program_slots_[id];
+  return slot == 0 ? nullptr : programs_[slot - 1].get();
+}
+
+bool StateMachine::Full() const { return accounts_.full() || lots_.full() || receipts_.full(); }
+
+void StateMachine::Prefetch(absl::Span<const Operation> operations) const {
+  uint64_t hashes[kWindow];
+  uint32_t rows[kWindow];
+  for (size_t i = 0; i < operations.size(); ++i) {
+    hashes[i] = Accounts::Hash(operations[i].program(), operations[i].member());
+    accounts_.PrefetchIndex(hashes[i]);
+  }
+  for (size_t i = 0; i < operations.size(); ++i) {
+    rows[i] = accounts_.Guess(hashes[i]);
+    if (rows[i] == kNoRow) continue;
+    accounts_.Prefetch(rows[i]);
+    receipts_.PrefetchIndex(Receipts::Hash(rows[i], operations[i].id()));
+  }
+  for (size_t i = 0; i < operations.size(); ++i) {
+    if (rows[i] == kNoRow) continue;
+    const Account& account = accounts_[rows[i]];
+    const LotList& list =
+        account.pending_lots.last != kNoRow ? account.pending_lots : account.available_lots;
+    const uint32_t lot =
+        operations[i].kind() == Kind::Redeem ? account.available_lots.first : list.last;
+    if (lot != kNoRow) lots_.Prefetch(lot);
+  }
+}
+
+size_t StateMachine::Apply(absl::Span<const Operation> operations, Result* results,
+                           RecordSink& sink) {
+  size_t fetched = 0;
+  size_t i = 0;
+  while (i < operations.size()) {
+    if (i >= fetched) {
+      Prefetch(operations.subspan(i, kWindow));
+      fetched = i + kWindow;
+    }
+    const size_t chain =
+        (operations[i].flags() & kLinked) != 0 ? ChainLength(operations.subspan(i)) : 1;
+    const bool fitted = chain == 1 ? ApplyOne(operations[i], results[i], sink)
+                                   : ApplyChain(operations.subspan(i, chain), results + i, sink);
+    if (!fitted) return i;
+    i += chain;
+  }
+  return i;
+}
+
+void StateMachine::Refuse(Request& request, Outcome outcome) {
+  Result& result = request.result;
+  result.mutate_outcome(outcome);
+  if (request.row == kNoRow) return;
+  request.settled = SettledAside(accounts_[request.row], request.t);
+  result.mutate_available(request.settled.available - request.settled.debt);
+  result.mutate_pending(request.settled.pending);
+}
+
+// True when the id is known: the result is filled in.
+bool StateMachine::FindReceipt(Request& request) {
+  const Operation& op = request.operation;
+  if (request.row == kNoRow) return false;
+  const uint32_t row = receipts_.Find(request.row, op.id(), [&](const Receipt& receipt) {
+    return IsLive(*request.program, receipt, request.t);
+  });
+  if (row == kNoRow) return false;
+  const Receipt& receipt = receipts_[row];
+  if (receipt.kind != op.kind() || receipt.amount != op.amount() || receipt.body != BodyHash(op)) {
+    Refuse(request, Outcome::IdConflict);
+    return true;
+  }
+  request.result =
+      Result(receipt.points, receipt.available, receipt.pending, receipt.position, Outcome::Ok,
+             (receipt.flags & ~kHasReturns) | kReplayed, Field::None, 0, 0);
+  return true;
+}
+
+bool StateMachine::ApplyOne(const Operation& operation, Result& result, Out& out) {
+  result = Result();
+  if (const Field field = BadField(operation); field != Field::None) {
+    result.mutate_outcome(Outcome::BadRequest);
+    result.mutate_field(field);
+    return true;
+  }
+  if (operation.kind() == Kind::Tick) return ApplyTick(operation, result, out);
+  Request request{operation, result, out, LogTimeOf(operation)};
+  request.program = FindProgram(operation.program());
+  if (request.program == nullptr) {
+    result.mutate_outcome(Outcome::UnknownProgram);
+    return true;
+  }
+  request.hash = Accounts::Hash(operation.program(), operation.member());
+  request.row = accounts_.Find(request.hash, operation.program(), operation.member());
+  if (FindReceipt(request)) return true;
+  request.version = request.program->InForce(operation.occurred_at());
+  if (request.row != kNoRow) request.settled = SettledAside(accounts_[request.row], request.t);
+  if (const Outcome outcome = Check(request); outcome != Outcome::Ok) {
+    Refuse(request, outcome);
+    return true;
+  }
+  size_t needed = 3;  // the operation, a detail slot, and what expires at once
+  if (request.row != kNoRow && accounts_[request.row].next_due <= request.t) {
+    needed += 2 * size_t{accounts_[request.row].lot_count};
+  }
+  if (out.room() < needed) return false;
+  Perform(request);
+  if (!chain_->active()) DropReceipts(*request.program, request.t);
+  return true;
+}
+
+bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& out) {
+  const Instant t = LogTimeOf(operation);
+  if (operation.occurred_at() > t + kSkew) {
+    result.mutate_outcome(Outcome::TooEarly);
+    return true;
+  }
+  if (!block_.import_clock) {
+    result.mutate_outcome(Outcome::NotPermitted);
+    return true;
+  }
+  if (out.room() == 0) return false;
+  log_time_ = t;
+  out.slots[out.used] = Record{operation, result};
+  result.mutate_position(out.next_position());
+  ++out.used;
+  return true;
+}
+
+// The retention of each version bounds while it is in force; a bound once reached stays.
+Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const {
+  const auto& versions = program.versions;
+  Instant bound = versions.back().bound_before;
+  for (size_t i = 0; i < versions.size(); ++i) {
+    if (i > 0 && versions[i].rules.effective_us > t) break;
+    const Instant until =
+        i + 1 < versions.size() ? std::min(t, versions[i + 1].rules.effective_us - 1) : t;
+    // A version that is effective from the same instant as the next was never in force.
+    if (i + 1 < versions.size() && until < versions[i].rules.effective_us) continue;
+    bound = std::max(bound, until - versions[i].rules.retention_us);
+  }
+  return bound;
+}
+
+bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const {
+  if (ProgramState::IsLasting(receipt.kind) &&
+      receipt.key_time >= t - program.versions[receipt.version].rules.return_life_us) {
+    return true;
+  }
+  return receipt.key_time >= TooOldBound(program, t);
+}
+
+// At most twice as many leave as arrive, so that no operation pays for a crowd.
+void StateMachine::DropReceipts(ProgramState& program, Instant t) {
+  for (ReceiptQueue* queue : {&program.brief, &program.lasting}) {
+    for (int i = 0; i < 2 && !Receipts::empty(*queue); ++i) {
+      const Receipt& receipt = receipts_.Front(*queue);
+      if (IsLive(program, receipt, t)) break;
+      if (const uint32_t lot = receipts_.LotOf(receipt); lot != kNoRow) {
+        lots_[lot].receipted = false;
+        if (lots_[lot].remaining == 0) lots_.Free(lot);
+      }
+      receipts_.PopFront(*queue);
+    }
+  }
+}
+
+void StateMachine::Accept(Request& request, Points points, uint16_t details) {
+  Account& account = accounts_[request.row];
+  Out& out = request.out;
+  const Position position = out.next_position();
+  request.result = Result(points, account.available, account.pending, account.last_position,
+                          Outcome::Ok, request.flags, Field::None, details, 0);
+  out.slots[out.used] = Record{request.operation, request.result};
+  ++out.used;
+  request.result.mutate_position(position);
+  account.last_position = position;
+  log_time_ = request.t;
+
+  const Operation& op = request.operation;
+  const Receipt receipt{op.id(),         std::max(op.occurred_at(), request.t),
+                        position,        op.amount(),
+                        points,          account.available,
+                        account.pending, request.row,
+                        kNoRow,          BodyHash(op),
+                        request.version, op.kind(),
+                        request.flags};
+  request.receipt = receipts_.Append(request.program->QueueOf(op.kind()), receipt);
+  chain_->Appended(op.kind());
+}
+
+Result StateMachine::PutProgram(const Operation& operation, absl::Span<const uint8_t> program,
+                                RecordSink& sink) {
+  Result result;
+  const size_t number = operation.category();
+  ProgramState* state = FindProgram(operation.program());
+  const size_t known = state == nullptr ? 0 : state->versions.size();
+  if (number >= 1 && number <= known && state->versions[number - 1].id == operation.id()) {
+    result.mutate_flags(kReplayed);
+    return result;
+  }
+  if (number != known + 1) {
+    result.mutate_outcome(Outcome::IdConflict);
+    return result;
+  }
+  if (known == kMaxProgramVersions || (known == 0 && programs_.size() == kMaxPrograms)) {
+    result.mutate_outcome(Outcome::OverLimit);
+    return result;
+  }
+  const Instant t = std::max(log_time_, block_.import_clock ? log_time_ : block_.stamp);
+  const Instant bound =
+      state == nullptr ? std::numeric_limits<Instant>::min() : TooOldBound(*state, t);
+  if (state == nullptr) {
+    programs_.push_back(std::make_unique<ProgramState>());
+    state = programs_.back().get();
+    state->id = operation.program();
+    program_slots_[operation.program()] = static_cast<uint16_t>(programs_.size());
+  }
+  log_time_ = t;
+  state->versions.push_back({operation.id(),
+                             {program.begin(), program.end()},
+                             CompiledProgram(*flatbuffers::GetRoot<Program>(program.data())),
+                             bound});
+  const size_t details = SlotsOfProgram(program.size()) - 1;
+  result.mutate_details(static_cast<uint16_t>(details));
+  sink.slots[sink.used] = Record{operation, result};
+  auto* bytes = reinterpret_cast<uint8_t*>(sink.slots + sink.used + 1);
+  std::memset(bytes, 0, details * kSlotBytes);
+  std::memcpy(bytes, program.data(), program.size());
+  result.mutate_position(sink.next_position());
+  sink.used += 1 + details;
+  return result;
+}
+
+}  // namespace tallystick::ledger

@@ -1,0 +1,205 @@
+// The ledger itself: a deterministic fold of operations into accounts.
+//
+// No I/O, no clock, no thread, no randomness: what it does follows from the operations and the
+// blocks' stamps alone, so that the same records give the same digest everywhere. docs/semantics.md
+// says what each operation does.
+//
+// Apply writes records where the log block is being built: for each accepted operation the derived
+// records of its account's settling, then operation and result, then its detail slots. Refused and
+// replayed operations write none. Nothing is allocated for an operation.
+
+#ifndef TALLYSTICK_LEDGER_STATE_MACHINE_H_
+#define TALLYSTICK_LEDGER_STATE_MACHINE_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "ledger/lots.h"
+#include "ledger/members.h"
+#include "ledger/program.h"
+#include "ledger/receipts.h"
+#include "ledger/schedule.h"
+#include "ledger/totals.h"
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+// Written in every block: a later engine that changes an outcome keeps the old behaviour for old
+// blocks.
+inline constexpr uint16_t kEngineVersion = 1;
+inline constexpr size_t kMaxChainOperations = 64;
+inline constexpr size_t kMaxPrograms = 256;
+inline constexpr size_t kMaxProgramVersions = 1000;
+// Slots that a single operation, or one account of a tick, may need at the most.
+inline constexpr size_t kMaxSlotsPerOperation = 2 * kMaxLotsPerAccount + 3;
+// A chain settles its account once; each link may add a lot, and that expire at once.
+inline constexpr size_t kMaxSlotsPerChain = kMaxSlotsPerOperation + 5 * kMaxChainOperations;
+
+// Rows at most; at a limit new operations are Overloaded.
+struct Limits {
+  uint32_t accounts = 1u << 30;
+  uint32_t lots = 1u << 31;
+  uint32_t receipts = 1u << 31;
+};
+
+// Where records go: the free slots of a block.
+struct RecordSink {
+  Record* slots = nullptr;
+  size_t capacity = 0;
+  size_t used = 0;
+  Position first_position = 0;
+
+  size_t room() const { return capacity - used; }
+  Position next_position() const { return first_position + used; }
+};
+
+// How log time comes about in a block; the block's header carries both.
+struct BlockTime {
+  Instant stamp = 0;
+  bool import_clock = false;
+};
+
+class StateMachine {
+ public:
+  explicit StateMachine(const Limits& limits = {});
+  ~StateMachine();
+
+  // REQUIRES: stamps never go back.
+  void BeginBlock(const BlockTime& time);
+
+  // Applies operations of one request in order, until all are done or `sink` may be too small for
+  // the next; returns how many. Chains are never divided. `results` has room for as many. An
+  // operation that does not fit into an empty sink of kMaxSlotsPerChain does not exist.
+  size_t Apply(absl::Span<const Operation> operations, Result* results, RecordSink& sink);
+
+  // Puts a program's next version. `operation`: kind ProgramPut, category = the version's number,
+  // amount = program.size(); the bytes are a checked, resolved tallystick.Program. A version that
+  // is there under the same id: replayed; any other number than the next: IdConflict. REQUIRES: the
+  // sink has room for SlotsOfProgram(program.size()).
+  Result PutProgram(const Operation& operation, absl::Span<const uint8_t> program,
+                    RecordSink& sink);
+  static size_t SlotsOfProgram(size_t bytes) { return 1 + (bytes + kSlotBytes - 1) / kSlotBytes; }
+
+  // Settles accounts that are due at log time, doing at most `budget` steps and writing into `sink`
+  // what fits; true when more may be due.
+  bool SettleDue(uint32_t budget, RecordSink& sink);
+  // Nothing is due before it.
+  Instant NextDue() const { return schedule_.NextDue(); }
+
+  // Applies what a block of the log says, and compares every byte that this engine writes with it.
+  // DataLoss: the log does not follow from itself; says where.
+  absl::Status Replay(const BlockTime& time, Position first_position,
+                      absl::Span<const Record> slots);
+
+  // ---- reads: as of `time`, settled aside; nothing changes ----
+  struct Balance {
+    Points pending, available, debt, lifetime_earned;
+    uint32_t lot_count;
+  };
+  std::optional<Balance> BalanceAt(uint16_t program, const Id& member, Instant time) const;
+  // Lots with points left: available ones in spending order, then pending ones by their next event.
+  std::vector<Lot> LotsAt(uint16_t program, const Id& member, Instant time) const;
+  // Head of the history chain; 0: no such account.
+  Position LastPosition(uint16_t program, const Id& member) const;
+  // Null: unknown program.
+  const Totals* TotalsOf(uint16_t program) const;
+  struct ProgramVersion {
+    Id id;  // of the put
+    std::vector<uint8_t> bytes;
+    CompiledProgram rules;
+    // The greatest too-old bound of all earlier versions while they were in force.
+    Instant bound_before;
+  };
+  // Oldest first; empty: unknown program.
+  const std::vector<ProgramVersion>& VersionsOf(uint16_t program) const;
+  std::vector<uint16_t> Programs() const;
+
+  Instant log_time() const { return log_time_; }
+
+  // Order-independent hash of all that is remembered. O(everything).
+  uint64_t Digest() const;
+  // Every list, sum, index and schedule is what it should be. O(everything).
+  absl::Status CheckInvariants() const;
+
+  struct Sizes {
+    uint64_t accounts, receipts, bytes;
+  };
+  Sizes sizes() const;
+
+ private:
+  struct ProgramState;
+  struct Request;
+  class ChainUndo;
+  using Out = RecordSink;
+
+  Instant LogTimeOf(const Operation& operation) const;
+  ProgramState* FindProgram(uint16_t id) const;
+
+  // state_machine.cc: the ladder of checks, batches
+  void Prefetch(absl::Span<const Operation> operations) const;
+  bool ApplyOne(const Operation& operation, Result& result, Out& out);
+  bool ApplyTick(const Operation& operation, Result& result, Out& out);
+  bool FindReceipt(Request& request);
+  void Refuse(Request& request, Outcome outcome);
+  bool Full() const;
+  // kinds.cc
+  Outcome Check(Request& request);
+  Outcome CheckEarning(Request& request);
+  void Perform(Request& request);
+  void Credit(Request& request);
+  void TakeInSpendingOrder(uint32_t account_row, Points points);
+  Points TakeFromLot(Account& account, uint32_t row, Points most);
+  // returns.cc
+  Outcome CheckReturn(Request& request);
+  Outcome CheckKnownReturn(Request& request, const Receipt& original);
+  void PerformReturn(Request& request);
+  Points ClaimKnown(Request& request, ReturnDetail& detail);
+  Points ClaimNewest(Request& request, ReturnDetail& detail);
+  // chain.cc
+  size_t ChainLength(absl::Span<const Operation> operations) const;
+  bool ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out);
+  // settle.cc
+  Balance SettledAside(const Account& account, Instant t) const;
+  void Settle(uint32_t account_row, Instant t, Out& out);
+  void ExpireLot(uint32_t account_row, uint32_t row, Out& out);
+  void ActivateLot(uint32_t account_row, uint32_t row, Out& out);
+  void SetAvailable(Account& account, Points available);
+  void SetPending(Account& account, Points pending);
+  // Takes a lot without points left out of its list, and frees it unless a receipt needs it.
+  void EmptyLot(Account& account, uint32_t row);
+  void FreeLot(uint32_t row);
+  void WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount, Points points,
+                    Instant at, Out& out);
+  // After lots have left: finds the account's next event. After one has come: its event.
+  void UpdateDue(uint32_t account_row);
+  void LowerDue(uint32_t account_row, Instant due);
+  void Reschedule(uint32_t account_row, Instant due);
+  // state_machine.cc
+  void Accept(Request& request, Points points, uint16_t details);
+  // receipts
+  Instant TooOldBound(const ProgramState& program, Instant t) const;
+  bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
+  void DropReceipts(ProgramState& program, Instant t);
+
+  Accounts accounts_;
+  Lots lots_;
+  Receipts receipts_;
+  Schedule schedule_;
+  std::vector<std::unique_ptr<ProgramState>> programs_;
+  std::vector<uint16_t> program_slots_;  // by id: index in programs_ + 1
+  BlockTime block_;
+  Instant log_time_ = 0;
+  std::vector<uint32_t> newest_first_;  // lots of one account, for returns of unknown purchases
+  std::unique_ptr<ChainUndo> chain_;
+  std::vector<Record> replayed_;  // what Replay's operations write
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_STATE_MACHINE_H_

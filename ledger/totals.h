@@ -1,0 +1,40 @@
+// What a program has issued, taken and owes, at a log position.
+
+#ifndef TALLYSTICK_LEDGER_TOTALS_H_
+#define TALLYSTICK_LEDGER_TOTALS_H_
+
+#include <cstdint>
+
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+struct Totals {
+  int64_t members = 0;
+  Points issued = 0;
+  Points redeemed = 0;
+  Points expired = 0;
+  Points clawed_back = 0;  // really taken, from lots or as debt
+  Points written_off = 0;  // due, but taken from nobody: outside the sum
+  Points adjusted = 0;
+  Points reinstated = 0;
+  Points forgiven = 0;  // debt cancelled
+  // Outstanding: sums over members.
+  Points pending = 0;
+  Points available = 0;
+  Points held = 0;
+  Points debt = 0;
+  // Every point ever credited. It bounds all the others, so that one check against overflow does.
+  Points credited = 0;
+
+  // Points are conserved.
+  bool Balanced() const {
+    return issued + reinstated + adjusted + forgiven - redeemed - expired - clawed_back ==
+           pending + available + held - debt;
+  }
+  friend bool operator==(const Totals&, const Totals&) = default;
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_TOTALS_H_
