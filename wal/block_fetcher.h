@@ -24,10 +24,10 @@ class BlockFetcher {
 
   using Callback = std::function<void(absl::StatusOr<BlockView>)>;
 
-  // Calls back with the whole, verified block that holds `position`: at once if it is cached, else from Io::Poll.
-  // The view is valid inside the callback only. One fetch at a time.
-  // REQUIRES: position is durable; !busy().
-  // DataLoss: the block is damaged; NotFound: the position is in no block.
+  // Calls back with the whole, verified block that holds `position`: at once if it is cached, else
+  // from Io::Poll. The view is valid inside the callback only. One fetch at a time; the callback
+  // may start the next. REQUIRES: position is durable; !busy().
+  // DataLoss: the block is damaged or gone; NotFound: the position lies before the log's first.
   void Fetch(uint64_t position, Callback callback);
   bool busy() const;
 

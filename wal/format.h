@@ -36,18 +36,19 @@ struct BlockHeader {
   uint32_t magic;
   uint16_t format_version;
   BlockType type;
-  uint8_t flags;            // the layer above's; 0 in start and witness blocks
+  uint8_t flags;  // the layer above's; 0 in start and witness blocks
   Id128 ledger_id;
   uint16_t shard;
   uint16_t shard_count;
-  uint32_t epoch;           // one more at every opening of the log for writing, from 1
-  uint64_t segment;         // number of the file that this block was written for, from 1
+  uint32_t epoch;    // grows at every opening of the log for writing, from 1; never given twice
+  uint64_t segment;  // number of the file that this block was written for, from 1
   uint64_t first_position;  // of the first slot
   uint32_t count;           // slots
   uint32_t bytes;           // the whole block: header, slots, padding
   int64_t timestamp_us;     // never goes back from block to block
   uint64_t durable_before;  // every position below was durable when this block was built
-  Id128 previous_hash;      // XXH3-128 of the previous block's header (which holds its body's CRC); zero in the first block of all
+  Id128 previous_hash;      // XXH3-128 of the previous block's header (which holds its body's CRC);
+                            // zero in the first block of all
   uint64_t digest;          // the layer above's; 0 where flags say there is none
   uint16_t engine_version;  // the layer above's
   uint8_t reserved[22];     // zeros

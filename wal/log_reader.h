@@ -27,16 +27,17 @@ struct LogIdentity {
 // Where and how the log ends; what a writer needs to go on.
 struct LogTail {
   LogIdentity identity;
-  uint32_t epoch = 0;           // of the last block
-  uint64_t segment = 0;         // that holds the end; 0: the log is empty
-  uint64_t offset = 0;          // first byte behind the last valid block
+  uint32_t epoch = 0;    // of the last block
+  uint64_t segment = 0;  // that holds the end; 0: the log is empty
+  uint64_t offset = 0;   // first byte behind the last valid block
   uint64_t next_position = 1;
-  int64_t timestamp_us = 0;     // of the last block
-  Id128 last_hash;              // of the last block's header
-  uint64_t highest_segment = 0; // that exists, valid or not
-  bool torn = false;            // something that is not a valid block, and not zeros, lies behind the end
-  uint64_t cut_bytes = 0;       // how much of it (up to the last non-zero byte, over all segments)
-  std::string cut_reason;       // what is wrong with the first invalid block, as a sentence
+  int64_t timestamp_us = 0;      // of the last block
+  uint64_t durable_before = 1;   // what the last block knows to be durable
+  Id128 last_hash;               // of the last block's header
+  uint64_t highest_segment = 0;  // whose file exists, be it valid, empty or set aside as "*.cut"
+  bool torn = false;  // something that is not a valid block, and not zeros, lies behind the end
+  uint64_t cut_bytes = 0;  // how much of it (up to the last non-zero byte, over all segments)
+  std::string cut_reason;  // what is wrong with the first invalid block, as a sentence
   LogIndex index;
 };
 
@@ -49,14 +50,16 @@ struct BlockView {
 
 class LogReader {
  public:
-  // Reads segments of `directory`; changes nothing. NotFound: no directory. FailedPrecondition: another
-  // ledger's, shard's or format version's log: says which.
+  // Reads the first block of each segment of `directory`; changes nothing. NotFound: no directory.
+  // FailedPrecondition: another ledger's, shard's or format version's log: says which.
   static absl::StatusOr<std::unique_ptr<LogReader>> Open(Io& io, const std::string& directory,
                                                          std::optional<LogIdentity> identity);
   ~LogReader();
 
-  // True: *block is the next one. False: the log ends here, by the rule of docs/log-format.md; see tail().
-  // DataLoss: a block that a later one knows to be durable is damaged; names segment, offset and cause.
+  // True: *block is the next one, of whatever type. False: the log ends here, by the rule of
+  // docs/log-format.md; see tail().
+  // DataLoss: a block that a later one knows to be durable is damaged; names segment, offset and
+  // cause. Other errors: the file could not be read; never taken for an end of the log.
   absl::StatusOr<bool> Next(BlockView* block);
 
   // Valid when Next has returned false.

@@ -1,0 +1,214 @@
+#include "tests/model/naive_kinds.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <vector>
+
+namespace tallystick::model {
+namespace {
+
+constexpr int64_t kMaxPoints = std::numeric_limits<int64_t>::max();
+
+bool AmountIsBad(Kind kind, int64_t amount) {
+  switch (kind) {
+    case Kind::kAccrue:
+    case Kind::kPurchase:
+    case Kind::kReturn:
+    case Kind::kRedeem:
+      return amount <= 0;
+    case Kind::kAdjust:
+      return amount == 0 || amount == std::numeric_limits<int64_t>::min();
+    default:
+      return amount != 0;
+  }
+}
+
+bool ExpiresAtIsBad(Kind kind, const Operation& operation) {
+  if (operation.expires_at == 0) return false;
+  const bool allowed = kind == Kind::kAccrue || kind == Kind::kPurchase ||
+                       (kind == Kind::kAdjust && operation.amount > 0);
+  return !allowed || operation.expires_at <= operation.occurred_at ||
+         operation.expires_at >= UtcInstant(10'000, 1, 1);
+}
+
+bool IsLive(const Receipt& receipt, const ProgramHistory& history, Instant t) {
+  if (receipt.key_time >= history.TooOldBound(t)) return true;
+  const Kind kind = static_cast<Kind>(receipt.operation.kind);
+  if (kind != Kind::kAccrue && kind != Kind::kPurchase && kind != Kind::kRedeem) return false;
+  const Program& version = history.version(receipt.version_index);
+  return receipt.key_time >= t - std::max(version.return_days, version.pending_days) * kDay;
+}
+
+// Makes a lot of the points wanted; what they count as is the caller's.
+Outcome Credit(Attempt& attempt, __int128 wanted, int32_t pending_days) {
+  const Movements& movements = attempt.movements;
+  if (wanted > kMaxPoints) return Outcome::kOverflow;
+  const __int128 ever_credited = static_cast<__int128>(movements.issued) + movements.adjusted_up +
+                                 movements.reinstated + wanted;
+  if (ever_credited > kMaxPoints) return Outcome::kOverflow;
+  if (wanted == 0) return Outcome::kOk;
+  if (attempt.account.LotsWithPoints() >= kMaxLotsWithPoints) return Outcome::kTooManyLots;
+
+  const Operation& operation = attempt.operation;
+  const Instant base = std::min(operation.occurred_at, attempt.t);
+  const LotDates dates = DatesOf(attempt.version(), base, pending_days, operation.expires_at);
+  AccountLot lot;
+  lot.origin = attempt.sequence;
+  lot.original = static_cast<int64_t>(wanted);
+  lot.activates_at = dates.activates_at;
+  lot.expires_at = dates.expires_at;
+  attempt.account.AddLot(lot, attempt.t);
+  return Outcome::kOk;
+}
+
+Outcome RunEarning(Attempt& attempt, __int128 wanted) {
+  const Outcome outcome = Credit(attempt, wanted, attempt.version().pending_days);
+  if (outcome != Outcome::kOk) return outcome;
+  attempt.granted = static_cast<int64_t>(wanted);
+  attempt.movements.issued += attempt.granted;
+  attempt.account.lifetime_earned += attempt.granted;
+  return Outcome::kOk;
+}
+
+Outcome Spend(Attempt& attempt, int64_t points) {
+  if (points > attempt.account.CurrentBalance().available) return Outcome::kInsufficientPoints;
+  TakeFrom(attempt.account.AvailableInSpendingOrder(), points);
+  return Outcome::kOk;
+}
+
+Outcome RunRedeem(Attempt& attempt) {
+  const int64_t points = attempt.operation.amount;
+  if (points < attempt.version().redeem_minimum) return Outcome::kBelowMinimum;
+  if (points % attempt.version().redeem_step != 0) return Outcome::kBelowStep;
+  const Outcome outcome = Spend(attempt, points);
+  if (outcome == Outcome::kOk) attempt.movements.redeemed += points;
+  return outcome;
+}
+
+Outcome RunAdjust(Attempt& attempt) {
+  const int64_t amount = attempt.operation.amount;
+  const Outcome outcome = amount > 0 ? Credit(attempt, amount, 0) : Spend(attempt, -amount);
+  if (outcome != Outcome::kOk) return outcome;
+  attempt.movements.adjusted += amount;
+  if (amount > 0) attempt.movements.adjusted_up += amount;
+  return Outcome::kOk;
+}
+
+// Whether a claim could take what was clawed back or written off past the largest number.
+bool ClaimOverflows(const Movements& movements, __int128 claim) {
+  return movements.clawed_back + claim > kMaxPoints || movements.written_off + claim > kMaxPoints;
+}
+
+// Takes a claim from the lots in the order given, then as debt down to the floor; writes off the
+// rest.
+void Claim(Attempt& attempt, const std::vector<AccountLot*>& lots, int64_t claim) {
+  const int64_t from_lots = TakeFrom(lots, claim);
+  const int64_t room = std::max<int64_t>(0, attempt.version().debt_floor - attempt.account.debt);
+  const int64_t as_debt = std::min(claim - from_lots, room);
+  const int64_t written_off = claim - from_lots - as_debt;
+  attempt.account.debt += as_debt;
+  attempt.written_off = written_off > 0;
+  attempt.movements.clawed_back += from_lots + as_debt;
+  attempt.movements.written_off += written_off;
+}
+
+// The original's own lot first, pending or available, then the other available lots.
+std::vector<AccountLot*> OwnLotFirst(Account& account, AccountLot* own) {
+  std::vector<AccountLot*> order;
+  if (own != nullptr) order.push_back(own);
+  for (AccountLot* lot : account.AvailableInSpendingOrder()) {
+    if (lot != own) order.push_back(lot);
+  }
+  return order;
+}
+
+Outcome RunReturnOf(Attempt& attempt, Receipt& original) {
+  const Kind kind = static_cast<Kind>(original.operation.kind);
+  if (kind != Kind::kPurchase && kind != Kind::kAccrue) return Outcome::kNotPermitted;
+  const int64_t spend = original.operation.amount;
+  const int64_t amount = attempt.operation.amount;
+  if (static_cast<__int128>(original.returned) + amount > spend) return Outcome::kAlreadyReturned;
+  original.returned += amount;
+
+  AccountLot* own = nullptr;
+  for (AccountLot& lot : attempt.account.lots) {
+    if (lot.origin == original.result.sequence) own = &lot;
+  }
+  const int64_t lost = own == nullptr ? 0 : own->lost;
+  const int64_t kept_spend = spend - original.returned;
+  const __int128 kept_wanted =
+      kind == Kind::kAccrue
+          ? static_cast<__int128>(kept_spend)
+          : EarnedBy(attempt.history.version(original.version_index).earn, kept_spend);
+  const __int128 granted = original.granted;
+  const __int128 due_unless_lost = granted - std::min(kept_wanted, granted);
+  if (ClaimOverflows(attempt.movements, due_unless_lost - original.claimed)) {
+    return Outcome::kOverflow;
+  }
+  const __int128 due = std::min(due_unless_lost, granted - lost);
+  const int64_t claim = static_cast<int64_t>(std::max<__int128>(0, due - original.claimed));
+  original.claimed += claim;
+  Claim(attempt, OwnLotFirst(attempt.account, own), claim);
+  return Outcome::kOk;
+}
+
+Outcome RunReturn(Attempt& attempt) {
+  if (attempt.original.has_value()) return RunReturnOf(attempt, *attempt.original);
+  if (attempt.version().unknown_original == UnknownOriginal::kRefuse) {
+    return Outcome::kUnknownOriginal;
+  }
+  const __int128 claim = AtRate(attempt.version().earn, attempt.operation.amount);
+  if (claim > kMaxPoints || ClaimOverflows(attempt.movements, claim)) return Outcome::kOverflow;
+  Claim(attempt, attempt.account.NewestFirst(), static_cast<int64_t>(claim));
+  return Outcome::kOk;
+}
+
+}  // namespace
+
+Field BadField(const Operation& operation) {
+  const Kind kind = static_cast<Kind>(operation.kind);
+  const bool is_tick = kind == Kind::kTick;
+  if (kind < Kind::kEnrol || kind > Kind::kTick) return Field::kKind;
+  if ((operation.flags & ~kLinked) != 0) return Field::kFlags;
+  if (operation.reserved != 0) return Field::kReserved;
+  if (operation.id.IsZero()) return Field::kId;
+  if (operation.member.IsZero() != is_tick) return Field::kMember;
+  if (AmountIsBad(kind, operation.amount)) return Field::kAmount;
+  if (kind != Kind::kReturn && !operation.related.IsZero()) return Field::kRelated;
+  if (operation.occurred_at <= 0 || operation.occurred_at >= UtcInstant(10'000, 1, 1)) {
+    return Field::kOccurredAt;
+  }
+  if (ExpiresAtIsBad(kind, operation)) return Field::kExpiresAt;
+  if (is_tick && operation.program != 0) return Field::kProgram;
+  return Field::kNone;
+}
+
+const Receipt* FindLiveReceipt(const Member& member, const Id& id, const ProgramHistory& history,
+                               Instant t) {
+  const auto found = member.receipts.find(id);
+  if (found == member.receipts.end()) return nullptr;
+  return IsLive(found->second, history, t) ? &found->second : nullptr;
+}
+
+Outcome RunKind(Attempt& attempt) {
+  const Operation& operation = attempt.operation;
+  switch (static_cast<Kind>(operation.kind)) {
+    case Kind::kEnrol:
+      return Outcome::kOk;
+    case Kind::kAccrue:
+      return RunEarning(attempt, operation.amount);
+    case Kind::kPurchase:
+      return RunEarning(attempt, EarnedBy(attempt.version().earn, operation.amount));
+    case Kind::kRedeem:
+      return RunRedeem(attempt);
+    case Kind::kAdjust:
+      return RunAdjust(attempt);
+    case Kind::kReturn:
+      return RunReturn(attempt);
+    default:
+      std::abort();
+  }
+}
+
+}  // namespace tallystick::model

@@ -1,0 +1,73 @@
+#ifndef TALLYSTICK_TESTS_MODEL_NAIVE_KINDS_H_
+#define TALLYSTICK_TESTS_MODEL_NAIVE_KINDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+
+#include "tests/model/naive_account.h"
+#include "tests/model/naive_program.h"
+#include "tests/model/naive_types.h"
+
+namespace tallystick::model {
+
+// What has moved in a program since its beginning.
+struct Movements {
+  int64_t issued = 0;
+  int64_t redeemed = 0;
+  int64_t expired = 0;
+  int64_t clawed_back = 0;
+  int64_t written_off = 0;
+  int64_t adjusted = 0;
+  int64_t adjusted_up = 0;  // the positive adjustments alone
+  int64_t reinstated = 0;
+  int64_t forgiven = 0;
+};
+
+struct Receipt {
+  Operation operation;
+  Result result;
+  Instant key_time = 0;
+  size_t version_index = 0;  // in the program's history
+  int64_t granted = 0;
+  int64_t returned = 0;  // R: what was returned of it
+  int64_t claimed = 0;   // by those returns, written-off points included
+};
+
+struct Member {
+  Account account;
+  std::map<Id, Receipt> receipts;
+};
+
+// An operation that has passed the common checks, with a copy of what it may change: the ledger
+// keeps the copy when the kind's rules accept it. The account is settled to t.
+struct Attempt {
+  const Operation& operation;
+  const ProgramHistory& history;
+  Instant t;
+  uint64_t sequence;
+  size_t version_index;  // the version in force for the operation
+  Account account;
+  Movements movements;
+  // Of a Return: the live receipt that `related` names.
+  std::optional<Receipt> original = std::nullopt;
+  int64_t granted = 0;
+  bool written_off = false;
+
+  const Program& version() const { return history.version(version_index); }
+};
+
+// The BadRequest checks, in order; kNone when all pass.
+Field BadField(const Operation& operation);
+
+// The member's receipt of this id if it still serves at t, else null.
+const Receipt* FindLiveReceipt(const Member& member, const Id& id, const ProgramHistory& history,
+                               Instant t);
+
+// The rules of the kind. On an outcome other than kOk the attempt is to be thrown away.
+Outcome RunKind(Attempt& attempt);
+
+}  // namespace tallystick::model
+
+#endif  // TALLYSTICK_TESTS_MODEL_NAIVE_KINDS_H_

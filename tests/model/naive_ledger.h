@@ -1,0 +1,130 @@
+#ifndef TALLYSTICK_TESTS_MODEL_NAIVE_LEDGER_H_
+#define TALLYSTICK_TESTS_MODEL_NAIVE_LEDGER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "tests/model/naive_account.h"
+#include "tests/model/naive_kinds.h"
+#include "tests/model/naive_program.h"
+#include "tests/model/naive_types.h"
+
+namespace tallystick::model {
+
+inline constexpr size_t kMaxChainSize = 64;
+
+// A record that the ledger makes by itself.
+struct Derived {
+  Kind kind = Kind::kNone;
+  Id member;
+  uint16_t program = 0;
+  int64_t points = 0;  // what activated or expired, before debt is paid; never negative
+  Instant at = 0;
+  uint64_t origin_sequence = 0;
+  int64_t available = 0;  // after it, negative by the debt
+  int64_t pending = 0;    // after it
+  bool operator==(const Derived&) const = default;
+};
+
+struct Lot {
+  int64_t remaining = 0;
+  int64_t original = 0;
+  Instant activates_at = 0;
+  Instant expires_at = kNever;
+  bool pending = false;
+  bool operator==(const Lot&) const = default;
+};
+
+struct Totals {
+  int64_t members = 0;
+  int64_t issued = 0;
+  int64_t redeemed = 0;
+  int64_t expired = 0;
+  int64_t clawed_back = 0;
+  int64_t written_off = 0;
+  int64_t adjusted = 0;
+  int64_t reinstated = 0;
+  int64_t forgiven = 0;
+  int64_t pending = 0;
+  int64_t available = 0;
+  int64_t held = 0;
+  int64_t debt = 0;
+  bool operator==(const Totals&) const = default;
+};
+
+// The points ledger of docs/semantics.md, written to be read beside it: every rule is a full scan,
+// an operation works on a copy of its account, a chain is undone by putting the old state back.
+class NaiveLedger {
+ public:
+  // Appends a version, which must be valid. Log time moves to `log_time` unless it is later.
+  void PutProgram(const Program& program, Instant log_time);
+
+  // Wall clock: what is accepted has the stamp as its log time. Import clock: log time follows the
+  // operations, and the stamp is the wall clock. A block by itself moves nothing.
+  void BeginBlock(Instant stamp, bool import_clock);
+
+  // Applies a request; a chain that does not end in it is refused.
+  std::vector<Result> Apply(const std::vector<Operation>& operations);
+
+  // The derived records since the last call, in order.
+  std::vector<Derived> TakeDerived();
+
+  // Settles an account, or every one in order of program and member, to the present: the block's
+  // stamp, or the log time under the import clock. Where something was due, log time moves to it.
+  void SettleMember(uint16_t program, const Id& member);
+  void SettleAll();
+
+  // Settled aside to the instant; nothing where there is no account.
+  std::optional<Balance> BalanceAt(uint16_t program, const Id& member, Instant instant) const;
+
+  // Settled aside; with points left: the available in spending order, then the pending by
+  // activation.
+  std::vector<Lot> LotsAt(uint16_t program, const Id& member, Instant instant) const;
+
+  // The outstanding sums come from the members, as far as each is settled.
+  Totals TotalsOf(uint16_t program) const;
+
+  Instant log_time() const { return state_.log_time; }
+
+  // In order of id, with balances as far as each is settled.
+  std::vector<std::pair<Id, Balance>> Members(uint16_t program) const;
+
+  // Aborts with a message when a program's movements are not its members' balances.
+  void CheckConservation() const;
+
+ private:
+  struct ProgramState {
+    ProgramHistory history;
+    Movements movements;
+    std::map<Id, Member> members;
+  };
+
+  struct State {
+    Instant log_time = 0;
+    uint64_t last_sequence = 0;
+    std::map<uint16_t, ProgramState> programs;
+    std::vector<Derived> derived;
+  };
+
+  Instant Now() const;
+  Instant LogTimeOf(const Operation& operation) const;
+  const Member* FindMember(uint16_t program, const Id& member) const;
+  std::vector<Result> ApplyChain(const std::vector<Operation>& chain);
+  Result ApplyOne(const Operation& operation);
+  Result ApplyTick(const Operation& operation, Instant t);
+  Result Run(const Operation& operation, Instant t, ProgramState& program);
+  Result Refusal(const Operation& operation, Outcome outcome, Field field = Field::kNone) const;
+  void Derive(uint16_t program, const Id& member, const std::vector<LotEvent>& events);
+
+  Instant stamp_ = 0;
+  bool import_clock_ = false;
+  State state_;
+};
+
+}  // namespace tallystick::model
+
+#endif  // TALLYSTICK_TESTS_MODEL_NAIVE_LEDGER_H_

@@ -1,0 +1,77 @@
+#include "wal/segment_files.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
+namespace tallystick::wal {
+namespace {
+
+constexpr size_t kDigits = 16;
+
+absl::string_view Suffix(FileKind kind) {
+  switch (kind) {
+    case FileKind::kSegment:
+      return ".log";
+    case FileKind::kCut:
+      return ".cut";
+    case FileKind::kSpare:
+      return ".spare";
+    case FileKind::kPreparing:
+      return ".prep";
+  }
+  return "";
+}
+
+// The number in `name` if it is exactly a name of this kind.
+std::optional<uint64_t> ParseName(absl::string_view name, FileKind kind) {
+  if (!absl::ConsumeSuffix(&name, Suffix(kind)) || name.size() != kDigits) return std::nullopt;
+  uint64_t number = 0;
+  for (const char digit : name) {
+    number <<= 4;
+    if (digit >= '0' && digit <= '9') {
+      number |= static_cast<uint64_t>(digit - '0');
+    } else if (digit >= 'a' && digit <= 'f') {
+      number |= static_cast<uint64_t>(digit - 'a' + 10);
+    } else {
+      return std::nullopt;
+    }
+  }
+  if (number == 0) return std::nullopt;
+  return number;
+}
+
+}  // namespace
+
+std::string FileName(uint64_t number, FileKind kind) {
+  return absl::StrCat(absl::Hex(number, absl::kZeroPad16), Suffix(kind));
+}
+
+std::string FilePath(const std::string& directory, uint64_t number, FileKind kind) {
+  return absl::StrCat(directory, "/", FileName(number, kind));
+}
+
+uint64_t LogFiles::HighestSegment() const {
+  const uint64_t segment = segments.empty() ? 0 : segments.back();
+  return std::max(segment, cut.empty() ? 0 : cut.back());
+}
+
+absl::StatusOr<LogFiles> ListLogFiles(Io& io, const std::string& directory) {
+  absl::StatusOr<std::vector<std::string>> names = io.List(directory);
+  if (!names.ok()) return names.status();
+  LogFiles files;
+  for (const std::string& name : *names) {
+    if (auto number = ParseName(name, FileKind::kSegment)) files.segments.push_back(*number);
+    if (auto number = ParseName(name, FileKind::kCut)) files.cut.push_back(*number);
+    if (auto number = ParseName(name, FileKind::kSpare)) files.spares.push_back(*number);
+    if (auto number = ParseName(name, FileKind::kPreparing)) files.preparing.push_back(*number);
+  }
+  for (auto* numbers : {&files.segments, &files.cut, &files.spares, &files.preparing}) {
+    std::sort(numbers->begin(), numbers->end());
+  }
+  return files;
+}
+
+}  // namespace tallystick::wal
