@@ -144,7 +144,8 @@ void StateMachine::Reschedule(uint32_t account_row, Instant due) {
   if (due != kNever) schedule_.Add(account_row, due, links);
 }
 
-bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink) {
+bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink, size_t* needed) {
+  if (needed != nullptr) *needed = 0;
   const Instant t = block_.import_clock ? log_time_ : std::max(log_time_, block_.stamp);
   const auto links = [this](uint32_t row) -> ScheduleLink& { return accounts_[row].link; };
   const auto due_of = [this](uint32_t row) { return accounts_[row].next_due; };
@@ -152,7 +153,11 @@ bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink) {
     const uint32_t row = schedule_.TakeDue(t, &budget, links, due_of);
     if (row == kNoRow) return budget == 0;
     schedule_.Add(row, accounts_[row].next_due, links);
-    if (sink.room() < 2 * size_t{accounts_[row].lot_count}) return true;
+    const size_t slots = 2 * size_t{accounts_[row].lot_count};
+    if (sink.room() < slots) {
+      if (needed != nullptr) *needed = slots;
+      return true;
+    }
     Settle(row, t, sink);
     sink.slots[sink.used - 1].result.mutate_flags(kTicked);
     log_time_ = t;

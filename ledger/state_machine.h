@@ -87,8 +87,9 @@ class StateMachine {
   static size_t SlotsOfProgram(size_t bytes) { return 1 + (bytes + kSlotBytes - 1) / kSlotBytes; }
 
   // Settles accounts that are due at log time, doing at most `budget` steps and writing into `sink`
-  // what fits; true when more may be due.
-  bool SettleDue(uint32_t budget, RecordSink& sink);
+  // what fits; true when more may be due. `*needed`: slots that the next account needs when it did
+  // not fit, else 0.
+  bool SettleDue(uint32_t budget, RecordSink& sink, size_t* needed = nullptr);
   // Nothing is due before it.
   Instant NextDue() const { return schedule_.NextDue(); }
 

@@ -1,0 +1,413 @@
+#include "api/dispatcher.h"
+
+#include <algorithm>
+#include <utility>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "api/request.h"
+#include "api/shard_worker.h"
+#include "ledger/check.h"
+#include "ledger/program.h"
+
+namespace tallystick {
+namespace {
+
+// Control requests of one worker under way at most.
+constexpr size_t kMaxControlRequests = 4096;
+
+absl::Status TooMany() {
+  return absl::ResourceExhaustedError("too many requests are under way: try again in a moment");
+}
+
+}  // namespace
+
+// high64(XXH3_64(member id) × shard count)
+static uint16_t ShardOf(const Id& member, uint16_t shard_count) {
+  const uint64_t hash = XXH3_64bits(&member, sizeof(member));
+  return static_cast<uint16_t>(static_cast<unsigned __int128>(hash) * shard_count >> 64);
+}
+
+// A control request, with what becomes of its answer.
+struct Dispatcher::State {
+  State(ShardWorker& w, const ServerInfo& i) : worker(w), info(i) {}
+
+  struct Control : ControlRequest {
+    using ControlRequest::ControlRequest;
+    State* state = nullptr;
+    std::function<void(Control&)> answered;
+  };
+
+  SubmitPart* TakePart();
+  void Overload(SubmitPart& part);
+  void SendPart(SubmitPart* part);
+  void SubmitDivided(SubmitCall& call, const std::vector<uint16_t>& shards);
+  static void PartDone(ShardRequest& request);
+
+  std::unique_ptr<Control> NewControl(ShardRequest::Type type, uint16_t shard);
+  // Sends it; `answered` is called in any case.
+  void SendControl(std::unique_ptr<Control> control);
+  static void ControlDone(ShardRequest& request);
+  template <typename Answer>
+  void Ask(std::unique_ptr<Control> control, Done<Answer> done);
+  void InstallEverywhere(const Operation& put, const std::vector<uint8_t>& bytes,
+                         const ProgramPutAnswer& answer, Done<ProgramPutAnswer> done);
+
+  ShardWorker& worker;
+  ServerInfo info;
+  std::vector<std::unique_ptr<SubmitPart>> parts;  // all
+  std::vector<SubmitPart*> free_parts;
+  std::vector<uint16_t> shard_of;  // of a call's operations
+  size_t controls = 0;
+};
+
+Dispatcher::Dispatcher(ShardWorker& worker, const ServerInfo& info)
+    : state_(std::make_unique<State>(worker, info)) {}
+
+Dispatcher::~Dispatcher() = default;
+
+ServerInfo Dispatcher::info() const {
+  ServerInfo info = state_->info;
+  info.time = state_->worker.io().WallMicros();
+  return info;
+}
+
+// ---- operations ----
+
+SubmitPart* Dispatcher::State::TakePart() {
+  if (free_parts.empty()) {
+    parts.push_back(std::make_unique<SubmitPart>());
+    free_parts.reserve(parts.size());
+    parts.back()->owner = this;
+    parts.back()->done = PartDone;
+    return parts.back().get();
+  }
+  SubmitPart* part = free_parts.back();
+  free_parts.pop_back();
+  return part;
+}
+
+void Dispatcher::Submit(SubmitCall& call) {
+  State& s = *state_;
+  const size_t count = call.operations.size();
+  TALLYSTICK_LEDGER_CHECK(count > 0 && count <= kMaxRequestOperations &&
+                          call.results.size() == count);
+  const uint16_t shard_count = s.worker.shard_count();
+  s.shard_of.resize(count);
+  bool one_shard = true;
+  for (size_t i = 0; i < count; ++i) {
+    // A chain stays together, whatever members it names: its shard judges it as a whole.
+    const bool chained = i > 0 && (call.operations[i - 1].flags() & kLinked) != 0;
+    s.shard_of[i] = chained ? s.shard_of[i - 1] : ShardOf(call.operations[i].member(), shard_count);
+    one_shard = one_shard && s.shard_of[i] == s.shard_of[0];
+  }
+  call.status = absl::OkStatus();
+  if (!one_shard) {
+    s.SubmitDivided(call, s.shard_of);
+    return;
+  }
+  SubmitPart* part = s.TakePart();
+  part->call = &call;
+  part->shard = s.shard_of[0];
+  part->operations = call.operations;
+  part->results = call.results.data();
+  part->places.clear();
+  call.parts_under_way = 1;
+  s.SendPart(part);
+}
+
+void Dispatcher::State::SubmitDivided(SubmitCall& call, const std::vector<uint16_t>& shards) {
+  std::vector<SubmitPart*> by_shard(worker.shard_count(), nullptr);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    SubmitPart*& part = by_shard[shards[i]];
+    if (part == nullptr) {
+      part = TakePart();
+      part->call = &call;
+      part->shard = shards[i];
+      part->gathered.clear();
+      part->places.clear();
+      ++call.parts_under_way;
+    }
+    part->gathered.push_back(call.operations[i]);
+    part->places.push_back(static_cast<uint32_t>(i));
+  }
+  for (SubmitPart* part : by_shard) {
+    if (part == nullptr) continue;
+    part->gathered_results.resize(part->gathered.size());
+    part->operations = part->gathered;
+    part->results = part->gathered_results.data();
+    SendPart(part);
+  }
+}
+
+void Dispatcher::State::Overload(SubmitPart& part) {
+  for (size_t i = 0; i < part.operations.size(); ++i) {
+    part.results[i] = Result();
+    part.results[i].mutate_outcome(Outcome::Overloaded);
+  }
+}
+
+void Dispatcher::State::SendPart(SubmitPart* part) {
+  part->status = absl::OkStatus();
+  part->applied = 0;
+  part->overloads = 0;
+  Stream* stream = part->call->stream;
+  if (stream != nullptr) part->overloads_known = stream->shards_[part->shard].returned;
+  // In flight behind an overloaded one that its caller has not read of.
+  const bool overtaken =
+      stream != nullptr && part->call->overloads_seen != stream->overloads_given_;
+  if (overtaken || !worker.Send(part)) {
+    Overload(*part);
+    if (stream != nullptr) {
+      stream->overloads_given_ += static_cast<uint32_t>(part->operations.size());
+    }
+    worker.Finish(part);
+  }
+}
+
+void Dispatcher::State::PartDone(ShardRequest& request) {
+  auto& part = static_cast<SubmitPart&>(request);
+  auto& state = *static_cast<State*>(part.owner);
+  SubmitCall& call = *part.call;
+  if (!part.status.ok()) call.status = part.status;
+  for (size_t i = 0; i < part.places.size(); ++i) {
+    call.results[part.places[i]] = part.gathered_results[i];
+  }
+  if (call.stream != nullptr) {
+    call.stream->shards_[part.shard].returned += part.overloads;
+    call.stream->overloads_given_ += part.overloads;
+  }
+  state.free_parts.push_back(&part);
+  if (--call.parts_under_way == 0) call.done(call);
+}
+
+// ---- control ----
+
+std::unique_ptr<Dispatcher::State::Control> Dispatcher::State::NewControl(ShardRequest::Type type,
+                                                                          uint16_t shard) {
+  auto control = std::make_unique<Control>(type);
+  control->shard = shard;
+  control->state = this;
+  control->done = ControlDone;
+  return control;
+}
+
+void Dispatcher::State::SendControl(std::unique_ptr<Control> control) {
+  Control* request = control.release();
+  ++controls;
+  if (controls > kMaxControlRequests || !worker.Send(request)) {
+    request->status = TooMany();
+    worker.Finish(request);
+  }
+}
+
+void Dispatcher::State::ControlDone(ShardRequest& request) {
+  const std::unique_ptr<Control> control(static_cast<Control*>(&request));
+  --control->state->controls;
+  control->answered(*control);
+}
+
+template <typename Answer>
+void Dispatcher::State::Ask(std::unique_ptr<Control> control, Done<Answer> done) {
+  control->answered = [done = std::move(done)](Control& answered) {
+    if (!answered.status.ok()) {
+      done(answered.status);
+    } else {
+      done(std::move(std::get<Answer>(answered.answer)));
+    }
+  };
+  SendControl(std::move(control));
+}
+
+void Dispatcher::Balance(uint16_t program, const Id& member, Instant as_of,
+                         Done<BalanceAnswer> done) {
+  auto control = state_->NewControl(ShardRequest::Type::kBalance,
+                                    ShardOf(member, state_->worker.shard_count()));
+  control->program = program;
+  control->member = member;
+  control->as_of = as_of;
+  state_->Ask(std::move(control), std::move(done));
+}
+
+void Dispatcher::Lots(uint16_t program, const Id& member, Done<LotsAnswer> done) {
+  auto control =
+      state_->NewControl(ShardRequest::Type::kLots, ShardOf(member, state_->worker.shard_count()));
+  control->program = program;
+  control->member = member;
+  state_->Ask(std::move(control), std::move(done));
+}
+
+void Dispatcher::Statement(uint16_t program, const Id& member, Position before, uint32_t limit,
+                           Done<StatementAnswer> done) {
+  auto control = state_->NewControl(ShardRequest::Type::kStatement,
+                                    ShardOf(member, state_->worker.shard_count()));
+  control->program = program;
+  control->member = member;
+  control->before = before;
+  control->limit = limit;
+  state_->Ask(std::move(control), std::move(done));
+}
+
+void Dispatcher::GetProgram(uint16_t program, Done<std::vector<uint8_t>> done) {
+  auto control = state_->NewControl(ShardRequest::Type::kGetProgram, 0);
+  control->program = program;
+  control->answered = [done = std::move(done)](State::Control& answered) {
+    if (!answered.status.ok()) {
+      done(answered.status);
+    } else {
+      done(std::move(answered.bytes));
+    }
+  };
+  state_->SendControl(std::move(control));
+}
+
+namespace {
+
+void Add(const TotalsAnswer& part, TotalsAnswer& sum) {
+  if (part.outcome != Outcome::Ok) sum.outcome = part.outcome;
+  sum.shards.insert(sum.shards.end(), part.shards.begin(), part.shards.end());
+  sum.members += part.members;
+  sum.issued += part.issued;
+  sum.redeemed += part.redeemed;
+  sum.expired += part.expired;
+  sum.clawed_back += part.clawed_back;
+  sum.written_off += part.written_off;
+  sum.adjusted += part.adjusted;
+  sum.reinstated += part.reinstated;
+  sum.forgiven += part.forgiven;
+  sum.pending += part.pending;
+  sum.available += part.available;
+  sum.held += part.held;
+  sum.debt += part.debt;
+}
+
+// One answer of several shards; calls `done` with the last.
+template <typename Answer>
+struct Gathering {
+  Answer sum;
+  absl::Status status;
+  size_t missing = 0;
+  Dispatcher::Done<Answer> done;
+
+  void Arrived(const absl::Status& s) {
+    if (!s.ok()) status = s;
+    if (--missing > 0) return;
+    if (status.ok()) {
+      done(std::move(sum));
+    } else {
+      done(status);
+    }
+  }
+};
+
+}  // namespace
+
+void Dispatcher::Totals(uint16_t program, Done<TotalsAnswer> done) {
+  State& s = *state_;
+  auto gathering = std::make_shared<Gathering<TotalsAnswer>>();
+  gathering->missing = s.worker.shard_count();
+  gathering->done = std::move(done);
+  for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
+    auto control = s.NewControl(ShardRequest::Type::kTotals, shard);
+    control->program = program;
+    control->answered = [gathering](State::Control& answered) {
+      if (answered.status.ok()) Add(std::get<TotalsAnswer>(answered.answer), gathering->sum);
+      gathering->Arrived(answered.status);
+    };
+    s.SendControl(std::move(control));
+  }
+}
+
+// One operation on every shard, each with results of its own.
+void Dispatcher::Tick(const Id& id, Instant to, Done<TickAnswer> done) {
+  struct OneTick {
+    SubmitCall call;
+    Operation operation;
+    Result result;
+    std::shared_ptr<Gathering<TickAnswer>> gathering;
+  };
+  State& s = *state_;
+  auto gathering = std::make_shared<Gathering<TickAnswer>>();
+  gathering->missing = s.worker.shard_count();
+  gathering->done = std::move(done);
+  gathering->sum.time = to;
+  for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
+    auto* tick = new OneTick();
+    tick->operation = Operation(id, Id(), Id(), 0, to, 0, 0, 0, 0, Kind::Tick, 0, 0);
+    tick->gathering = gathering;
+    tick->call.operations = absl::MakeConstSpan(&tick->operation, 1);
+    tick->call.results = absl::MakeSpan(&tick->result, 1);
+    tick->call.owner = tick;
+    tick->call.parts_under_way = 1;
+    tick->call.done = [](SubmitCall& call) {
+      const std::unique_ptr<OneTick> done_tick(static_cast<OneTick*>(call.owner));
+      const Outcome outcome = done_tick->result.outcome();
+      if (outcome != Outcome::Ok) done_tick->gathering->sum.outcome = outcome;
+      done_tick->gathering->Arrived(call.status);
+    };
+    SubmitPart* part = s.TakePart();
+    part->call = &tick->call;
+    part->shard = shard;
+    part->operations = tick->call.operations;
+    part->results = &tick->result;
+    part->places.clear();
+    s.SendPart(part);
+  }
+}
+
+void Dispatcher::PutProgram(const Id& id, absl::Span<const uint8_t> program,
+                            Done<ProgramPutAnswer> done) {
+  State& s = *state_;
+  flatbuffers::Verifier verifier(program.data(), program.size());
+  const bool sane =
+      program.size() <= ledger::kMaxProgramBytes && !IsZero(id) && verifier.VerifyBuffer<Program>();
+  if (!sane) {
+    done(ProgramPutAnswer{Outcome::BadRequest, IsZero(id) ? "id" : "program",
+                          IsZero(id) ? "is zero: a put needs a transaction id"
+                                     : "is not a program as ledger/program.fbs describes it",
+                          0});
+    return;
+  }
+  auto control = s.NewControl(ShardRequest::Type::kPutProgram, 0);
+  control->bytes.assign(program.begin(), program.end());
+  control->put = Operation(id, Id(), Id(), 0, 0, 0, 0, 0, 0, Kind::ProgramPut, 0, 0);
+  control->answered = [&s, done = std::move(done)](State::Control& answered) {
+    if (!answered.status.ok()) {
+      done(answered.status);
+      return;
+    }
+    const auto& answer = std::get<ProgramPutAnswer>(answered.answer);
+    if (answer.outcome != Outcome::Ok || s.worker.shard_count() == 1) {
+      done(answer);
+      return;
+    }
+    s.InstallEverywhere(answered.put, answered.bytes, answer, done);
+  };
+  s.SendControl(std::move(control));
+}
+
+// Shard 0 has it durably: whatever happens now, the next start completes it.
+void Dispatcher::State::InstallEverywhere(const Operation& put, const std::vector<uint8_t>& bytes,
+                                          const ProgramPutAnswer& answer,
+                                          Done<ProgramPutAnswer> done) {
+  auto gathering = std::make_shared<Gathering<ProgramPutAnswer>>();
+  gathering->missing = worker.shard_count() - 1;
+  gathering->done = std::move(done);
+  gathering->sum = answer;
+  for (uint16_t shard = 1; shard < worker.shard_count(); ++shard) {
+    auto control = NewControl(ShardRequest::Type::kInstallProgram, shard);
+    control->put = put;
+    control->bytes = bytes;
+    control->answered = [gathering](Control& answered) {
+      if (answered.status.ok()) {
+        const auto& installed = std::get<ProgramPutAnswer>(answered.answer);
+        if (installed.outcome != Outcome::Ok) gathering->sum.outcome = installed.outcome;
+      }
+      gathering->Arrived(answered.status);
+    };
+    SendControl(std::move(control));
+  }
+}
+
+}  // namespace tallystick

@@ -1,0 +1,440 @@
+#include "api/embedded.h"
+
+#include <algorithm>
+#include <atomic>
+#include <barrier>
+#include <future>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/ledger_files.h"
+#include "api/shard_worker.h"
+#include "wal/host_io.h"
+
+namespace tallystick {
+namespace {
+
+constexpr uint16_t kProtocolVersion = 1;
+// Requests of embedding threads that wait at most, in one ledger.
+constexpr size_t kMaxEmbeddedRequests = 1024;
+constexpr uint64_t kMinSegmentBytes = 64 << 10;
+
+std::string Name(wal::Durability durability) {
+  switch (durability) {
+    case wal::Durability::kOpenDsync:
+      return "open-dsync";
+    case wal::Durability::kDsync:
+      return "dsync";
+    case wal::Durability::kFdatasync:
+      return "fdatasync";
+    case wal::Durability::kNone:
+      return "none";
+  }
+  return "";
+}
+
+wal::Id128 RandomLedgerId() {
+  std::random_device random;
+  const auto word = [&] { return (uint64_t{random()} << 32) | random(); };
+  return {word(), word()};
+}
+
+absl::Status CheckOptions(const LedgerOptions& options) {
+  if (options.directory.empty()) return absl::InvalidArgumentError("no directory is named");
+  if (options.create && (options.shards < 1 || options.shards > kMaxShards)) {
+    return absl::InvalidArgumentError(absl::StrCat("a ledger has 1 to ", kMaxShards, " shards"));
+  }
+  if (options.segment_bytes < kMinSegmentBytes || options.segment_bytes % wal::kSectorBytes != 0) {
+    return absl::InvalidArgumentError("segments are at least 64 KiB, and a multiple of 4 KiB");
+  }
+  if (options.blocks_in_flight < 1 || options.blocks_in_flight > 64) {
+    return absl::InvalidArgumentError("from 1 to 64 blocks may be in flight");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+struct Ledger::State {
+  explicit State(const LedgerOptions& o) : options(o) {}
+  ~State() {
+    if (lock != wal::kNoHandle) workers[0]->io().Close(lock);
+  }
+
+  absl::Status MakeWorkers();
+  absl::Status FindIdentity();
+  absl::Status OpenShards(ShardWorker& worker);
+  absl::Status CompletePrograms(ShardWorker& worker);
+  absl::Status OpenAll();
+  void ThreadMain(size_t index);
+  void Connect();
+  void Report(const std::string& sentence) const {
+    if (options.report) options.report(sentence);
+  }
+  ShardWorker& WorkerOfThisThread();
+  template <typename Answer>
+  absl::StatusOr<Answer> Await(
+      const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask);
+
+  LedgerOptions options;
+  LedgerIdentity identity;
+  std::vector<std::unique_ptr<ShardWorker>> workers;
+  std::vector<uint16_t> owners;  // worker of each shard
+  wal::Handle lock = wal::kNoHandle;
+  // The steps of opening, in which all threads keep pace; main decides between them.
+  std::vector<absl::Status> statuses;  // one a worker
+  std::unique_ptr<std::barrier<>> pace;
+  std::vector<std::thread> threads;
+  std::atomic<bool> give_up{false};
+  std::atomic<bool> closed{false};
+  absl::Status close_status;
+  std::atomic<size_t> under_way{0};
+};
+
+// ---- opening ----
+
+absl::Status Ledger::State::MakeWorkers() {
+  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  // The shard count of a ledger that exists is not known yet; a worker too many only idles.
+  size_t count = options.threads != 0 ? options.threads : cores;
+  if (options.create) count = std::min<size_t>(count, options.shards);
+  if (options.manual && options.threads == 0) count = 1;
+  for (size_t i = 0; i < count; ++i) {
+    std::unique_ptr<wal::Io> io;
+    if (options.make_io) {
+      absl::StatusOr<std::unique_ptr<wal::Io>> made = options.make_io(static_cast<uint16_t>(i));
+      if (!made.ok()) return made.status();
+      io = *std::move(made);
+    } else {
+      absl::StatusOr<wal::HostIo> host = wal::CreateHostIo();
+      if (!host.ok()) return host.status();
+      if (!host->degraded.empty() && i == 0) Report(host->degraded);
+      io = std::move(host->io);
+    }
+    workers.push_back(std::make_unique<ShardWorker>(static_cast<uint16_t>(i), std::move(io)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Ledger::State::FindIdentity() {
+  wal::Io& io = workers[0]->io();
+  if (options.create) {
+    if (absl::Status s = CheckEmpty(io, options.directory); !s.ok()) return s;
+    if (absl::Status s = io.MakeDirectory(options.directory); !s.ok()) return s;
+    identity = {RandomLedgerId(), options.shards};
+  } else {
+    absl::StatusOr<LedgerIdentity> found = ReadIdentity(io, options.directory);
+    if (!found.ok()) return found.status();
+    identity = *found;
+  }
+  absl::StatusOr<wal::Handle> locked = LockLedger(io, options.directory);
+  if (!locked.ok()) return locked.status();
+  lock = *locked;
+  if (workers.size() > identity.shard_count) workers.resize(identity.shard_count);
+  for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
+    owners.push_back(static_cast<uint16_t>(shard % workers.size()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
+  for (uint16_t shard = worker.index(); shard < identity.shard_count;
+       shard = static_cast<uint16_t>(shard + workers.size())) {
+    ShardOptions shard_options;
+    shard_options.log.directory = ShardDirectory(options.directory, shard);
+    shard_options.log.identity = {identity.ledger_id, shard, identity.shard_count};
+    shard_options.log.segment_bytes = options.segment_bytes;
+    shard_options.log.blocks_in_flight = options.blocks_in_flight;
+    shard_options.log.durability = options.durability;
+    shard_options.clock = options.clock;
+    shard_options.create = options.create;
+    shard_options.confirm_clock = options.confirm_clock;
+    shard_options.digests = options.block_digests;
+    shard_options.report = [this](const std::string& sentence) { Report(sentence); };
+    absl::StatusOr<std::unique_ptr<Shard>> opened = Shard::Open(worker.io(), shard_options);
+    if (!opened.ok()) return opened.status();
+    worker.AddShard(*std::move(opened));
+  }
+  return absl::OkStatus();
+}
+
+// A put that shard 0 has, and a crash kept from others.
+absl::Status Ledger::State::CompletePrograms(ShardWorker& worker) {
+  const ledger::StateMachine& home = workers[0]->shards()[0]->machine();
+  for (const uint16_t program : home.Programs()) {
+    const auto& versions = home.VersionsOf(program);
+    for (const auto& shard : worker.shards()) {
+      for (size_t v = shard->machine().VersionsOf(program).size(); v < versions.size(); ++v) {
+        const Operation put(versions[v].id, Id(), Id(),
+                            static_cast<int64_t>(versions[v].bytes.size()), 0, 0, 0, program,
+                            static_cast<uint16_t>(v + 1), Kind::ProgramPut, 0, 0);
+        if (absl::Status s = shard->InstallProgram(put, versions[v].bytes); !s.ok()) return s;
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Ledger::State::Connect() {
+  ServerInfo info;
+  info.protocol_version = kProtocolVersion;
+  info.ledger = Id(identity.ledger_id.low, identity.ledger_id.high);
+  info.shard_count = identity.shard_count;
+  info.clock = options.clock;
+  info.durability = Name(options.durability);
+  info.max_operations = kMaxRequestOperations;
+  std::vector<ShardWorker*> all;
+  for (const auto& worker : workers) all.push_back(worker.get());
+  for (const auto& worker : workers) worker->Connect(owners, all, info);
+}
+
+// Recover, then complete programs, then serve: each step when all have done the one before.
+void Ledger::State::ThreadMain(size_t index) {
+  ShardWorker& worker = *workers[index];
+  statuses[index] = OpenShards(worker);
+  pace->arrive_and_wait();  // main looks at the statuses
+  pace->arrive_and_wait();
+  if (give_up) return;
+  if (index != 0) statuses[index] = CompletePrograms(worker);
+  pace->arrive_and_wait();
+  pace->arrive_and_wait();
+  if (give_up) return;
+  worker.Run();
+  statuses[index] = worker.CloseLogs();
+}
+
+absl::Status Ledger::State::OpenAll() {
+  const auto first_failure = [&] {
+    const auto it = std::find_if(statuses.begin(), statuses.end(),
+                                 [](const absl::Status& s) { return !s.ok(); });
+    return it == statuses.end() ? absl::OkStatus() : *it;
+  };
+  // All shards have their logs: now there is a ledger.
+  const auto begin = [&]() -> absl::Status {
+    if (options.create) {
+      absl::Status s = WriteIdentity(workers[0]->io(), options.directory, identity);
+      if (!s.ok()) return s;
+    }
+    Connect();
+    return absl::OkStatus();
+  };
+  statuses.assign(workers.size(), absl::OkStatus());
+  if (options.manual) {
+    for (const auto& worker : workers) {
+      if (absl::Status s = OpenShards(*worker); !s.ok()) return s;
+    }
+    for (const auto& worker : workers) {
+      if (absl::Status s = CompletePrograms(*worker); !s.ok()) return s;
+    }
+    return begin();
+  }
+  pace = std::make_unique<std::barrier<>>(static_cast<std::ptrdiff_t>(workers.size() + 1));
+  for (size_t i = 0; i < workers.size(); ++i) threads.emplace_back([this, i] { ThreadMain(i); });
+  for (int step = 0; step < 2; ++step) {
+    pace->arrive_and_wait();
+    absl::Status failure = first_failure();
+    if (failure.ok() && step == 1) failure = begin();
+    give_up = !failure.ok();
+    pace->arrive_and_wait();
+    if (failure.ok()) continue;
+    for (std::thread& thread : threads) thread.join();
+    threads.clear();
+    return failure;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& options) {
+  if (absl::Status s = CheckOptions(options); !s.ok()) return s;
+  auto state = std::make_unique<State>(options);
+  if (absl::Status s = state->MakeWorkers(); !s.ok()) return s;
+  if (absl::Status s = state->FindIdentity(); !s.ok()) return s;
+  if (options.durability == wal::Durability::kNone) {
+    state->Report(
+        "durability none: a crash of this machine loses acknowledged operations; for benchmarks "
+        "only");
+  }
+  if (absl::Status s = state->OpenAll(); !s.ok()) return s;
+  return std::unique_ptr<Ledger>(new Ledger(std::move(state)));
+}
+
+Ledger::Ledger(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+Ledger::~Ledger() { Close().IgnoreError(); }
+
+// ---- serving ----
+
+uint16_t Ledger::worker_count() const { return static_cast<uint16_t>(state_->workers.size()); }
+Worker& Ledger::worker(uint16_t index) { return *state_->workers[index]; }
+
+ShardWorker& Ledger::State::WorkerOfThisThread() {
+  return *workers[std::hash<std::thread::id>()(std::this_thread::get_id()) % workers.size()];
+}
+
+absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallback done) {
+  struct Call {
+    SubmitCall call;
+    std::vector<Operation> operations;
+    std::vector<Result> results;
+    ResultsCallback done;
+    State* state;
+  };
+  State& s = *state_;
+  if (s.closed) return absl::FailedPreconditionError("the ledger is closed");
+  if (operations.empty() || operations.size() > kMaxRequestOperations) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a request holds 1 to ", kMaxRequestOperations, " operations"));
+  }
+  if (s.under_way.fetch_add(1) >= kMaxEmbeddedRequests) {
+    s.under_way.fetch_sub(1);
+    return absl::ResourceExhaustedError("too many requests are under way: try again in a moment");
+  }
+  auto* call = new Call();
+  call->operations.assign(operations.begin(), operations.end());
+  call->results.resize(operations.size());
+  call->done = std::move(done);
+  call->state = &s;
+  call->call.operations = call->operations;
+  call->call.results = absl::MakeSpan(call->results);
+  call->call.owner = call;
+  call->call.done = [](SubmitCall& finished) {
+    const std::unique_ptr<Call> own(static_cast<Call*>(finished.owner));
+    own->state->under_way.fetch_sub(1);
+    if (finished.status.ok()) {
+      own->done(absl::Span<const Result>(own->results));
+    } else {
+      own->done(finished.status);
+    }
+  };
+  ShardWorker& worker = s.WorkerOfThisThread();
+  worker.Post([&worker, call] { worker.dispatcher().Submit(call->call); });
+  return absl::OkStatus();
+}
+
+template <typename Answer>
+absl::StatusOr<Answer> Ledger::State::Await(
+    const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask) {
+  if (closed) return absl::FailedPreconditionError("the ledger is closed");
+  std::promise<absl::StatusOr<Answer>> promise;
+  std::future<absl::StatusOr<Answer>> answer = promise.get_future();
+  ShardWorker& worker = WorkerOfThisThread();
+  worker.Post([&] {
+    ask(worker.dispatcher(), [&](absl::StatusOr<Answer> a) { promise.set_value(std::move(a)); });
+  });
+  if (options.manual) {
+    while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+      for (const auto& w : workers) w->Turn(0);
+    }
+  }
+  return answer.get();
+}
+
+absl::StatusOr<Result> Ledger::Apply(const Operation& operation) {
+  const auto answer =
+      state_->Await<Result>([&](Dispatcher& dispatcher, const Dispatcher::Done<Result>& done) {
+        struct One {
+          SubmitCall call;
+          Operation operation;
+          Result result;
+          Dispatcher::Done<Result> done;
+        };
+        auto* one = new One{{}, operation, {}, done};
+        one->call.operations = absl::MakeConstSpan(&one->operation, 1);
+        one->call.results = absl::MakeSpan(&one->result, 1);
+        one->call.owner = one;
+        one->call.done = [](SubmitCall& call) {
+          const std::unique_ptr<One> own(static_cast<One*>(call.owner));
+          if (call.status.ok()) {
+            own->done(own->result);
+          } else {
+            own->done(call.status);
+          }
+        };
+        dispatcher.Submit(one->call);
+      });
+  return answer;
+}
+
+absl::StatusOr<ProgramPutAnswer> Ledger::PutProgram(const Id& id,
+                                                    absl::Span<const uint8_t> program) {
+  return state_->Await<ProgramPutAnswer>(
+      [&](Dispatcher& d, Dispatcher::Done<ProgramPutAnswer> done) {
+        d.PutProgram(id, program, std::move(done));
+      });
+}
+
+absl::StatusOr<std::vector<uint8_t>> Ledger::GetProgram(uint16_t program) {
+  return state_->Await<std::vector<uint8_t>>(
+      [&](Dispatcher& d, Dispatcher::Done<std::vector<uint8_t>> done) {
+        d.GetProgram(program, std::move(done));
+      });
+}
+
+absl::StatusOr<BalanceAnswer> Ledger::Balance(uint16_t program, const Id& member, Instant as_of) {
+  return state_->Await<BalanceAnswer>([&](Dispatcher& d, Dispatcher::Done<BalanceAnswer> done) {
+    d.Balance(program, member, as_of, std::move(done));
+  });
+}
+
+absl::StatusOr<LotsAnswer> Ledger::Lots(uint16_t program, const Id& member) {
+  return state_->Await<LotsAnswer>([&](Dispatcher& d, Dispatcher::Done<LotsAnswer> done) {
+    d.Lots(program, member, std::move(done));
+  });
+}
+
+absl::StatusOr<StatementAnswer> Ledger::Statement(uint16_t program, const Id& member,
+                                                  Position before, uint32_t limit) {
+  return state_->Await<StatementAnswer>([&](Dispatcher& d, Dispatcher::Done<StatementAnswer> done) {
+    d.Statement(program, member, before, limit, std::move(done));
+  });
+}
+
+absl::StatusOr<TotalsAnswer> Ledger::Totals(uint16_t program) {
+  return state_->Await<TotalsAnswer>([&](Dispatcher& d, Dispatcher::Done<TotalsAnswer> done) {
+    d.Totals(program, std::move(done));
+  });
+}
+
+absl::StatusOr<TickAnswer> Ledger::Tick(const Id& id, Instant to) {
+  return state_->Await<TickAnswer>(
+      [&](Dispatcher& d, Dispatcher::Done<TickAnswer> done) { d.Tick(id, to, std::move(done)); });
+}
+
+bool Ledger::Step(int64_t wait_us) {
+  bool any = false;
+  for (const auto& worker : state_->workers) any |= worker->Turn(any ? 0 : wait_us);
+  return any;
+}
+
+absl::Status Ledger::health() const {
+  for (const auto& worker : state_->workers) {
+    if (absl::Status s = worker->health(); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Ledger::Close() {
+  State& s = *state_;
+  if (s.closed.exchange(true)) return s.close_status;
+  for (const auto& worker : s.workers) worker->BeginStop();
+  if (s.options.manual) {
+    const auto quiet = [&] {
+      return std::all_of(s.workers.begin(), s.workers.end(),
+                         [](const auto& w) { return w->quiet(); });
+    };
+    while (!quiet()) Step(0);
+    for (size_t i = 0; i < s.workers.size(); ++i) s.statuses[i] = s.workers[i]->CloseLogs();
+  } else {
+    for (const auto& worker : s.workers) worker->WaitQuiet();
+    for (const auto& worker : s.workers) worker->End();
+    for (std::thread& thread : s.threads) thread.join();
+  }
+  for (const absl::Status& status : s.statuses) {
+    if (!status.ok()) s.close_status = status;
+  }
+  return s.close_status;
+}
+
+}  // namespace tallystick

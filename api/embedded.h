@@ -1,0 +1,92 @@
+// Tallystick in your own process: open a ledger, submit operations, be called
+// back when they are durable.
+
+#ifndef TALLYSTICK_API_EMBEDDED_H_
+#define TALLYSTICK_API_EMBEDDED_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "api/messages.h"
+#include "ledger/types.h"
+#include "wal/io.h"
+#include "wal/log_writer.h"
+
+namespace tallystick {
+
+class Worker;
+
+struct LedgerOptions {
+  std::string directory;
+  // Make a new ledger in `directory`, which must be missing or empty; else it must hold one.
+  bool create = false;
+  uint16_t shards = 1;   // with create; otherwise the ledger says
+  uint16_t threads = 0;  // 0: one a core, at most one a shard
+  bool manual = false;   // no threads: the caller drives it with Step()
+  ClockMode clock = ClockMode::kWall;
+  // Accept a clock that is more than a week ahead of the log's end.
+  bool confirm_clock = false;
+  wal::Durability durability = wal::Durability::kOpenDsync;
+  uint64_t segment_bytes = uint64_t{64} << 20;
+  uint32_t blocks_in_flight = 8;
+  // A digest in the blocks, from which replay proves itself step by step; costs time.
+  bool block_digests = false;
+  // Makes the Io of worker `index`; absent: the host's best.
+  std::function<absl::StatusOr<std::unique_ptr<wal::Io>>(uint16_t index)> make_io;
+  // Sentences for the operator: recovery's report, a slower backend, durability none.
+  std::function<void(const std::string& sentence)> report;
+};
+
+class Ledger {
+ public:
+  // Recovers by replay and begins to serve. Errors say what, where, and what to do.
+  static absl::StatusOr<std::unique_ptr<Ledger>> Open(const LedgerOptions& options);
+  // Closes; what is under way is answered first.
+  ~Ledger();
+
+  using ResultsCallback = std::function<void(absl::StatusOr<absl::Span<const Result>>)>;
+  // Thread-safe. Copies the operations (1 .. kMaxRequestOperations). `done` is called on a worker's
+  // thread (or in Step) when they are durable. ResourceExhausted when too much is queued: nothing
+  // was taken, try again. Operations of one member apply in the order in which one thread submits
+  // them.
+  absl::Status Submit(absl::Span<const Operation> operations, ResultsCallback done);
+
+  // Blocking conveniences, from any thread but a worker's; in manual mode they step.
+  absl::StatusOr<Result> Apply(const Operation& operation);
+  absl::StatusOr<ProgramPutAnswer> PutProgram(const Id& id, absl::Span<const uint8_t> program);
+  absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);
+  absl::StatusOr<BalanceAnswer> Balance(uint16_t program, const Id& member, Instant as_of = 0);
+  absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
+  absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
+                                            uint32_t limit = 0);
+  absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
+  absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
+
+  // Manual mode: one turn of every worker's loop; waits at most `wait_us` when there is nothing to
+  // do. True when something happened.
+  bool Step(int64_t wait_us = 0);
+
+  // OK, or why a shard has stopped.
+  absl::Status health() const;
+  // Everything durable, witnesses written, logs closed. Idempotent.
+  absl::Status Close();
+
+  // The worker threads' loops, for a server that shares them. Index < worker_count().
+  uint16_t worker_count() const;
+  Worker& worker(uint16_t index);
+
+ private:
+  struct State;
+  explicit Ledger(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_API_EMBEDDED_H_

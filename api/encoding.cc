@@ -1,0 +1,271 @@
+#include "api/encoding.h"
+
+#include "api/frame.h"
+
+namespace tallystick {
+namespace {
+
+using flatbuffers::Offset;
+
+// Programs and other byte vectors are used in place by those who read them aligned.
+constexpr size_t kBytesAlignment = 8;
+
+template <typename Body>
+void Finish(Builder& builder, uint64_t request, Offset<Body> body) {
+  constexpr protocol::Body kType = protocol::BodyTraits<Body>::enum_value;
+  protocol::FinishFrameBuffer(builder,
+                              protocol::CreateFrame(builder, request, kType, body.Union()));
+}
+
+Offset<flatbuffers::String> Write(Builder& builder, absl::string_view text) {
+  return builder.CreateString(text.data(), text.size());
+}
+
+Offset<flatbuffers::Vector<uint8_t>> Write(Builder& builder, absl::Span<const uint8_t> bytes) {
+  builder.ForceVectorAlignment(bytes.size(), 1, kBytesAlignment);
+  return builder.CreateVector(bytes.data(), bytes.size());
+}
+
+// One struct of the protocol for each element, made by `convert` where it belongs.
+template <typename Struct, typename Element, typename Convert>
+Offset<flatbuffers::Vector<const Struct*>> Write(Builder& builder,
+                                                 const std::vector<Element>& elements,
+                                                 Convert convert) {
+  return builder.CreateVectorOfStructs<Struct>(
+      elements.size(), [&](size_t index, Struct* out) { *out = convert(elements[index]); });
+}
+
+template <typename Element, typename Struct, typename Convert>
+std::vector<Element> Read(const flatbuffers::Vector<const Struct*>* structs, Convert convert) {
+  std::vector<Element> elements;
+  if (structs == nullptr) return elements;
+  elements.reserve(structs->size());
+  for (const Struct* one : *structs) elements.push_back(convert(*one));
+  return elements;
+}
+
+}  // namespace
+
+void BuildHello(Builder& builder, uint64_t request, absl::string_view client) {
+  builder.Clear();
+  const auto name = Write(builder, client);
+  Finish(builder, request, protocol::CreateHello(builder, kProtocolVersion, name));
+}
+
+void BuildProgramPut(Builder& builder, uint64_t request, const Id& id,
+                     absl::Span<const uint8_t> program) {
+  builder.Clear();
+  const auto bytes = Write(builder, program);
+  Finish(builder, request, protocol::CreateProgramPut(builder, &id, bytes));
+}
+
+void BuildProgramGet(Builder& builder, uint64_t request, uint16_t program) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateProgramGet(builder, program));
+}
+
+void BuildBalanceGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                     Instant as_of) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateBalanceGet(builder, program, &member, as_of));
+}
+
+void BuildLotsGet(Builder& builder, uint64_t request, uint16_t program, const Id& member) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateLotsGet(builder, program, &member));
+}
+
+void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                       Position before, uint32_t limit) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateStatementGet(builder, program, &member, before, limit));
+}
+
+void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateTotalsGet(builder, program));
+}
+
+void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateTickTo(builder, &id, to));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const ServerInfo& info) {
+  builder.Clear();
+  const auto durability = Write(builder, info.durability);
+  const auto server = Write(builder, info.server);
+  Finish(builder, request,
+         protocol::CreateHelloReply(builder, info.protocol_version, &info.ledger, info.shard_count,
+                                    static_cast<protocol::Clock>(info.clock), info.time, durability,
+                                    info.max_operations, server));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const ProgramPutAnswer& answer) {
+  builder.Clear();
+  const auto field = Write(builder, answer.field);
+  const auto message = Write(builder, answer.message);
+  Finish(builder, request,
+         protocol::CreateProgramPutReply(builder, answer.outcome, field, message, answer.version));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const std::vector<uint8_t>& program) {
+  builder.Clear();
+  const auto bytes = Write(builder, absl::MakeConstSpan(program));
+  const Outcome outcome = program.empty() ? Outcome::UnknownProgram : Outcome::Ok;
+  Finish(builder, request, protocol::CreateProgramReply(builder, outcome, bytes));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const BalanceAnswer& answer) {
+  builder.Clear();
+  const auto events = Write<protocol::Event>(builder, answer.events, [](const BalanceEvent& event) {
+    return protocol::Event(event.at, event.points, event.kind);
+  });
+  Finish(builder, request,
+         protocol::CreateBalanceReply(builder, answer.outcome, answer.as_of, answer.position,
+                                      answer.pending, answer.available, answer.held, answer.debt,
+                                      answer.lifetime_earned, events));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer) {
+  builder.Clear();
+  const auto lots = Write<protocol::Lot>(builder, answer.lots, [](const LotAnswer& lot) {
+    return protocol::Lot(lot.position, lot.original, lot.remaining, lot.activates_at,
+                         lot.expires_at);
+  });
+  Finish(builder, request, protocol::CreateLotsReply(builder, answer.outcome, answer.as_of, lots));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer) {
+  builder.Clear();
+  const auto movements =
+      Write<protocol::Movement>(builder, answer.movements, [](const MovementAnswer& movement) {
+        return protocol::Movement(movement.operation, movement.result, movement.written_off);
+      });
+  Finish(builder, request,
+         protocol::CreateStatementReply(builder, answer.outcome, movements, answer.next));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) {
+  builder.Clear();
+  const auto shards = Write<protocol::ShardPosition>(
+      builder, answer.shards,
+      [](const ShardTime& shard) { return protocol::ShardPosition(shard.position, shard.time); });
+  Finish(builder, request,
+         protocol::CreateTotalsReply(builder, answer.outcome, shards, answer.members, answer.issued,
+                                     answer.redeemed, answer.expired, answer.clawed_back,
+                                     answer.written_off, answer.adjusted, answer.reinstated,
+                                     answer.forgiven, answer.pending, answer.available, answer.held,
+                                     answer.debt));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateTickReply(builder, answer.outcome, answer.time));
+}
+
+void BuildError(Builder& builder, uint64_t request, absl::string_view message, bool closing) {
+  builder.Clear();
+  const auto text = Write(builder, message);
+  Finish(builder, request, protocol::CreateError(builder, text, closing));
+}
+
+std::string Text(const flatbuffers::String* text) {
+  return text == nullptr ? std::string() : text->str();
+}
+
+ServerInfo Decode(const protocol::HelloReply& reply) {
+  ServerInfo info;
+  info.protocol_version = reply.version();
+  if (reply.ledger() != nullptr) info.ledger = *reply.ledger();
+  info.shard_count = reply.shard_count();
+  info.clock = static_cast<ClockMode>(reply.clock());
+  info.time = reply.time();
+  info.durability = Text(reply.durability());
+  info.max_operations = reply.max_operations();
+  info.server = Text(reply.server());
+  return info;
+}
+
+ProgramPutAnswer Decode(const protocol::ProgramPutReply& reply) {
+  return {.outcome = reply.outcome(),
+          .field = Text(reply.field()),
+          .message = Text(reply.message()),
+          .version = reply.version()};
+}
+
+std::vector<uint8_t> Decode(const protocol::ProgramReply& reply) {
+  if (reply.program() == nullptr) return {};
+  return {reply.program()->begin(), reply.program()->end()};
+}
+
+BalanceAnswer Decode(const protocol::BalanceReply& reply) {
+  BalanceAnswer answer;
+  answer.outcome = reply.outcome();
+  answer.as_of = reply.as_of();
+  answer.position = reply.position();
+  answer.pending = reply.pending();
+  answer.available = reply.available();
+  answer.held = reply.held();
+  answer.debt = reply.debt();
+  answer.lifetime_earned = reply.lifetime_earned();
+  answer.events = Read<BalanceEvent>(reply.events(), [](const protocol::Event& event) {
+    return BalanceEvent{.at = event.at(), .points = event.points(), .kind = event.kind()};
+  });
+  return answer;
+}
+
+LotsAnswer Decode(const protocol::LotsReply& reply) {
+  LotsAnswer answer;
+  answer.outcome = reply.outcome();
+  answer.as_of = reply.as_of();
+  answer.lots = Read<LotAnswer>(reply.lots(), [](const protocol::Lot& lot) {
+    return LotAnswer{.position = lot.position(),
+                     .original = lot.original(),
+                     .remaining = lot.remaining(),
+                     .activates_at = lot.activates_at(),
+                     .expires_at = lot.expires_at()};
+  });
+  return answer;
+}
+
+StatementAnswer Decode(const protocol::StatementReply& reply) {
+  StatementAnswer answer;
+  answer.outcome = reply.outcome();
+  answer.next = reply.next();
+  answer.movements =
+      Read<MovementAnswer>(reply.movements(), [](const protocol::Movement& movement) {
+        return MovementAnswer{.operation = movement.operation(),
+                              .result = movement.result(),
+                              .written_off = movement.written_off()};
+      });
+  return answer;
+}
+
+TotalsAnswer Decode(const protocol::TotalsReply& reply) {
+  TotalsAnswer answer;
+  answer.outcome = reply.outcome();
+  answer.shards = Read<ShardTime>(reply.shards(), [](const protocol::ShardPosition& shard) {
+    return ShardTime{.position = shard.position(), .time = shard.time()};
+  });
+  answer.members = reply.members();
+  answer.issued = reply.issued();
+  answer.redeemed = reply.redeemed();
+  answer.expired = reply.expired();
+  answer.clawed_back = reply.clawed_back();
+  answer.written_off = reply.written_off();
+  answer.adjusted = reply.adjusted();
+  answer.reinstated = reply.reinstated();
+  answer.forgiven = reply.forgiven();
+  answer.pending = reply.pending();
+  answer.available = reply.available();
+  answer.held = reply.held();
+  answer.debt = reply.debt();
+  return answer;
+}
+
+TickAnswer Decode(const protocol::TickReply& reply) {
+  return {.outcome = reply.outcome(), .time = reply.time()};
+}
+
+}  // namespace tallystick

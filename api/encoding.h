@@ -1,0 +1,63 @@
+// Messages of the protocol, from and to the plain types of api/messages.h.
+//
+// Build… makes a whole Frame in `builder`, whatever that held before; Decode… reads a verified
+// body.
+
+#ifndef TALLYSTICK_API_ENCODING_H_
+#define TALLYSTICK_API_ENCODING_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "api/messages.h"
+#include "api/protocol_generated.h"
+#include "flatbuffers/flatbuffers.h"
+#include "ledger/types.h"
+
+namespace tallystick {
+
+using Builder = flatbuffers::FlatBufferBuilder;
+
+// ---- requests ----
+void BuildHello(Builder& builder, uint64_t request, absl::string_view client);
+void BuildProgramPut(Builder& builder, uint64_t request, const Id& id,
+                     absl::Span<const uint8_t> program);
+void BuildProgramGet(Builder& builder, uint64_t request, uint16_t program);
+void BuildBalanceGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                     Instant as_of);
+void BuildLotsGet(Builder& builder, uint64_t request, uint16_t program, const Id& member);
+void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                       Position before, uint32_t limit);
+void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program);
+void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to);
+
+// ---- replies ----
+void BuildReply(Builder& builder, uint64_t request, const ServerInfo& info);
+void BuildReply(Builder& builder, uint64_t request, const ProgramPutAnswer& answer);
+// The answer to ProgramGet: empty is an unknown program.
+void BuildReply(Builder& builder, uint64_t request, const std::vector<uint8_t>& program);
+void BuildReply(Builder& builder, uint64_t request, const BalanceAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
+void BuildError(Builder& builder, uint64_t request, absl::string_view message, bool closing);
+
+ServerInfo Decode(const protocol::HelloReply& reply);
+ProgramPutAnswer Decode(const protocol::ProgramPutReply& reply);
+std::vector<uint8_t> Decode(const protocol::ProgramReply& reply);
+BalanceAnswer Decode(const protocol::BalanceReply& reply);
+LotsAnswer Decode(const protocol::LotsReply& reply);
+StatementAnswer Decode(const protocol::StatementReply& reply);
+TotalsAnswer Decode(const protocol::TotalsReply& reply);
+TickAnswer Decode(const protocol::TickReply& reply);
+
+// "" for an absent string.
+std::string Text(const flatbuffers::String* text);
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_API_ENCODING_H_

@@ -1,0 +1,114 @@
+#include "api/ledger_files.h"
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "wal/checksum.h"
+
+namespace tallystick {
+namespace {
+
+// The whole file; the rest of a sector.
+struct IdentityFile {
+  char magic[8];  // "TALLYLGR"
+  uint16_t format_version;
+  uint16_t shard_count;
+  uint32_t reserved;
+  wal::Id128 ledger_id;
+  uint8_t padding[4060];
+  uint32_t crc;  // CRC32C of the bytes before it
+};
+static_assert(sizeof(IdentityFile) == wal::kSectorBytes);
+
+constexpr char kMagic[8] = {'T', 'A', 'L', 'L', 'Y', 'L', 'G', 'R'};
+constexpr const char* kIdentityName = "LEDGER";
+constexpr const char* kLockName = "LOCK";
+
+uint32_t Crc(const IdentityFile& file) { return wal::Crc32c(&file, offsetof(IdentityFile, crc)); }
+
+absl::Status WriteAndSync(wal::Io& io, const std::string& path, const IdentityFile& file) {
+  wal::OpenOptions options;
+  options.write = true;
+  options.create = true;
+  const absl::StatusOr<wal::Handle> handle = io.Open(path, options);
+  if (!handle.ok()) return handle.status();
+  absl::Status status =
+      io.WriteAt(*handle, 0, reinterpret_cast<const std::byte*>(&file), sizeof(file));
+  if (status.ok()) status = io.Sync(*handle);
+  io.Close(*handle);
+  return status;
+}
+
+}  // namespace
+
+std::string ShardDirectory(const std::string& directory, uint16_t shard) {
+  return absl::StrFormat("%s/shard-%04d", directory, shard);
+}
+
+absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory) {
+  return io.Lock(absl::StrCat(directory, "/", kLockName));
+}
+
+absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory) {
+  const std::string path = absl::StrCat(directory, "/", kIdentityName);
+  if (!io.Exists(path)) {
+    return absl::NotFoundError(
+        absl::StrCat(directory, " holds no ledger: make one with --create --shards N"));
+  }
+  const absl::StatusOr<wal::Handle> handle = io.Open(path, {});
+  if (!handle.ok()) return handle.status();
+  IdentityFile file{};
+  const absl::StatusOr<size_t> read =
+      io.ReadAt(*handle, 0, reinterpret_cast<std::byte*>(&file), sizeof(file));
+  io.Close(*handle);
+  if (!read.ok()) return read.status();
+  if (*read != sizeof(file) || std::memcmp(file.magic, kMagic, sizeof(kMagic)) != 0 ||
+      file.crc != Crc(file)) {
+    return absl::DataLossError(
+        absl::StrCat(path, " is damaged: restore this 4 KiB file from a backup"));
+  }
+  if (file.format_version > wal::kFormatVersion) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is of format version ", file.format_version, ", this program knows ",
+                     wal::kFormatVersion, ": start the newer program"));
+  }
+  return LedgerIdentity{file.ledger_id, file.shard_count};
+}
+
+absl::Status CheckEmpty(wal::Io& io, const std::string& directory) {
+  if (!io.Exists(directory)) return absl::OkStatus();
+  const absl::StatusOr<std::vector<std::string>> names = io.List(directory);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (name == kIdentityName) {
+      return absl::AlreadyExistsError(
+          absl::StrCat(directory, " holds a ledger already: leave out --create to serve it"));
+    }
+  }
+  for (const std::string& name : *names) {
+    if (name == kLockName) continue;
+    return absl::AlreadyExistsError(absl::StrCat(directory, " is not empty (", name,
+                                                 ") and holds no ledger: name an empty directory, "
+                                                 "or clear this one if a creation broke off"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WriteIdentity(wal::Io& io, const std::string& directory,
+                           const LedgerIdentity& identity) {
+  IdentityFile file{};
+  std::memcpy(file.magic, kMagic, sizeof(kMagic));
+  file.format_version = wal::kFormatVersion;
+  file.shard_count = identity.shard_count;
+  file.ledger_id = identity.ledger_id;
+  file.crc = Crc(file);
+  const std::string path = absl::StrCat(directory, "/", kIdentityName);
+  const std::string temporary = path + ".new";
+  if (absl::Status s = WriteAndSync(io, temporary, file); !s.ok()) return s;
+  return io.Rename(temporary, path);
+}
+
+}  // namespace tallystick

@@ -1,0 +1,42 @@
+// The directory of a ledger: one file that says what it is, one folder a shard.
+//
+//   DIR/LEDGER        identity: ledger id and shard count (docs/log-format.md)
+//   DIR/LOCK          held by the one program that serves it
+//   DIR/shard-0000/   the log of shard 0, and so on
+
+#ifndef TALLYSTICK_API_LEDGER_FILES_H_
+#define TALLYSTICK_API_LEDGER_FILES_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "wal/format.h"
+#include "wal/io.h"
+
+namespace tallystick {
+
+inline constexpr uint16_t kMaxShards = 1024;
+
+struct LedgerIdentity {
+  wal::Id128 ledger_id;
+  uint16_t shard_count = 0;
+};
+
+std::string ShardDirectory(const std::string& directory, uint16_t shard);
+
+// FailedPrecondition: another program serves it.
+absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory);
+
+// NotFound: no ledger there; FailedPrecondition: of a newer format; DataLoss: damaged.
+absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory);
+// AlreadyExists unless the directory is missing or holds nothing but LOCK.
+absl::Status CheckEmpty(wal::Io& io, const std::string& directory);
+// The last step of creating a ledger: durable when it returns.
+absl::Status WriteIdentity(wal::Io& io, const std::string& directory,
+                           const LedgerIdentity& identity);
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_API_LEDGER_FILES_H_

@@ -1,0 +1,118 @@
+// The answers of a ledger to its readers, in plain types: what the embedding API
+// gives and the protocol carries.
+
+#ifndef TALLYSTICK_API_MESSAGES_H_
+#define TALLYSTICK_API_MESSAGES_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ledger/types.h"
+
+namespace tallystick {
+
+enum class ClockMode : uint8_t {
+  kWall = 0,
+  kImport = 1,  // log time follows occurred_at: past orders are replayed with their own dates
+};
+
+struct ServerInfo {
+  uint16_t protocol_version = 0;
+  Id ledger;
+  uint16_t shard_count = 0;
+  ClockMode clock = ClockMode::kWall;
+  Instant time = 0;
+  std::string durability;
+  uint32_t max_operations = 0;
+  std::string server;
+};
+
+struct ProgramPutAnswer {
+  Outcome outcome = Outcome::Ok;
+  std::string field;    // of the program, "earn.per_spend"; when it is refused
+  std::string message;  // a sentence; when it is refused
+  uint16_t version = 0;
+};
+
+struct BalanceEvent {
+  Instant at = 0;
+  Points points = 0;
+  Kind kind = Kind::None;  // Activation or Expiry
+};
+
+// The next events that a balance answer lists at most.
+inline constexpr size_t kMaxBalanceEvents = 32;
+
+struct BalanceAnswer {
+  Outcome outcome = Outcome::Ok;
+  Instant as_of = 0;
+  Position position = 0;  // of the account's last record
+  Points pending = 0;
+  Points available = 0;
+  Points held = 0;
+  Points debt = 0;
+  Points lifetime_earned = 0;
+  std::vector<BalanceEvent> events;  // soonest first
+};
+
+struct LotAnswer {
+  Position position = 0;  // of the record that made it
+  Points original = 0;
+  Points remaining = 0;
+  Instant activates_at = 0;
+  Instant expires_at = kNever;
+};
+
+struct LotsAnswer {
+  Outcome outcome = Outcome::Ok;
+  Instant as_of = 0;
+  std::vector<LotAnswer> lots;  // available in spending order, then pending by activation
+};
+
+struct MovementAnswer {
+  Operation operation;
+  Result result;  // with the movement's own position
+  Points written_off = 0;
+};
+
+// Movements in one answer at most; the caller asks on from `next`.
+inline constexpr uint32_t kMaxStatementMovements = 1000;
+
+struct StatementAnswer {
+  Outcome outcome = Outcome::Ok;
+  std::vector<MovementAnswer> movements;  // newest first
+  Position next = 0;                      // 0: this was all
+};
+
+struct ShardTime {
+  Position position = 0;
+  Instant time = 0;
+};
+
+struct TotalsAnswer {
+  Outcome outcome = Outcome::Ok;
+  std::vector<ShardTime> shards;  // position and log time that the figures are of
+  int64_t members = 0;
+  Points issued = 0;
+  Points redeemed = 0;
+  Points expired = 0;
+  Points clawed_back = 0;
+  Points written_off = 0;
+  Points adjusted = 0;
+  Points reinstated = 0;
+  Points forgiven = 0;
+  Points pending = 0;
+  Points available = 0;
+  Points held = 0;
+  Points debt = 0;
+};
+
+struct TickAnswer {
+  Outcome outcome = Outcome::Ok;
+  Instant time = 0;
+};
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_API_MESSAGES_H_

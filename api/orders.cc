@@ -1,0 +1,329 @@
+#include "api/orders.h"
+
+#include <algorithm>
+#include <initializer_list>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/money.h"
+#include "flatbuffers/util.h"
+
+namespace tallystick {
+namespace {
+
+constexpr int64_t kLinesBetweenProgress = 65'536;
+
+template <typename Number>
+void AppendNumber(std::string* bytes, Number value) {
+  bytes->append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+bool IsUtf8(absl::string_view text) {
+  const auto is_ascii = [](char c) { return static_cast<signed char>(c) >= 0; };
+  if (std::all_of(text.begin(), text.end(), is_ascii)) return true;
+  const std::string copy(text);  // the decoder looks for the NUL behind the end
+  const char* next = copy.c_str();
+  while (next < copy.c_str() + copy.size()) {
+    if (flatbuffers::FromUTF8(&next) < 0) return false;
+  }
+  return true;
+}
+
+std::pair<uint64_t, uint64_t> Key(const Id& id) { return {id.low(), id.high()}; }
+
+}  // namespace
+
+// Where the columns of one file are; -1: not used.
+struct OrderBuilder::Columns {
+  size_t count = 0;
+  int member = -1;
+  int time = -1;
+  int spend = -1;
+  int quantity = -1;
+  int unit_price = -1;
+  int order = -1;
+  int original = -1;
+  std::vector<int> used;
+};
+
+absl::string_view SkipReasonName(SkipReason reason) {
+  switch (reason) {
+    case SkipReason::kBlankLine:
+      return "blank line";
+    case SkipReason::kUnclosedQuote:
+      return "unclosed quote";
+    case SkipReason::kLineTooLong:
+      return "line too long";
+    case SkipReason::kCutLine:
+      return "cut line";
+    case SkipReason::kFieldCount:
+      return "wrong number of fields";
+    case SkipReason::kNulByte:
+      return "NUL byte";
+    case SkipReason::kNotUtf8:
+      return "not UTF-8";
+    case SkipReason::kNoOrder:
+      return "no order";
+    case SkipReason::kNoMember:
+      return "no member";
+    case SkipReason::kBadTime:
+      return "bad time";
+    case SkipReason::kFutureTime:
+      return "time in the future";
+    case SkipReason::kBadAmount:
+      return "bad amount";
+    case SkipReason::kBadQuantity:
+      return "bad quantity";
+    case SkipReason::kBadPrice:
+      return "bad price";
+    case SkipReason::kAmountTooLarge:
+      return "amount too large";
+    case SkipReason::kZeroAmount:
+      return "zero amount";
+  }
+  return "";
+}
+
+Operation Order::ToOperation(uint16_t program) const {
+  const int64_t amount = sum < 0 ? -sum : sum;
+  return Operation(id, member, is_return ? original : Id(0, 0), amount, time, /*expires_at=*/0,
+                   /*user_data=*/0, program, /*category=*/0,
+                   is_return ? Kind::Return : Kind::Purchase, /*flags=*/0, /*reserved=*/0);
+}
+
+OrderBuilder::OrderBuilder(OrderRules rules, std::function<void(const Skip&)> on_skip)
+    : rules_(std::move(rules)), on_skip_(std::move(on_skip)) {}
+
+absl::Status OrderBuilder::ReadHeader(const std::string& name, CsvReader& reader,
+                                      Columns* columns) {
+  CsvRow row;
+  if (!reader.Next(&row)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " is empty: a line with the names of its columns was expected"));
+  }
+  const absl::string_view first = row.fields.empty() ? "" : row.fields[0];
+  if (absl::StartsWith(first, "\xff\xfe") || absl::StartsWith(first, "\xfe\xff")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, " is UTF-16: convert it first, as with iconv -f UTF-16 -t UTF-8"));
+  }
+  if (row.fault != CsvFault::kNone || row.fields.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, ":1: the names of the columns were expected here"));
+  }
+  if (absl::StrContains(row.fields.back(), '\r') || absl::StrContains(first, '\r')) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, " ends its lines with CR alone: convert it first, as with tr '\\r' '\\n'"));
+  }
+  columns->count = row.fields.size();
+  const auto find = [&](const std::string& column, int* place) -> absl::Status {
+    if (column.empty()) return absl::OkStatus();
+    for (size_t i = 0; i < row.fields.size(); ++i) {
+      if (absl::StripAsciiWhitespace(row.fields[i]) != column) continue;
+      if (*place >= 0) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(name, ":1: there are two columns \"", column, "\""));
+      }
+      *place = static_cast<int>(i);
+    }
+    if (*place < 0) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ":1: there is no column \"", column,
+                                                     "\"; the columns are ",
+                                                     absl::StrJoin(row.fields, ", ")));
+    }
+    columns->used.push_back(*place);
+    return absl::OkStatus();
+  };
+  const OrderColumns& wanted = rules_.columns;
+  const std::initializer_list<std::pair<const std::string*, int*>> pairs = {
+      {&wanted.member, &columns->member},         {&wanted.time, &columns->time},
+      {&wanted.spend, &columns->spend},           {&wanted.quantity, &columns->quantity},
+      {&wanted.unit_price, &columns->unit_price}, {&wanted.order, &columns->order},
+      {&wanted.original, &columns->original}};
+  for (const auto& [column, place] : pairs) {
+    if (absl::Status status = find(*column, place); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OrderBuilder::AddFile(const std::string& name, std::istream& in,
+                                   const std::function<void(int64_t)>& on_bytes) {
+  CsvReader reader(in);
+  Columns columns;
+  if (absl::Status status = ReadHeader(name, reader, &columns); !status.ok()) return status;
+  CsvRow row;
+  while (reader.Next(&row)) {
+    ++lines_;
+    AddRow(row, columns);
+    if (on_bytes && lines_ % kLinesBetweenProgress == 0) on_bytes(reader.bytes_read());
+  }
+  if (in.bad()) return absl::UnavailableError(absl::StrCat("cannot read ", name, " to its end"));
+  ++file_;
+  return absl::OkStatus();
+}
+
+bool OrderBuilder::CheckShape(const CsvRow& row, const Columns& columns, SkipReason* reason) const {
+  const bool cut = !row.ends_with_newline;
+  if (row.fault == CsvFault::kTooLong) {
+    *reason = SkipReason::kLineTooLong;
+  } else if (row.fault == CsvFault::kUnclosedQuote) {
+    *reason = cut ? SkipReason::kCutLine : SkipReason::kUnclosedQuote;
+  } else if (row.fields.empty()) {
+    *reason = SkipReason::kBlankLine;
+  } else if (row.fields.size() != columns.count) {
+    *reason =
+        cut && row.fields.size() < columns.count ? SkipReason::kCutLine : SkipReason::kFieldCount;
+  } else {
+    for (const int column : columns.used) {
+      const absl::string_view field = row.fields[static_cast<size_t>(column)];
+      if (absl::StrContains(field, '\0')) {
+        *reason = SkipReason::kNulByte;
+        return false;
+      }
+      if (!IsUtf8(field)) {
+        *reason = SkipReason::kNotUtf8;
+        return false;
+      }
+    }
+    return true;
+  }
+  return false;
+}
+
+bool OrderBuilder::ReadTime(absl::string_view text, Instant* time, SkipReason* reason) {
+  if (text != last_time_text_ || text.empty()) {
+    absl::Time parsed;
+    std::string error;
+    *reason = SkipReason::kBadTime;
+    if (text.empty() || !absl::ParseTime(rules_.time_format, text, rules_.zone, &parsed, &error) ||
+        parsed <= absl::UnixEpoch() || parsed >= absl::FromUnixMicros(kEndOfTime)) {
+      return false;
+    }
+    last_time_ = ToInstant(parsed);
+    last_time_text_ = std::string(text);
+  }
+  *time = last_time_;
+  *reason = SkipReason::kFutureTime;
+  return *time <= rules_.latest;
+}
+
+bool OrderBuilder::ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount,
+                              SkipReason* reason) {
+  const auto read = [&](int column, SkipReason if_bad) -> std::optional<Decimal> {
+    const auto value = ParseDecimal(row.fields[static_cast<size_t>(column)]);
+    if (!value.has_value()) *reason = if_bad;
+    return value;
+  };
+  std::optional<int64_t> units;
+  if (columns.spend >= 0) {
+    const auto spend = read(columns.spend, SkipReason::kBadAmount);
+    if (!spend.has_value()) return false;
+    units = InUnits(*spend, rules_.currency_digits);
+  } else {
+    const auto quantity = read(columns.quantity, SkipReason::kBadQuantity);
+    if (!quantity.has_value()) return false;
+    const auto price = read(columns.unit_price, SkipReason::kBadPrice);
+    if (!price.has_value()) return false;
+    units = ProductInUnits(*quantity, *price, rules_.currency_digits);
+  }
+  if (!units.has_value()) {
+    *reason = SkipReason::kAmountTooLarge;
+    return false;
+  }
+  *amount = *units;
+  return true;
+}
+
+Id OrderBuilder::TransactionId(const CsvRow& row, const Id& member, absl::string_view order) {
+  const bool by_order = !rules_.columns.order.empty();
+  encoded_.assign(by_order ? "order" : "row");
+  encoded_.push_back('\0');
+  AppendNumber(&encoded_, rules_.program);
+  AppendNumber(&encoded_, member.low());
+  AppendNumber(&encoded_, member.high());
+  if (by_order) {
+    absl::StrAppend(&encoded_, order);
+    return HashId(encoded_);
+  }
+  for (const absl::string_view field : row.fields) {
+    AppendNumber(&encoded_, static_cast<uint32_t>(field.size()));
+    absl::StrAppend(&encoded_, field);
+  }
+  const uint64_t occurrence = repeats_[Key(HashId(encoded_))]++;
+  AppendNumber(&encoded_, occurrence);
+  return HashId(encoded_);
+}
+
+void OrderBuilder::Leave(int64_t line, absl::string_view order, SkipReason reason) {
+  ++skipped_[static_cast<size_t>(reason)];
+  on_skip_(Skip{file_, line, order, reason});
+}
+
+void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
+  const auto field = [&](int column) -> absl::string_view {
+    const auto place = static_cast<size_t>(column);
+    return column < 0 || place >= row.fields.size() ? absl::string_view()
+                                                    : absl::StripAsciiWhitespace(row.fields[place]);
+  };
+  const absl::string_view order = field(columns.order);
+  SkipReason reason;
+  if (!CheckShape(row, columns, &reason)) return Leave(row.line, order, reason);
+  if (columns.order >= 0 && order.empty()) return Leave(row.line, order, SkipReason::kNoOrder);
+  const auto member = ParseId(field(columns.member));
+  if (!member.has_value()) return Leave(row.line, order, SkipReason::kNoMember);
+  Instant time = 0;
+  if (!ReadTime(field(columns.time), &time, &reason)) return Leave(row.line, order, reason);
+  int64_t amount = 0;
+  if (!ReadAmount(row, columns, &amount, &reason)) return Leave(row.line, order, reason);
+
+  const Id id = TransactionId(row, *member, order);
+  const auto [place, is_new] = index_.try_emplace(Key(id), orders_.size());
+  if (is_new) {
+    Order& added = orders_.emplace_back();
+    added.id = id;
+    added.member = *member;
+    added.time = time;
+    added.file = file_;
+    added.line = row.line;
+    added.order = std::string(order);
+  }
+  Order& all = orders_[place->second];
+  int64_t sum = 0;
+  // The most negative sum has no positive counterpart.
+  if (__builtin_add_overflow(all.sum, amount, &sum) || sum == std::numeric_limits<int64_t>::min()) {
+    return Leave(row.line, order, SkipReason::kAmountTooLarge);
+  }
+  all.sum = sum;
+  all.time = std::min(all.time, time);
+  if (const absl::string_view original = field(columns.original); !original.empty()) {
+    if (IsZero(all.original)) all.original = TransactionId(row, *member, original);
+  }
+}
+
+std::vector<Order> OrderBuilder::TakeOrders() {
+  std::vector<Order> orders;
+  orders.reserve(orders_.size());
+  for (Order& order : orders_) {
+    if (order.sum == 0) {
+      file_ = order.file;
+      Leave(order.line, order.order, SkipReason::kZeroAmount);
+      continue;
+    }
+    order.is_return = order.sum < 0 || (!rules_.return_prefix.empty() &&
+                                        absl::StartsWith(order.order, rules_.return_prefix));
+    orders.push_back(std::move(order));
+  }
+  orders_ = {};
+  index_ = {};
+  std::stable_sort(orders.begin(), orders.end(),
+                   [](const Order& a, const Order& b) { return a.time < b.time; });
+  return orders;
+}
+
+}  // namespace tallystick

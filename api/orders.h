@@ -1,0 +1,146 @@
+// From order exports to operations: reads CSV files of order lines, adds the
+// lines of each order up, and names what it had to leave out.
+//
+// An order is all lines with the same order id and member. It becomes one purchase, or one return
+// when its id begins with the return prefix or its sum is negative, at the time of its earliest
+// line. Its transaction id is a hash of what identifies it, so that importing a file again adds
+// exactly what is missing:
+//   with an order column:  HashId("order" 0 ‖ program u16 ‖ member u64 low, u64 high ‖ order id)
+//   without one:           HashId("row" 0 ‖ program u16 ‖ member u64 low, u64 high ‖ for each field
+//   of the row
+//                          (length u32 ‖ bytes) ‖ occurrence u64), where the n-th row of the same
+//                          content has occurrence n − 1
+// Numbers are little-endian; the order id is trimmed of spaces.
+
+#ifndef TALLYSTICK_API_ORDERS_H_
+#define TALLYSTICK_API_ORDERS_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <istream>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "api/csv.h"
+#include "ledger/types.h"
+
+namespace tallystick {
+
+// Why a line, or a whole order, is left out. The names are stable.
+enum class SkipReason : uint8_t {
+  kBlankLine,
+  kUnclosedQuote,
+  kLineTooLong,
+  kCutLine,  // the file ends in the middle of it
+  kFieldCount,
+  kNulByte,  // in a column that is used
+  kNotUtf8,  // in a column that is used
+  kNoOrder,
+  kNoMember,
+  kBadTime,
+  kFutureTime,
+  kBadAmount,
+  kBadQuantity,
+  kBadPrice,
+  kAmountTooLarge,
+  kZeroAmount,  // an order whose lines add up to nothing; counts once an order
+};
+inline constexpr size_t kSkipReasonCount = static_cast<size_t>(SkipReason::kZeroAmount) + 1;
+// "no member".
+absl::string_view SkipReasonName(SkipReason reason);
+
+// Names of columns; empty: there is none. Amounts come from `spend`, or else from `quantity` ×
+// `unit_price`.
+struct OrderColumns {
+  std::string member;
+  std::string time;
+  std::string spend;
+  std::string quantity;
+  std::string unit_price;
+  std::string order;
+  std::string original;  // of a return: the order that is given back
+};
+
+struct OrderRules {
+  OrderColumns columns;
+  uint16_t program = 0;
+  int currency_digits = 2;
+  std::string time_format;  // as absl::ParseTime takes it
+  absl::TimeZone zone;
+  std::string return_prefix;  // empty: only negative sums are returns
+  Instant latest = kNever;    // a line of a later time is skipped
+};
+
+struct Order {
+  Id id;
+  Id member;
+  Id original;        // zero: none named
+  int64_t sum = 0;    // in minor units; signed
+  Instant time = 0;   // of the earliest line
+  uint32_t file = 0;  // of its first line, as it was read
+  int64_t line = 0;
+  std::string order;  // as the file names it; empty without an order column
+  bool is_return = false;
+
+  // Ready to be sent.
+  Operation ToOperation(uint16_t program) const;
+};
+
+struct Skip {
+  uint32_t file = 0;
+  int64_t line = 0;
+  absl::string_view order;  // as far as it is known
+  SkipReason reason = SkipReason::kBlankLine;
+};
+
+// Memory grows with the orders, not with their lines.
+class OrderBuilder {
+ public:
+  // `on_skip` is told of everything that is left out.
+  OrderBuilder(OrderRules rules, std::function<void(const Skip&)> on_skip);
+
+  // Adds the lines of a file. `name` is for messages. Not OK, with a sentence: the file is not what
+  // it should be. `on_bytes` is told now and then how much has been read.
+  absl::Status AddFile(const std::string& name, std::istream& in,
+                       const std::function<void(int64_t bytes)>& on_bytes = nullptr);
+
+  // The orders of all files in the order of time; of equal times, in the order in which they
+  // appeared.
+  std::vector<Order> TakeOrders();
+
+  int64_t lines() const { return lines_; }
+  const std::array<int64_t, kSkipReasonCount>& skipped() const { return skipped_; }
+
+ private:
+  struct Columns;
+
+  absl::Status ReadHeader(const std::string& name, CsvReader& reader, Columns* columns);
+  void AddRow(const CsvRow& row, const Columns& columns);
+  bool CheckShape(const CsvRow& row, const Columns& columns, SkipReason* reason) const;
+  bool ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount, SkipReason* reason);
+  bool ReadTime(absl::string_view text, Instant* time, SkipReason* reason);
+  Id TransactionId(const CsvRow& row, const Id& member, absl::string_view order);
+  void Leave(int64_t line, absl::string_view order, SkipReason reason);
+
+  const OrderRules rules_;
+  const std::function<void(const Skip&)> on_skip_;
+  uint32_t file_ = 0;
+  int64_t lines_ = 0;
+  std::array<int64_t, kSkipReasonCount> skipped_ = {};
+  std::vector<Order> orders_;
+  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, size_t> index_;  // id → place in orders_
+  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, uint64_t>
+      repeats_;  // row content → times seen
+  std::string encoded_;
+  std::string last_time_text_;  // neighbouring lines mostly have the same time
+  Instant last_time_ = 0;
+};
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_API_ORDERS_H_

@@ -1,0 +1,176 @@
+#include "api/outcomes.h"
+
+#include <iterator>
+
+#include "absl/strings/str_cat.h"
+
+namespace tallystick {
+namespace {
+
+struct OutcomeText {
+  absl::string_view name;
+  absl::string_view sentence;
+};
+
+// In the order of the enum.
+constexpr OutcomeText kOutcomes[] = {
+    {"ok", "Accepted."},
+    {"bad_request", "The operation is malformed: correct it and send it under the same id."},
+    {"id_conflict",
+     "This transaction id was used before with a different content: to repeat an operation send "
+     "exactly "
+     "the same one, for a new operation choose a new id."},
+    {"too_old",
+     "occurred_at lies before what the ledger still remembers: it may have been applied long ago, "
+     "so don't "
+     "send it again; book a correction as an adjustment."},
+    {"too_early",
+     "occurred_at lies in the future: check the clock of the caller, or send it when its time has "
+     "come."},
+    {"unknown_program", "No such program: put it first, or check the program's id."},
+    {"unknown_member",
+     "No such member in this program: enrol the member first, or check the member's id."},
+    {"unknown_original",
+     "The purchase that is given back is not known, or no longer: check its id, or book an "
+     "adjustment."},
+    {"unknown_voucher", "No such voucher: check its id."},
+    {"unknown_hold", "No such hold: check its id; it may have timed out long ago."},
+    {"frozen", "The member is frozen: unfreeze the account before it spends."},
+    {"closed", "The member's account is closed: it takes no more operations."},
+    {"program_ended", "The program has ended: it takes no more operations of this kind."},
+    {"insufficient_points",
+     "The member has not that many points available: ask for less; the result says what is "
+     "available."},
+    {"below_minimum", "Less than the program's minimum: ask for at least redeem.minimum points."},
+    {"below_step", "Not a multiple of the program's step: round to redeem.step points."},
+    {"over_limit", "More than one operation may move: split it, or ask for less."},
+    {"over_cap", "The member's cap is used up: try again in the next period."},
+    {"already_returned",
+     "More is given back than was bought: what is left to return is less than this amount."},
+    {"already_captured", "The hold was captured before: it cannot be used again."},
+    {"already_released", "The hold was released or timed out: take a new one."},
+    {"already_spent", "The voucher was spent before: it cannot be used again."},
+    {"expired", "It has expired: it cannot be used any more."},
+    {"voucher_not_yours", "The voucher belongs to another member."},
+    {"overflow", "The amount is too large to be counted: send less."},
+    {"too_many_lots",
+     "The member holds as many lots of points as an account may: spend some, or let some expire, "
+     "first."},
+    {"not_permitted", "The program or the ledger's clock does not permit this operation."},
+    {"overloaded",
+     "The ledger is busy and has not applied it: send the same operation again soon."},
+    {"chain_refused",
+     "Another operation of the same chain was refused, so none was applied: see that one's "
+     "outcome."},
+};
+static_assert(std::size(kOutcomes) == kOutcomeCount);
+
+}  // namespace
+
+absl::string_view OutcomeName(Outcome outcome) {
+  const auto index = static_cast<size_t>(outcome);
+  return index < kOutcomeCount ? kOutcomes[index].name : "unknown_outcome";
+}
+
+absl::string_view OutcomeSentence(Outcome outcome) {
+  const auto index = static_cast<size_t>(outcome);
+  return index < kOutcomeCount ? kOutcomes[index].sentence
+                               : "An outcome that this program does not know: use a newer one.";
+}
+
+absl::string_view FieldName(Field field) {
+  switch (field) {
+    case Field::None:
+      return "";
+    case Field::Id:
+      return "id";
+    case Field::Member:
+      return "member";
+    case Field::Related:
+      return "related";
+    case Field::Amount:
+      return "amount";
+    case Field::OccurredAt:
+      return "occurred_at";
+    case Field::ExpiresAt:
+      return "expires_at";
+    case Field::Kind:
+      return "kind";
+    case Field::Flags:
+      return "flags";
+    case Field::Program:
+      return "program";
+    case Field::Category:
+      return "category";
+    case Field::Reserved:
+      return "reserved";
+    case Field::Chain:
+      return "chain";
+  }
+  return "unknown field";
+}
+
+std::string ExplainOutcome(Outcome outcome, Field field) {
+  if (outcome != Outcome::BadRequest || field == Field::None) {
+    return std::string(OutcomeSentence(outcome));
+  }
+  const char* allowed = "";
+  switch (field) {
+    case Field::Amount:
+      allowed = "must be positive (of an adjustment: not 0)";
+      break;
+    case Field::Id:
+      allowed = "must not be 0";
+      break;
+    case Field::Member:
+      allowed = "must not be 0";
+      break;
+    case Field::Related:
+      allowed = "may be given for a return only";
+      break;
+    case Field::OccurredAt:
+      allowed = "must lie between 1970 and the year 10000";
+      break;
+    case Field::ExpiresAt:
+      allowed =
+          "must lie behind occurred_at, and may be given only for what adds points as they are";
+      break;
+    case Field::Chain:
+      allowed = "must name one member and one program, be complete, and have at most 64 operations";
+      break;
+    default:
+      allowed = "has a value that is not allowed";
+      break;
+  }
+  return absl::StrCat(FieldName(field), " ", allowed, ". ", OutcomeSentence(outcome));
+}
+
+absl::string_view KindName(Kind kind) {
+  switch (kind) {
+    case Kind::None:
+      return "none";
+    case Kind::ProgramPut:
+      return "program_put";
+    case Kind::Enrol:
+      return "enrol";
+    case Kind::Accrue:
+      return "accrue";
+    case Kind::Purchase:
+      return "purchase";
+    case Kind::Return:
+      return "return";
+    case Kind::Redeem:
+      return "redeem";
+    case Kind::Adjust:
+      return "adjust";
+    case Kind::Tick:
+      return "tick";
+    case Kind::Activation:
+      return "activation";
+    case Kind::Expiry:
+      return "expiry";
+  }
+  return "unknown_kind";
+}
+
+}  // namespace tallystick

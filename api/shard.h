@@ -1,0 +1,146 @@
+// A shard: one state machine and its log, joined. It takes requests in order, applies them into log
+// blocks, and gives each answer back when everything that the answer depends on is durable, reads
+// included.
+//
+// Driven by Step() on its worker's thread; nothing here blocks but Recover and Stop.
+
+#ifndef TALLYSTICK_API_SHARD_H_
+#define TALLYSTICK_API_SHARD_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "api/messages.h"
+#include "api/request.h"
+#include "api/statement_walk.h"
+#include "ledger/state_machine.h"
+#include "wal/block_fetcher.h"
+#include "wal/io.h"
+#include "wal/log_reader.h"
+#include "wal/log_writer.h"
+
+namespace tallystick {
+
+// Flags of a records block.
+inline constexpr uint8_t kBlockImportClock = 1;
+inline constexpr uint8_t kBlockDigest = 2;
+
+// Operations that may wait for a shard; more are overloaded. Sixteen full requests: some
+// milliseconds of work.
+inline constexpr size_t kMaxQueuedOperations = 16 * kMaxRequestOperations;
+// A block takes no further request beyond this size: large enough for the disk's full rate, small
+// enough for a short wait.
+inline constexpr size_t kBlockTargetSlots = 2048;
+// A wall clock that leaves the monotonic one by more than this stops the shard.
+inline constexpr Instant kMaxClockLeap = 3600 * kMicrosPerSecond;
+// A clock at start that is this far ahead of the log's end must be confirmed.
+inline constexpr Instant kMaxClockGap = 7 * kMicrosPerDay;
+
+struct ShardOptions {
+  wal::LogWriterOptions log;
+  ClockMode clock = ClockMode::kWall;
+  bool create = false;  // the log must not exist yet; else it must
+  bool confirm_clock = false;
+  bool digests = false;
+  std::function<void(const std::string&)> report;
+};
+
+class Shard {
+ public:
+  // Replays the log and opens it for writing.
+  static absl::StatusOr<std::unique_ptr<Shard>> Open(wal::Io& io, const ShardOptions& options);
+
+  uint16_t number() const { return options_.log.identity.shard; }
+
+  // Answers through `answer`: called on this thread from Step, in the order in which answers become
+  // durable.
+  void set_answer(std::function<void(ShardRequest&)> answer) { answer_ = std::move(answer); }
+
+  // Takes a request; it is answered later, in any case.
+  void Enqueue(ShardRequest* request);
+
+  // One turn: answers what has become durable, applies what is waiting. Returns how many
+  // microseconds may pass until the next; 0: there is more to do; negative: until something
+  // happens.
+  int64_t Step();
+
+  // Nothing waits, and nothing is unanswered.
+  bool idle() const;
+  // OK, or why it has stopped. Requests of a stopped shard are answered with it.
+  const absl::Status& failure() const { return failure_; }
+  // Writes a last witness; REQUIRES: idle() or stopped.
+  absl::Status Stop();
+
+  const ledger::StateMachine& machine() const { return *machine_; }
+  // Installs what another shard already has, at start.
+  absl::Status InstallProgram(const Operation& put, const std::vector<uint8_t>& bytes);
+
+ private:
+  Shard(wal::Io& io, const ShardOptions& options);
+  absl::Status Recover(wal::LogTail* tail);
+  absl::Status ReplayBlock(const wal::BlockView& block);
+  absl::Status CheckClockAtStart(const wal::LogTail& tail) const;
+
+  void CheckClock();
+  Instant Clock();
+  // Log time, or the clock when it has gone on: what reads are as of.
+  Instant Now();
+
+  void AnswerDurable();
+  void FailAll();
+  void Hold(ShardRequest* request);
+  void ServeQueue();
+  // False: it waits for the next block.
+  bool Serve(ShardRequest& request);
+  bool ServeSubmit(SubmitPart& part);
+  bool Overtaken(const SubmitPart& part) const;
+  void Overload(SubmitPart& part);
+  // shard_control.cc: programs and reads
+  bool ServePut(ControlRequest& request);
+  bool Install(ControlRequest& request);
+  void ServeProgram(ControlRequest& request);
+  bool ServeTotals(ControlRequest& request);
+  void ServeStatement(ControlRequest& request);
+  void ServeBalance(ControlRequest& request);
+  void ServeLots(ControlRequest& request);
+  // Ok, or why there is nothing to read.
+  Outcome Known(const ControlRequest& request) const;
+
+  bool DueNow();
+  // Writes what is due, up to a block; false: nothing can be written now.
+  bool SettleDue();
+  size_t MostSlots() const;
+  // The open block, opened if need be with room for `slots` at least; null: not now.
+  ledger::RecordSink* Sink(size_t slots);
+  void SealBlock();
+
+  wal::Io& io_;
+  ShardOptions options_;
+  std::unique_ptr<ledger::StateMachine> machine_;
+  std::unique_ptr<wal::LogWriter> writer_;
+  std::unique_ptr<wal::BlockFetcher> fetcher_;
+  std::unique_ptr<StatementWalk> statements_;
+  std::function<void(ShardRequest&)> answer_;
+  absl::Status failure_;
+
+  RequestQueue waiting_;
+  size_t waiting_operations_ = 0;
+  RequestQueue held_;  // applied, not yet durable
+  size_t unanswered_ = 0;
+
+  bool block_open_ = false;
+  ledger::RecordSink sink_;
+  Instant stamp_ = 0;  // of the last block
+  Instant clock_ = 0;  // wall clock, read once a turn
+  Instant wall_minus_monotonic_ = 0;
+  uint64_t records_since_digest_ = 0;
+};
+
+}  // namespace tallystick
+
+#endif  // TALLYSTICK_API_SHARD_H_

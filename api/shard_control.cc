@@ -1,0 +1,181 @@
+// Programs and reads of one shard.
+
+#include <algorithm>
+#include <utility>
+
+#include "api/shard.h"
+#include "api/time_zones.h"
+#include "ledger/program.h"
+
+namespace tallystick {
+namespace {
+
+const Program& Decoded(const std::vector<uint8_t>& bytes) {
+  return *flatbuffers::GetRoot<Program>(bytes.data());
+}
+
+ProgramPutAnswer Refused(const ledger::ProgramError& error) {
+  return {Outcome::BadRequest, error.field, error.message, 0};
+}
+
+// What ResolveProgram could not resolve: its message begins with the field.
+ledger::ProgramError Unresolved(const absl::Status& status) {
+  const std::string message(status.message());
+  const size_t space = message.find(' ');
+  return {message.substr(0, space), space == std::string::npos ? "" : message.substr(space + 1)};
+}
+
+}  // namespace
+
+bool Shard::ServePut(ControlRequest& request) {
+  const Program& source = Decoded(request.bytes);
+  const Id id = request.put.id();
+  if (const auto error = ledger::CheckProgram(source)) {
+    request.answer = Refused(*error);
+    return true;
+  }
+  request.program = static_cast<uint16_t>(source.id());
+  const auto& versions = machine_->VersionsOf(request.program);
+  size_t version = 1;
+  while (version <= versions.size() && versions[version - 1].id != id) ++version;
+  const bool resent = version <= versions.size();
+  const Instant now = resent ? versions[version - 1].rules.effective_us : Now();
+  absl::StatusOr<std::vector<uint8_t>> resolved =
+      ResolveProgram(source, static_cast<uint16_t>(version), now);
+  if (!resolved.ok()) {
+    request.answer = Refused(Unresolved(resolved.status()));
+    return true;
+  }
+  if (resent && *resolved != versions[version - 1].bytes) {
+    request.answer =
+        ProgramPutAnswer{Outcome::IdConflict, "", "another program was put under this id", 0};
+    return true;
+  }
+  if (const auto error = ledger::CheckProgram(Decoded(*resolved))) {
+    request.answer = Refused(*error);
+    return true;
+  }
+  if (!resent && !versions.empty()) {
+    if (const auto error =
+            ledger::CheckSuccessor(Decoded(versions.back().bytes), Decoded(*resolved))) {
+      request.answer = Refused(*error);
+      return true;
+    }
+  }
+  if (resolved->size() > ledger::kMaxProgramBytes) {
+    request.answer = Refused({"name", "makes the program too large"});
+    return true;
+  }
+  std::vector<uint8_t> original = std::exchange(request.bytes, *std::move(resolved));
+  request.put = Operation(id, Id(), Id(), static_cast<int64_t>(request.bytes.size()), Now(), 0, 0,
+                          request.program, static_cast<uint16_t>(version), Kind::ProgramPut, 0, 0);
+  if (Install(request)) return true;
+  request.bytes = std::move(original);
+  return false;
+}
+
+bool Shard::Install(ControlRequest& request) {
+  ledger::RecordSink* sink = Sink(ledger::StateMachine::SlotsOfProgram(request.bytes.size()));
+  if (sink != nullptr &&
+      sink->room() < ledger::StateMachine::SlotsOfProgram(request.bytes.size())) {
+    SealBlock();
+    sink = Sink(ledger::StateMachine::SlotsOfProgram(request.bytes.size()));
+  }
+  ProgramPutAnswer answer;
+  answer.version = request.put.category();
+  if (sink == nullptr) {
+    if (writer_->space_status().ok()) return false;
+    answer.outcome = Outcome::Overloaded;
+  } else {
+    answer.outcome = machine_->PutProgram(request.put, request.bytes, *sink).outcome();
+  }
+  request.answer = std::move(answer);
+  return true;
+}
+
+void Shard::ServeProgram(ControlRequest& request) {
+  const auto& versions = machine_->VersionsOf(request.program);
+  request.bytes = versions.empty() ? std::vector<uint8_t>() : versions.back().bytes;
+}
+
+Outcome Shard::Known(const ControlRequest& request) const {
+  if (machine_->VersionsOf(request.program).empty()) return Outcome::UnknownProgram;
+  return machine_->LastPosition(request.program, request.member) == 0 ? Outcome::UnknownMember
+                                                                      : Outcome::Ok;
+}
+
+void Shard::ServeStatement(ControlRequest& request) {
+  StatementAnswer answer;
+  answer.outcome = Known(request);
+  request.head = machine_->LastPosition(request.program, request.member);
+  request.answer = std::move(answer);
+}
+
+void Shard::ServeLots(ControlRequest& request) {
+  LotsAnswer answer;
+  answer.outcome = Known(request);
+  answer.as_of = Now();
+  for (const ledger::Lot& lot : machine_->LotsAt(request.program, request.member, answer.as_of)) {
+    answer.lots.push_back(
+        {lot.position, lot.original, lot.remaining, lot.activates_at, lot.expires_at});
+  }
+  request.answer = std::move(answer);
+}
+
+void Shard::ServeBalance(ControlRequest& request) {
+  BalanceAnswer answer;
+  answer.outcome = Known(request);
+  answer.as_of = std::max(request.as_of, Now());
+  if (answer.outcome == Outcome::Ok) {
+    const auto balance = machine_->BalanceAt(request.program, request.member, answer.as_of);
+    answer.position = machine_->LastPosition(request.program, request.member);
+    answer.pending = balance->pending;
+    answer.available = balance->available;
+    answer.debt = balance->debt;
+    answer.lifetime_earned = balance->lifetime_earned;
+    for (const ledger::Lot& lot : machine_->LotsAt(request.program, request.member, answer.as_of)) {
+      if (lot.pending && ledger::WillActivate(lot)) {
+        answer.events.push_back({lot.activates_at, lot.remaining, Kind::Activation});
+      }
+      if (lot.expires_at != kNever) {
+        answer.events.push_back({lot.expires_at, lot.remaining, Kind::Expiry});
+      }
+    }
+    std::sort(answer.events.begin(), answer.events.end(),
+              [](const BalanceEvent& a, const BalanceEvent& b) { return a.at < b.at; });
+    if (answer.events.size() > kMaxBalanceEvents) answer.events.resize(kMaxBalanceEvents);
+  }
+  request.answer = std::move(answer);
+}
+
+// Totals are of accounts that are settled: what is due goes first, a block at a time.
+bool Shard::ServeTotals(ControlRequest& request) {
+  if (DueNow() && writer_->space_status().ok()) {
+    SettleDue();
+    if (DueNow()) return false;
+  }
+  TotalsAnswer answer;
+  const Position position = (block_open_ ? sink_.next_position() : writer_->next_position()) - 1;
+  answer.shards.push_back({position, Now()});
+  if (const ledger::Totals* totals = machine_->TotalsOf(request.program)) {
+    answer.members = totals->members;
+    answer.issued = totals->issued;
+    answer.redeemed = totals->redeemed;
+    answer.expired = totals->expired;
+    answer.clawed_back = totals->clawed_back;
+    answer.written_off = totals->written_off;
+    answer.adjusted = totals->adjusted;
+    answer.reinstated = totals->reinstated;
+    answer.forgiven = totals->forgiven;
+    answer.pending = totals->pending;
+    answer.available = totals->available;
+    answer.held = totals->held;
+    answer.debt = totals->debt;
+  } else {
+    answer.outcome = Outcome::UnknownProgram;
+  }
+  request.answer = std::move(answer);
+  return true;
+}
+
+}  // namespace tallystick

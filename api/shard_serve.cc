@@ -1,0 +1,233 @@
+// Serving: requests in order, into blocks, and answers when they are durable.
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "api/shard.h"
+#include "ledger/check.h"
+
+namespace tallystick {
+namespace {
+
+// Accounts and cascades of the schedule in one turn: some hundred microseconds.
+constexpr uint32_t kTickBudget = 1024;
+
+}  // namespace
+
+void Shard::Enqueue(ShardRequest* request) {
+  ++unanswered_;
+  if (request->type == ShardRequest::Type::kSubmit) {
+    auto& part = static_cast<SubmitPart&>(*request);
+    waiting_operations_ += part.operations.size();
+    // It goes behind what waits all the same, so that nothing of its stream overtakes it.
+    if (waiting_operations_ > kMaxQueuedOperations) Overload(part);
+  }
+  waiting_.Push(request);
+}
+
+bool Shard::idle() const { return unanswered_ == 0; }
+
+int64_t Shard::Step() {
+  CheckClock();
+  if (failure_.ok() && !writer_->failure().ok()) {
+    failure_ = absl::UnavailableError(
+        absl::StrCat("shard ", number(), " has stopped: ", writer_->failure().message()));
+  }
+  if (!failure_.ok()) {
+    FailAll();
+    return -1;
+  }
+  const int64_t wait_us = writer_->Tick(io_.MonotonicMicros());
+  AnswerDurable();
+  ServeQueue();
+  if (block_open_) SealBlock();
+  AnswerDurable();
+  if ((DueNow() || !waiting_.empty()) && writer_->CanOpenBlock(MostSlots())) return 0;
+  const Instant due = machine_->NextDue();
+  if (options_.clock != ClockMode::kWall || due <= clock_ || due == kNever) return wait_us;
+  return wait_us < 0 ? due - clock_ : std::min(wait_us, due - clock_);
+}
+
+void Shard::AnswerDurable() {
+  const Position durable = writer_->durable_position();
+  while (!held_.empty() && held_.front()->seen < durable) {
+    ShardRequest* request = held_.Pop();
+    if (request->type == ShardRequest::Type::kStatement) {
+      statements_->Start(static_cast<ControlRequest*>(request));
+      continue;
+    }
+    --unanswered_;
+    answer_(*request);
+  }
+}
+
+void Shard::FailAll() {
+  if (block_open_) {
+    writer_->AbandonBlock();
+    block_open_ = false;
+  }
+  for (RequestQueue* queue : {&held_, &waiting_}) {
+    while (!queue->empty()) {
+      ShardRequest* request = queue->Pop();
+      request->status = failure_;
+      --unanswered_;
+      answer_(*request);
+    }
+  }
+  waiting_operations_ = 0;
+}
+
+void Shard::Hold(ShardRequest* request) {
+  request->seen = block_open_ ? sink_.next_position() - 1 : writer_->next_position() - 1;
+  held_.Push(request);
+}
+
+void Shard::ServeQueue() {
+  if (DueNow()) SettleDue();
+  while (!waiting_.empty() && Serve(*waiting_.front())) {
+    ShardRequest* request = waiting_.Pop();
+    if (request->type == ShardRequest::Type::kSubmit) {
+      waiting_operations_ -= static_cast<SubmitPart*>(request)->operations.size();
+    }
+    Hold(request);
+    if (block_open_ && sink_.used >= kBlockTargetSlots) SealBlock();
+  }
+}
+
+bool Shard::Serve(ShardRequest& request) {
+  switch (request.type) {
+    case ShardRequest::Type::kSubmit:
+      return ServeSubmit(static_cast<SubmitPart&>(request));
+    case ShardRequest::Type::kPutProgram:
+      return ServePut(static_cast<ControlRequest&>(request));
+    case ShardRequest::Type::kInstallProgram:
+      return Install(static_cast<ControlRequest&>(request));
+    case ShardRequest::Type::kTotals:
+      return ServeTotals(static_cast<ControlRequest&>(request));
+    case ShardRequest::Type::kGetProgram:
+      ServeProgram(static_cast<ControlRequest&>(request));
+      return true;
+    case ShardRequest::Type::kBalance:
+      ServeBalance(static_cast<ControlRequest&>(request));
+      return true;
+    case ShardRequest::Type::kLots:
+      ServeLots(static_cast<ControlRequest&>(request));
+      return true;
+    case ShardRequest::Type::kStatement:
+      ServeStatement(static_cast<ControlRequest&>(request));
+      return true;
+  }
+  return true;
+}
+
+bool Shard::Overtaken(const SubmitPart& part) const {
+  const Stream* stream = part.call->stream;
+  return stream != nullptr && stream->shards_[number()].refused != part.overloads_known;
+}
+
+// Refuses all that was not applied yet.
+void Shard::Overload(SubmitPart& part) {
+  const auto refused = static_cast<uint32_t>(part.operations.size() - part.applied);
+  for (size_t i = part.applied; i < part.operations.size(); ++i) {
+    part.results[i] = Result();
+    part.results[i].mutate_outcome(Outcome::Overloaded);
+  }
+  part.applied = part.operations.size();
+  part.overloads += refused;
+  if (part.call->stream != nullptr) part.call->stream->shards_[number()].refused += refused;
+}
+
+bool Shard::ServeSubmit(SubmitPart& part) {
+  if (part.applied == 0 && Overtaken(part)) Overload(part);
+  size_t wanted = kBlockTargetSlots;
+  while (part.applied < part.operations.size()) {
+    ledger::RecordSink* sink = Sink(wanted);
+    if (sink == nullptr) {
+      if (writer_->space_status().ok()) return false;
+      Overload(part);
+      break;
+    }
+    const size_t applied =
+        machine_->Apply(part.operations.subspan(part.applied), part.results + part.applied, *sink);
+    part.applied += applied;
+    if (part.applied == part.operations.size()) break;
+    // The next one did not fit: into a fresh block, as large as blocks are if need be.
+    if (applied == 0 && sink->used == 0) {
+      if (wanted >= MostSlots()) {  // only in a log whose segments are smaller than a block may be
+        Overload(part);
+        break;
+      }
+      wanted = MostSlots();
+    }
+    SealBlock();
+  }
+  return true;
+}
+
+// The largest block. With segments as large as blocks may be, any operation, chain or tick fits
+// into it.
+size_t Shard::MostSlots() const {
+  const uint64_t segment_bytes = options_.log.segment_bytes - wal::kSectorBytes;
+  return std::min<uint64_t>(wal::kMaxBlockSlots, segment_bytes / sizeof(wal::Slot) - 1);
+}
+
+ledger::RecordSink* Shard::Sink(size_t slots) {
+  slots = std::min(slots, MostSlots());
+  if (block_open_ && sink_.room() >= std::min<size_t>(slots, 1) && sink_.capacity >= slots) {
+    return &sink_;
+  }
+  if (block_open_) SealBlock();
+  if (!writer_->CanOpenBlock(slots)) return nullptr;
+  const wal::OpenedBlock block = writer_->OpenBlock(slots);
+  sink_ = {reinterpret_cast<Record*>(block.slots.data()), block.slots.size(), 0,
+           block.first_position};
+  block_open_ = true;
+  stamp_ = std::max(stamp_, clock_);
+  machine_->BeginBlock({stamp_, options_.clock == ClockMode::kImport});
+  return &sink_;
+}
+
+void Shard::SealBlock() {
+  block_open_ = false;
+  if (sink_.used == 0) {
+    writer_->AbandonBlock();
+    return;
+  }
+  wal::BlockAttributes attributes;
+  attributes.timestamp_us = stamp_;
+  attributes.engine_version = ledger::kEngineVersion;
+  attributes.flags = options_.clock == ClockMode::kImport ? kBlockImportClock : 0;
+  records_since_digest_ += sink_.used;
+  // A digest walks all rows: as often as it costs no more than a few rows a record.
+  const ledger::StateMachine::Sizes sizes = machine_->sizes();
+  if (options_.digests && records_since_digest_ * 4 >= sizes.accounts + sizes.receipts) {
+    attributes.flags |= kBlockDigest;
+    attributes.digest = machine_->Digest();
+    records_since_digest_ = 0;
+  }
+  writer_->SealBlock(sink_.used, attributes);
+}
+
+// ---- what is due ----
+
+Instant Shard::Now() {
+  return options_.clock == ClockMode::kWall ? std::max(machine_->log_time(), clock_)
+                                            : machine_->log_time();
+}
+
+bool Shard::DueNow() { return machine_->NextDue() <= Now(); }
+
+bool Shard::SettleDue() {
+  ledger::RecordSink* sink = Sink(kBlockTargetSlots);
+  if (sink == nullptr) return false;
+  size_t needed = 0;
+  machine_->SettleDue(kTickBudget, *sink, &needed);
+  if (needed == 0) return true;
+  // An account with more lots than the rest of the block holds.
+  if (sink->used > 0) SealBlock();
+  sink = Sink(needed);
+  if (sink != nullptr) machine_->SettleDue(kTickBudget, *sink);
+  return sink != nullptr;
+}
+
+}  // namespace tallystick

@@ -1,0 +1,85 @@
+// tally balance: what a member has, and what will become of it.
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/outcomes.h"
+#include "api/tally/command.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  AccountOptions account;
+  std::string as_of;
+};
+
+void PrintText(const Options& options, const Id& member, const BalanceAnswer& balance) {
+  std::printf("Member %s in program %d, as of %s\n", FormatId(member).c_str(),
+              options.account.program, InstantText(balance.as_of).c_str());
+  std::printf("  available        %14ld\n", balance.available);
+  std::printf("  pending          %14ld\n", balance.pending);
+  std::printf("  held             %14ld\n", balance.held);
+  std::printf("  debt             %14ld\n", balance.debt);
+  std::printf("  earned in all    %14ld\n", balance.lifetime_earned);
+  for (const BalanceEvent& event : balance.events) {
+    std::printf("  %s %14ld will %s\n", InstantText(event.at).c_str(), event.points,
+                event.kind == Kind::Activation ? "become available" : "expire");
+  }
+}
+
+nlohmann::ordered_json ToJson(const Options& options, const Id& member,
+                              const BalanceAnswer& balance) {
+  auto events = nlohmann::ordered_json::array();
+  for (const BalanceEvent& event : balance.events) {
+    events.push_back({{"at", InstantJson(event.at)},
+                      {"kind", std::string(KindName(event.kind))},
+                      {"points", event.points}});
+  }
+  return {{"member", FormatId(member)},
+          {"program", options.account.program},
+          {"as_of", InstantJson(balance.as_of)},
+          {"position", balance.position},
+          {"pending", balance.pending},
+          {"available", balance.available},
+          {"held", balance.held},
+          {"debt", balance.debt},
+          {"lifetime_earned", balance.lifetime_earned},
+          {"events", events}};
+}
+
+int Run(const Server& server, const Options& options) {
+  const auto member = RequireId(options.account.member, "member");
+  if (!member.ok()) return Fail(member.status());
+  absl::StatusOr<Instant> as_of = 0;
+  if (!options.as_of.empty()) as_of = ParseInstant(options.as_of);
+  if (!as_of.ok()) return Fail(as_of.status());
+  auto client = server.Connect();
+  if (!client.ok()) return Fail(client.status());
+  const auto balance = (*client)->Balance(options.account.program, *member, *as_of);
+  if (!balance.ok()) return Fail(balance.status());
+  if (balance->outcome != Outcome::Ok) return Refuse(balance->outcome);
+  if (options.account.json) {
+    PrintJson(ToJson(options, *member, *balance));
+  } else {
+    PrintText(options, *member, *balance);
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddBalanceCommand(CLI::App& app, const Server& server) {
+  CLI::App* command = app.add_subcommand("balance", "A member's balance");
+  auto options = std::make_shared<Options>();
+  AddAccountOptions(command, &options->account);
+  command->add_option("--as-of", options->as_of,
+                      "At a later time: what will have activated and expired by then");
+  OnRun(command, [&server, options] { return Run(server, *options); });
+}
+
+}  // namespace tallystick::tally

@@ -1,0 +1,78 @@
+#include "api/tally/command.h"
+
+#include <cstdio>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/outcomes.h"
+
+namespace tallystick::tally {
+
+absl::StatusOr<std::unique_ptr<Client>> Server::Connect(ClientOptions options) const {
+  if (address.empty()) {
+    return absl::InvalidArgumentError(
+        "which server? Say --connect unix:PATH or --connect tcp:127.0.0.1:PORT");
+  }
+  options.name = "tally";
+  return Client::Connect(address, options);
+}
+
+int Fail(const absl::Status& status) {
+  const std::string message(status.message());
+  std::fprintf(stderr, "tally: %s\n", message.c_str());
+  return 1;
+}
+
+int Refuse(Outcome outcome, Field field) {
+  const std::string name(OutcomeName(outcome));
+  std::fprintf(stderr, "tally: refused, %s: %s\n", name.c_str(),
+               ExplainOutcome(outcome, field).c_str());
+  return 1;
+}
+
+void PrintJson(const nlohmann::ordered_json& json) {
+  using Json = nlohmann::ordered_json;
+  std::printf("%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
+}
+
+nlohmann::ordered_json InstantJson(Instant instant) {
+  if (instant == kNever || instant == std::numeric_limits<int64_t>::min()) return nullptr;
+  return FormatInstant(instant);
+}
+
+std::string InstantText(Instant instant) {
+  if (instant == kNever) return "never";
+  if (instant == std::numeric_limits<int64_t>::min()) return "before all";
+  return FormatInstant(instant);
+}
+
+CLI::Option* AddProgramOption(CLI::App* command, uint16_t* program) {
+  return command->add_option("--program", *program, "The program's id")
+      ->required()
+      ->check(CLI::Range(1, 65'535));
+}
+
+void AddJsonFlag(CLI::App* command, bool* json) {
+  command->add_flag("--json", *json, "Print one JSON object");
+}
+
+void AddAccountOptions(CLI::App* command, AccountOptions* options) {
+  command
+      ->add_option("member", options->member,
+                   "The member: a decimal number, a UUID, or any other text, which is hashed")
+      ->required();
+  AddProgramOption(command, &options->program);
+  AddJsonFlag(command, &options->json);
+}
+
+absl::StatusOr<Id> RequireId(absl::string_view text, absl::string_view what) {
+  const auto id = ParseId(text);
+  if (id.has_value()) return *id;
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", text, "\" is no ", what, ": neither empty nor 0 names one"));
+}
+
+}  // namespace tallystick::tally

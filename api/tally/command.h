@@ -1,0 +1,75 @@
+// The parts of `tally` that its subcommands share. Each subcommand adds itself to the command line,
+// and says what it does when it is the chosen one.
+//
+// Exit status: 0 when all is well, 1 when something failed or was refused (stderr has the
+// sentence), 2 for a command line that cannot be understood.
+
+#ifndef TALLYSTICK_API_TALLY_COMMAND_H_
+#define TALLYSTICK_API_TALLY_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "api/client.h"
+#include "ledger/types.h"
+
+namespace tallystick::tally {
+
+// The server that --connect names.
+struct Server {
+  std::string address;
+
+  absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options = {}) const;
+};
+
+// Makes `run` what the program does when `command` is chosen; it returns the exit status.
+void OnRun(CLI::App* command, std::function<int()> run);
+
+// "tally: sentence" on stderr; returns the exit status of a failure.
+int Fail(const absl::Status& status);
+// The same for an operation or a question that the ledger refused.
+int Refuse(Outcome outcome, Field field = Field::None);
+
+// One JSON object on stdout.
+void PrintJson(const nlohmann::ordered_json& json);
+// "2026-01-31T09:00:00.000000Z"; null for never and for the time before all operations.
+nlohmann::ordered_json InstantJson(Instant instant);
+// The same for people.
+std::string InstantText(Instant instant);
+
+// What most subcommands are about.
+struct AccountOptions {
+  std::string member;
+  uint16_t program = 0;
+  bool json = false;
+};
+CLI::Option* AddProgramOption(CLI::App* command, uint16_t* program);
+void AddJsonFlag(CLI::App* command, bool* json);
+void AddAccountOptions(CLI::App* command, AccountOptions* options);
+// `what` names the text in the error: "member".
+absl::StatusOr<Id> RequireId(absl::string_view text, absl::string_view what);
+
+// ---- one a file ----
+void AddProgramCommands(CLI::App& app, const Server& server);
+void AddImportCommand(CLI::App& app, const Server& server);
+// enrol, accrue, purchase, redeem, return, adjust
+void AddOperationCommands(CLI::App& app, const Server& server);
+void AddBalanceCommand(CLI::App& app, const Server& server);
+void AddLotsCommand(CLI::App& app, const Server& server);
+void AddStatementCommand(CLI::App& app, const Server& server);
+void AddTotalsCommand(CLI::App& app, const Server& server);
+void AddTickCommand(CLI::App& app, const Server& server);
+// verify, dump, replay: offline
+void AddLogCommands(CLI::App& app);
+void AddBenchCommand(CLI::App& app, const Server& server);
+void AddSampleOrdersCommand(CLI::App& app);
+
+}  // namespace tallystick::tally
+
+#endif  // TALLYSTICK_API_TALLY_COMMAND_H_

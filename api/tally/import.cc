@@ -1,0 +1,327 @@
+// tally import: the orders of CSV files, as purchases and returns, in the order of time.
+
+#include <sys/stat.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "api/instants.h"
+#include "api/money.h"
+#include "api/orders.h"
+#include "api/outcomes.h"
+#include "api/tally/command.h"
+#include "api/tally/pipeline.h"
+#include "api/tally/progress.h"
+#include "api/time_zones.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  std::vector<std::string> files;
+  uint16_t program = 0;
+  OrderColumns columns;
+  std::string time_format;
+  std::string time_zone;
+  std::string return_prefix;
+  std::string rejects;
+  bool json = false;
+  Pipeline::Limits limits;
+  int64_t patience_s = 10;
+};
+
+// What became of the orders.
+struct Counts {
+  int64_t orders = 0;
+  int64_t purchases = 0;
+  int64_t returns = 0;
+  int64_t accepted = 0;
+  int64_t replayed = 0;
+  std::array<int64_t, kOutcomeCount> refused = {};
+
+  int64_t Answered() const {
+    int64_t answered = accepted + replayed;
+    for (const int64_t count : refused) answered += count;
+    return answered;
+  }
+};
+
+class Import {
+ public:
+  Import(const Options& options, Client& client) : options_(options), client_(client) {}
+
+  int Run();
+
+ private:
+  absl::Status Prepare(OrderRules* rules) const;
+  absl::Status Read(const OrderRules& rules);
+  absl::Status Apply();
+  void TakeAnswer(const Pipeline::Answer& answer);
+  void Reject(uint32_t file, int64_t line, absl::string_view order, absl::string_view reason);
+  absl::Status CloseRejects();
+  void PrintResult() const;
+  void PrintText() const;
+
+  const Options& options_;
+  Client& client_;
+  std::ofstream rejects_;
+  std::vector<Order> orders_;
+  Counts counts_;
+  int64_t lines_ = 0;
+  std::array<int64_t, kSkipReasonCount> skipped_ = {};
+  double seconds_ = 0;
+};
+
+// What the program says of money and time.
+absl::Status Import::Prepare(OrderRules* rules) const {
+  const auto bytes = client_.GetProgram(options_.program);
+  if (absl::IsNotFound(bytes.status())) {
+    return absl::NotFoundError(absl::StrCat("there is no program ", options_.program,
+                                            ": put it first, with tally program put"));
+  }
+  if (!bytes.ok()) return bytes.status();
+  const Program& program = *flatbuffers::GetRoot<Program>(bytes->data());
+  const auto zone =
+      LoadZone(options_.time_zone.empty() ? program.time_zone()->str() : options_.time_zone);
+  if (!zone.ok()) return zone.status();
+  rules->columns = options_.columns;
+  rules->program = options_.program;
+  rules->currency_digits = CurrencyDigits(program.currency()->str());
+  rules->time_format = options_.time_format;
+  rules->zone = *zone;
+  rules->return_prefix = options_.return_prefix;
+  rules->latest = ToInstant(absl::Now());
+  return absl::OkStatus();
+}
+
+absl::Status Import::Read(const OrderRules& rules) {
+  OrderBuilder builder(rules, [this](const Skip& skip) {
+    Reject(skip.file, skip.line, skip.order, SkipReasonName(skip.reason));
+  });
+  std::set<std::pair<dev_t, ino_t>> seen;
+  for (const std::string& name : options_.files) {
+    struct stat info = {};
+    std::ifstream in(name, std::ios::binary);
+    if (!in || stat(name.c_str(), &info) != 0) {
+      return absl::NotFoundError(absl::StrCat("cannot open ", name, ": ", std::strerror(errno)));
+    }
+    if (S_ISDIR(info.st_mode)) return absl::NotFoundError(absl::StrCat(name, " is a directory"));
+    // Its orders would be counted double.
+    if (!seen.emplace(info.st_dev, info.st_ino).second) {
+      return absl::InvalidArgumentError(absl::StrCat(name, " is named twice"));
+    }
+    Progress progress(absl::StrCat("reading ", name, ", bytes"), info.st_size);
+    const absl::Status status =
+        builder.AddFile(name, in, [&progress](int64_t bytes) { progress.Update(bytes); });
+    if (!status.ok()) return status;
+  }
+  orders_ = builder.TakeOrders();
+  lines_ = builder.lines();
+  skipped_ = builder.skipped();
+  counts_.orders = static_cast<int64_t>(orders_.size());
+  for (const Order& order : orders_) ++(order.is_return ? counts_.returns : counts_.purchases);
+  return absl::OkStatus();
+}
+
+absl::Status Import::Apply() {
+  Progress progress("importing, orders", counts_.orders);
+  Pipeline pipeline(client_, options_.limits, [&](const Pipeline::Answer& answer) {
+    TakeAnswer(answer);
+    progress.Update(counts_.Answered());
+  });
+  for (const Order& order : orders_) {
+    const absl::Status status = pipeline.Add(order.ToOperation(options_.program));
+    if (!status.ok()) return status;
+  }
+  return pipeline.Finish();
+}
+
+void Import::TakeAnswer(const Pipeline::Answer& answer) {
+  for (size_t i = 0; i < answer.results.size(); ++i) {
+    const Result& result = answer.results[i];
+    if (result.outcome() == Outcome::Overloaded) continue;
+    if (result.outcome() == Outcome::Ok) {
+      ++((result.flags() & kReplayed) != 0 ? counts_.replayed : counts_.accepted);
+      continue;
+    }
+    ++counts_.refused[static_cast<size_t>(result.outcome())];
+    const Order& order = orders_[answer.sequences[i]];
+    Reject(order.file, order.line, order.order, OutcomeName(result.outcome()));
+  }
+}
+
+void Import::Reject(uint32_t file, int64_t line, absl::string_view order,
+                    absl::string_view reason) {
+  if (!rejects_.is_open()) return;
+  rejects_ << CsvLine({options_.files[file], absl::StrCat(line), order, reason});
+}
+
+absl::Status Import::CloseRejects() {
+  if (!rejects_.is_open()) return absl::OkStatus();
+  rejects_.close();
+  if (rejects_) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot write all of ", options_.rejects, ": is there space left?"));
+}
+
+int Import::Run() {
+  OrderRules rules;
+  if (absl::Status status = Prepare(&rules); !status.ok()) return Fail(status);
+  if (!options_.rejects.empty()) {
+    rejects_.open(options_.rejects, std::ios::binary | std::ios::trunc);
+    if (!rejects_) {
+      return Fail(absl::UnavailableError(
+          absl::StrCat("cannot write ", options_.rejects, ": ", std::strerror(errno))));
+    }
+    rejects_ << CsvLine({"file", "line", "order", "reason"});
+  }
+  const auto start = std::chrono::steady_clock::now();
+  if (absl::Status status = Read(rules); !status.ok()) return Fail(status);
+  const absl::Status applied = Apply();
+  seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const absl::Status written = CloseRejects();
+  PrintResult();
+  if (!applied.ok()) {
+    Fail(applied);
+    return Fail(absl::AbortedError(absl::StrCat(counts_.orders - counts_.Answered(),
+                                                " orders are unanswered: import the same files "
+                                                "again, which adds exactly what is missing")));
+  }
+  if (!written.ok()) return Fail(written);
+  const int64_t too_old = counts_.refused[static_cast<size_t>(Outcome::TooOld)];
+  if (too_old > 0 && client_.server().clock == ClockMode::kWall) {
+    return Fail(absl::FailedPreconditionError(absl::StrCat(
+        too_old,
+        " orders are older than the program's retention: only a server started with --clock import "
+        "takes past orders with their own dates")));
+  }
+  return 0;
+}
+
+void Import::PrintResult() const {
+  if (!options_.json) return PrintText();
+  auto refused = nlohmann::ordered_json::object();
+  for (size_t i = 0; i < counts_.refused.size(); ++i) {
+    if (counts_.refused[i] == 0) continue;
+    refused[std::string(OutcomeName(static_cast<Outcome>(i)))] = counts_.refused[i];
+  }
+  auto skipped = nlohmann::ordered_json::object();
+  for (size_t i = 0; i < skipped_.size(); ++i) {
+    if (skipped_[i] == 0) continue;
+    skipped[std::string(SkipReasonName(static_cast<SkipReason>(i)))] = skipped_[i];
+  }
+  PrintJson({{"program", options_.program},
+             {"files", options_.files.size()},
+             {"lines", lines_},
+             {"orders", counts_.orders},
+             {"purchases", counts_.purchases},
+             {"returns", counts_.returns},
+             {"accepted", counts_.accepted},
+             {"replayed", counts_.replayed},
+             {"refused", refused},
+             {"unanswered", counts_.orders - counts_.Answered()},
+             {"skipped", skipped},
+             {"reconnects", client_.reconnects()},
+             {"seconds", seconds_}});
+}
+
+void Import::PrintText() const {
+  std::printf("%ld lines, %ld orders: %ld purchases, %ld returns\n", lines_, counts_.orders,
+              counts_.purchases, counts_.returns);
+  std::printf("%12ld accepted\n", counts_.accepted);
+  if (counts_.replayed > 0)
+    std::printf("%12ld replayed: they were there already\n", counts_.replayed);
+  for (size_t i = 0; i < counts_.refused.size(); ++i) {
+    if (counts_.refused[i] == 0) continue;
+    const auto outcome = static_cast<Outcome>(i);
+    std::printf("%12ld refused, %s: %s\n", counts_.refused[i],
+                std::string(OutcomeName(outcome)).c_str(),
+                std::string(OutcomeSentence(outcome)).c_str());
+  }
+  if (const int64_t unanswered = counts_.orders - counts_.Answered(); unanswered > 0) {
+    std::printf("%12ld unanswered\n", unanswered);
+  }
+  for (size_t i = 0; i < skipped_.size(); ++i) {
+    if (skipped_[i] == 0) continue;
+    const auto reason = static_cast<SkipReason>(i);
+    std::printf("%12ld %s skipped: %s\n", skipped_[i],
+                reason == SkipReason::kZeroAmount ? "orders" : "lines",
+                std::string(SkipReasonName(reason)).c_str());
+  }
+  std::printf("%.1f s\n", seconds_);
+}
+
+int Run(const Server& server, const Options& options) {
+  if (options.columns.spend.empty() ==
+      (options.columns.quantity.empty() || options.columns.unit_price.empty())) {
+    return Fail(
+        absl::InvalidArgumentError("which columns hold the amount? Say either --spend COLUMN, or "
+                                   "--quantity COLUMN and --unit-price COLUMN"));
+  }
+  if (!options.columns.original.empty() && options.columns.order.empty()) {
+    return Fail(absl::InvalidArgumentError("--original needs --order: it names another order"));
+  }
+  ClientOptions client_options;
+  client_options.reconnect_ms = options.patience_s * 1000;
+  auto client = server.Connect(client_options);
+  if (!client.ok()) return Fail(client.status());
+  return Import(options, **client).Run();
+}
+
+}  // namespace
+
+void AddImportCommand(CLI::App& app, const Server& server) {
+  CLI::App* command = app.add_subcommand(
+      "import", "Import the orders of CSV files; repeating it adds exactly what is missing");
+  auto options = std::make_shared<Options>();
+  command->add_option("files", options->files, "CSV files with a line of column names")->required();
+  AddProgramOption(command, &options->program);
+  OrderColumns& columns = options->columns;
+  command->add_option("--member", columns.member, "Column of the member")->required();
+  command->add_option("--time", columns.time, "Column of the time")->required();
+  command
+      ->add_option("--time-format", options->time_format,
+                   "As strptime and absl::ParseTime take it: \"%d/%m/%Y %H:%M\"")
+      ->required();
+  command->add_option("--time-zone", options->time_zone,
+                      "IANA name of the times' zone; default: the program's");
+  auto* spend = command->add_option("--spend", columns.spend, "Column of the amount");
+  auto* quantity = command->add_option("--quantity", columns.quantity, "Column of the quantity");
+  auto* price = command->add_option("--unit-price", columns.unit_price, "Column of the unit price");
+  spend->excludes(quantity)->excludes(price);
+  quantity->needs(price);
+  command->add_option("--order", columns.order,
+                      "Column of the order; its lines add up. Default: each line is an order");
+  command->add_option("--return-prefix", options->return_prefix,
+                      "Orders that begin with it are returns; so are negative sums, always");
+  command->add_option("--original", columns.original,
+                      "Column of the order that a return gives back");
+  command->add_option("--rejects", options->rejects,
+                      "CSV file to write: what was skipped or refused, and why");
+  AddJsonFlag(command, &options->json);
+  command->add_option("--batch", options->limits.batch, "Operations in a request")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--in-flight", options->limits.in_flight, "Requests in flight")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
+  command
+      ->add_option("--patience", options->patience_s,
+                   "Seconds to try to connect again when the connection breaks")
+      ->check(CLI::Range(0, 86'400))
+      ->capture_default_str();
+  OnRun(command, [&server, options] { return Run(server, *options); });
+}
+
+}  // namespace tallystick::tally

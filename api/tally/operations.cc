@@ -1,0 +1,147 @@
+// tally enrol|accrue|purchase|redeem|return|adjust: one operation.
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/outcomes.h"
+#include "api/tally/command.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  AccountOptions account;
+  std::string amount = "0";
+  std::string id;
+  std::string original;
+  std::string at;
+  std::string expires;
+  uint16_t reason = 0;
+};
+
+absl::StatusOr<Instant> InstantOr(const std::string& text, Instant otherwise) {
+  if (text.empty()) return otherwise;
+  return ParseInstant(text);
+}
+
+absl::StatusOr<Operation> MakeOperation(Kind kind, const Options& options) {
+  const auto member = RequireId(options.account.member, "member");
+  if (!member.ok()) return member.status();
+  const auto id = options.id.empty() ? RandomId() : RequireId(options.id, "transaction id");
+  if (!id.ok()) return id.status();
+  const auto original =
+      options.original.empty() ? Id(0, 0) : RequireId(options.original, "transaction id");
+  if (!original.ok()) return original.status();
+  const auto at = InstantOr(options.at, ToInstant(absl::Now()));
+  if (!at.ok()) return at.status();
+  const auto expires = InstantOr(options.expires, 0);
+  if (!expires.ok()) return expires.status();
+  int64_t amount = 0;
+  if (!absl::SimpleAtoi(options.amount, &amount)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "\"", options.amount,
+        "\" is no amount: write a whole number of points in the program's smallest unit, or of "
+        "money in the currency's (9500 for $95.00)"));
+  }
+  return Operation(*id, *member, *original, amount, *at, *expires, /*user_data=*/0,
+                   options.account.program, options.reason, kind, /*flags=*/0, /*reserved=*/0);
+}
+
+void Print(const Operation& operation, const Result& result, bool json) {
+  const bool replayed = (result.flags() & kReplayed) != 0;
+  if (json) {
+    PrintJson({{"outcome", std::string(OutcomeName(result.outcome()))},
+               {"replayed", replayed},
+               {"enrolled", (result.flags() & kEnrolled) != 0},
+               {"written_off", (result.flags() & kWrittenOff) != 0},
+               {"field", std::string(FieldName(result.field()))},
+               {"kind", std::string(KindName(operation.kind()))},
+               {"program", operation.program()},
+               {"member", FormatId(operation.member())},
+               {"id", FormatId(operation.id())},
+               {"occurred_at", InstantJson(operation.occurred_at())},
+               {"amount", operation.amount()},
+               {"points", result.points()},
+               {"available", result.available()},
+               {"pending", result.pending()},
+               {"position", result.position()}});
+    return;
+  }
+  if (result.outcome() != Outcome::Ok) return;
+  std::printf("%s %s of member %s: %+ld points; available %ld, pending %ld.\n",
+              replayed ? "Done before:" : "Done:", std::string(KindName(operation.kind())).c_str(),
+              FormatId(operation.member()).c_str(), result.points(), result.available(),
+              result.pending());
+  std::printf("To repeat it safely: --id %s --at %s\n", FormatId(operation.id()).c_str(),
+              FormatInstant(operation.occurred_at()).c_str());
+}
+
+int Run(const Server& server, Kind kind, const Options& options) {
+  const auto operation = MakeOperation(kind, options);
+  if (!operation.ok()) return Fail(operation.status());
+  auto client = server.Connect();
+  if (!client.ok()) return Fail(client.status());
+  const auto result = (*client)->Apply(*operation);
+  if (!result.ok()) return Fail(result.status());
+  Print(*operation, *result, options.account.json);
+  if (result->outcome() == Outcome::Ok) return 0;
+  if (result->outcome() == Outcome::InsufficientPoints) {
+    std::fprintf(stderr, "tally: %ld points are available\n", result->available());
+  }
+  return Refuse(result->outcome(), result->field());
+}
+
+struct Verb {
+  Kind kind;
+  const char* name;
+  const char* help;
+  const char* amount;  // nullptr: it has none
+  bool may_expire;
+};
+
+constexpr Verb kVerbs[] = {
+    {Kind::Enrol, "enrol", "Make a member's account", nullptr, false},
+    {Kind::Accrue, "accrue", "Credit points", "Points, in the program's smallest unit", true},
+    {Kind::Purchase, "purchase", "Credit what a purchase earns",
+     "What was spent, in the currency's minor unit", true},
+    {Kind::Redeem, "redeem", "Spend points", "Points, in the program's smallest unit", false},
+    {Kind::Return, "return", "Take back what a purchase earned",
+     "What was given back, in the currency's minor unit", false},
+    {Kind::Adjust, "adjust", "Correct a balance, up or down",
+     "Points, in the program's smallest unit; negative: taken away", true},
+};
+
+}  // namespace
+
+void AddOperationCommands(CLI::App& app, const Server& server) {
+  for (const Verb& verb : kVerbs) {
+    CLI::App* command = app.add_subcommand(verb.name, verb.help);
+    auto options = std::make_shared<Options>();
+    AddAccountOptions(command, &options->account);
+    if (verb.amount != nullptr) {
+      command->add_option("amount", options->amount, verb.amount)->required();
+    }
+    command->add_option("--id", options->id, "Transaction id; default: a random one, printed");
+    command->add_option("--at", options->at,
+                        "When it occurred: RFC 3339, or \"2026-01-31 10:00\" UTC; default: now");
+    if (verb.kind == Kind::Return) {
+      command->add_option("--original", options->original, "Transaction id of the purchase");
+    }
+    if (verb.may_expire) {
+      command->add_option("--expires", options->expires, "When the points expire, as --at");
+    }
+    if (verb.kind == Kind::Adjust) {
+      command->add_option("--reason", options->reason, "The reason's code, 0 to 65535");
+    }
+    OnRun(command, [&server, kind = verb.kind, options] { return Run(server, kind, *options); });
+  }
+}
+
+}  // namespace tallystick::tally

@@ -1,0 +1,86 @@
+// tally program put|get: a program's rules, to a ledger and back.
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "api/ids.h"
+#include "api/outcomes.h"
+#include "api/program_file.h"
+#include "api/tally/command.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct PutOptions {
+  std::string file;
+  std::string id;
+  bool json = false;
+};
+
+struct GetOptions {
+  uint16_t program = 0;
+  bool json =
+      false;  // which the output always is; understood, so that scripts may say it everywhere
+};
+
+int Put(const Server& server, const PutOptions& options) {
+  const auto file = ProgramFile::Read(options.file);
+  if (!file.ok()) return Fail(file.status());
+  const auto id = options.id.empty() ? RandomId() : RequireId(options.id, "transaction id");
+  if (!id.ok()) return Fail(id.status());
+  auto client = server.Connect();
+  if (!client.ok()) return Fail(client.status());
+  const auto answer = (*client)->PutProgram(*id, file->bytes());
+  if (!answer.ok()) return Fail(answer.status());
+  const int program = file->program().id();
+  if (options.json) {
+    PrintJson({{"program", program},
+               {"outcome", std::string(OutcomeName(answer->outcome))},
+               {"version", answer->version},
+               {"id", FormatId(*id)},
+               {"field", answer->field},
+               {"message", answer->message}});
+  }
+  if (answer->outcome != Outcome::Ok) {
+    if (answer->message.empty()) return Refuse(answer->outcome);
+    return Fail(absl::InvalidArgumentError(file->Sentence(answer->field, answer->message)));
+  }
+  if (!options.json) std::printf("Program %d is in version %d now.\n", program, answer->version);
+  return 0;
+}
+
+int Get(const Server& server, uint16_t program) {
+  auto client = server.Connect();
+  if (!client.ok()) return Fail(client.status());
+  const auto bytes = (*client)->GetProgram(program);
+  if (absl::IsNotFound(bytes.status())) return Refuse(Outcome::UnknownProgram);
+  if (!bytes.ok()) return Fail(bytes.status());
+  std::fputs(ProgramToJson(*flatbuffers::GetRoot<Program>(bytes->data())).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+void AddProgramCommands(CLI::App& app, const Server& server) {
+  CLI::App* program = app.add_subcommand("program", "Put and get programs");
+  program->require_subcommand(1);
+
+  CLI::App* put = program->add_subcommand("put", "Make a file's rules the program's next version");
+  auto options = std::make_shared<PutOptions>();
+  put->add_option("file", options->file, "The program as JSON; comments are allowed")->required();
+  put->add_option("--id", options->id, "Transaction id; default: a random one");
+  AddJsonFlag(put, &options->json);
+  OnRun(put, [&server, options] { return Put(server, *options); });
+
+  CLI::App* get = program->add_subcommand("get", "Print the newest version as a program file");
+  auto get_options = std::make_shared<GetOptions>();
+  get->add_option("id", get_options->program, "The program's id")
+      ->required()
+      ->check(CLI::Range(1, 65'535));
+  AddJsonFlag(get, &get_options->json);
+  OnRun(get, [&server, get_options] { return Get(server, get_options->program); });
+}
+
+}  // namespace tallystick::tally

@@ -1,0 +1,103 @@
+// tally statement: every movement of a member, newest first.
+
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "api/ids.h"
+#include "api/outcomes.h"
+#include "api/tally/command.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  AccountOptions account;
+  uint64_t limit = 0;  // 0: all
+};
+
+nlohmann::ordered_json ToJson(const MovementAnswer& movement) {
+  const Operation& operation = movement.operation;
+  const Result& result = movement.result;
+  nlohmann::ordered_json json = {{"position", result.position()},
+                                 {"kind", std::string(KindName(operation.kind()))},
+                                 {"occurred_at", InstantJson(operation.occurred_at())},
+                                 {"points", result.points()},
+                                 {"available", result.available()},
+                                 {"pending", result.pending()},
+                                 {"amount", operation.amount()}};
+  if (!IsZero(operation.id())) json["id"] = FormatId(operation.id());
+  if (IsDerived(operation.kind())) {
+    json["origin"] = operation.related().low();
+  } else if (!IsZero(operation.related())) {
+    json["original"] = FormatId(operation.related());
+  }
+  if (operation.category() != 0) json["reason"] = operation.category();
+  if (movement.written_off != 0) json["written_off"] = movement.written_off;
+  return json;
+}
+
+void PrintText(const MovementAnswer& movement) {
+  const Operation& operation = movement.operation;
+  const Result& result = movement.result;
+  const std::string id = IsDerived(operation.kind())
+                             ? "of the lot from position " + FormatId(operation.related())
+                             : FormatId(operation.id());
+  std::printf("%s  %-10s %+12ld %12ld %12ld  %s\n", InstantText(operation.occurred_at()).c_str(),
+              std::string(KindName(operation.kind())).c_str(), result.points(), result.available(),
+              result.pending(), id.c_str());
+}
+
+int Run(const Server& server, const Options& options) {
+  const auto member = RequireId(options.account.member, "member");
+  if (!member.ok()) return Fail(member.status());
+  auto client = server.Connect();
+  if (!client.ok()) return Fail(client.status());
+  std::vector<MovementAnswer> movements;
+  Position before = 0;
+  bool more = true;
+  while (more) {
+    const uint64_t wanted =
+        options.limit == 0
+            ? kMaxStatementMovements
+            : std::min<uint64_t>(kMaxStatementMovements, options.limit - movements.size());
+    const auto answer = (*client)->Statement(options.account.program, *member, before,
+                                             static_cast<uint32_t>(wanted));
+    if (!answer.ok()) return Fail(answer.status());
+    if (answer->outcome != Outcome::Ok) return Refuse(answer->outcome);
+    movements.insert(movements.end(), answer->movements.begin(), answer->movements.end());
+    before = answer->next;
+    more = before != 0 && (options.limit == 0 || movements.size() < options.limit);
+  }
+  if (options.account.json) {
+    auto list = nlohmann::ordered_json::array();
+    for (const MovementAnswer& movement : movements) list.push_back(ToJson(movement));
+    PrintJson({{"member", FormatId(*member)},
+               {"program", options.account.program},
+               {"complete", before == 0},
+               {"movements", list}});
+    return 0;
+  }
+  std::printf("Member %s in program %d, newest first\n", FormatId(*member).c_str(),
+              options.account.program);
+  std::printf("%-27s  %-10s %12s %12s %12s  %s\n", "occurred", "what", "points", "available",
+              "pending", "transaction");
+  for (const MovementAnswer& movement : movements) PrintText(movement);
+  if (before != 0) std::printf("There is more: say --limit 0.\n");
+  return 0;
+}
+
+}  // namespace
+
+void AddStatementCommand(CLI::App& app, const Server& server) {
+  CLI::App* command = app.add_subcommand("statement", "Every movement of a member, newest first");
+  auto options = std::make_shared<Options>();
+  AddAccountOptions(command, &options->account);
+  command->add_option("--limit", options->limit, "Print at most so many; default 0: all");
+  OnRun(command, [&server, options] { return Run(server, *options); });
+}
+
+}  // namespace tallystick::tally

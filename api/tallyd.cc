@@ -1,0 +1,150 @@
+// tallyd: opens a ledger and serves it until SIGTERM or SIGINT.
+//
+// Standard output has one line, "ready ADDRESS ledger=… shards=… clock=… durability=…", when
+// clients may connect. Exit status: 0 after a signal, 1 when it cannot start, 2 when a shard has
+// stopped; CLI11's for a wrong command line.
+
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <ctime>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "api/embedded.h"
+#include "api/ids.h"
+#include "api/server.h"
+
+namespace tallystick {
+namespace {
+
+constexpr int kExitCannotStart = 1;
+constexpr int kExitStopped = 2;
+
+// How often the health of the shards is looked at.
+constexpr timespec kHealthInterval = {.tv_sec = 0, .tv_nsec = 200'000'000};
+// Descriptors beside those of connections: segments, rings, standard streams.
+constexpr rlim_t kOtherDescriptors = 1024;
+
+struct Flags {
+  LedgerOptions ledger;
+  uint32_t segment_mib = 64;
+  std::string listen;
+};
+
+void Say(absl::string_view sentence) {
+  const std::string line = absl::StrCat("tallyd: ", sentence, "\n");
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+void Declare(CLI::App& app, Flags& flags) {
+  LedgerOptions& ledger = flags.ledger;
+  app.set_version_flag("--version", "tallyd " TALLYSTICK_VERSION);
+  app.add_option("--data", ledger.directory, "directory of the ledger")->required();
+  app.add_option("--listen", flags.listen, "unix:PATH or tcp:127.0.0.1:PORT (0: any port)")
+      ->required();
+  CLI::Option* create = app.add_flag("--create", ledger.create, "make a new ledger in --data");
+  app.add_option("--shards", ledger.shards, "of a new ledger; never changes")
+      ->needs(create)
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--clock", ledger.clock,
+                 "wall: the host's clock; import: the orders' own dates (default wall)")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, ClockMode>{
+          {"wall", ClockMode::kWall}, {"import", ClockMode::kImport}}));
+  app.add_option("--durability", ledger.durability,
+                 "how blocks are made durable; none: for benchmarks only (default open-dsync)")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, wal::Durability>{{"open-dsync", wal::Durability::kOpenDsync},
+                                                 {"dsync", wal::Durability::kDsync},
+                                                 {"fdatasync", wal::Durability::kFdatasync},
+                                                 {"none", wal::Durability::kNone}}));
+  app.add_option("--threads", ledger.threads, "0: one a core, at most one a shard")
+      ->capture_default_str();
+  app.add_option("--segment-mib", flags.segment_mib, "size of a log segment")
+      ->check(CLI::Range(8, 4096))
+      ->capture_default_str();
+  app.add_option("--blocks-in-flight", ledger.blocks_in_flight, "log writes at a time")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_flag("--confirm-clock", ledger.confirm_clock,
+               "accept a clock more than a week ahead of the ledger's");
+}
+
+// Blocked in all threads, and taken by the main one.
+sigset_t BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// The usual soft limit of 1,024 descriptors is less than what connections may take.
+void RaiseDescriptorLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  const rlim_t wanted = kMaxConnections + kOtherDescriptors;
+  if (limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void SayReady(const Server& server) {
+  const ServerInfo& info = server.info();
+  std::printf("ready %s ledger=%s shards=%u clock=%s durability=%s\n", server.address().c_str(),
+              FormatId(info.ledger).c_str(), unsigned{info.shard_count},
+              info.clock == ClockMode::kImport ? "import" : "wall", info.durability.c_str());
+  std::fflush(stdout);
+}
+
+int Run(const Flags& flags) {
+  const sigset_t signals = BlockSignals();
+  RaiseDescriptorLimit();
+  absl::StatusOr<std::unique_ptr<Ledger>> ledger = Ledger::Open(flags.ledger);
+  if (!ledger.ok()) {
+    Say(ledger.status().message());
+    return kExitCannotStart;
+  }
+  absl::StatusOr<std::unique_ptr<Server>> server =
+      Server::Start(**ledger, flags.listen, {.name = "tallyd " TALLYSTICK_VERSION});
+  if (!server.ok()) {
+    Say(server.status().message());
+    return kExitCannotStart;
+  }
+  SayReady(**server);
+
+  absl::Status health;
+  while (health.ok() && sigtimedwait(&signals, nullptr, &kHealthInterval) < 0) {
+    health = (*ledger)->health();
+  }
+  if (!health.ok()) Say(health.message());
+  (*server)->Stop();
+  const absl::Status closed = (*ledger)->Close();
+  if (health.ok() && !closed.ok()) Say(closed.message());
+  return health.ok() && closed.ok() ? 0 : kExitStopped;
+}
+
+}  // namespace
+}  // namespace tallystick
+
+int main(int argc, char** argv) {
+  tallystick::Flags flags;
+  CLI::App app("Serves a Tallystick ledger.");
+  tallystick::Declare(app, flags);
+  CLI11_PARSE(app, argc, argv);
+  flags.ledger.segment_bytes = uint64_t{flags.segment_mib} << 20;
+  flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
+  return tallystick::Run(flags);
+}

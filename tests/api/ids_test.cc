@@ -1,0 +1,136 @@
+#include "api/ids.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <string>
+#include <vector>
+
+#include "api/instants.h"
+#include "api/money.h"
+#include "api/outcomes.h"
+
+namespace tallystick {
+namespace {
+
+TEST(Ids, DecimalsAreThemselves) {
+  EXPECT_EQ(ParseId("17850"), Id(17850, 0));
+  EXPECT_EQ(ParseId("  17850\t"), Id(17850, 0));
+  EXPECT_EQ(ParseId("18446744073709551616"), Id(0, 1));
+  EXPECT_EQ(ParseId("340282366920938463463374607431768211455"), Id(~0ull, ~0ull));
+}
+
+TEST(Ids, UuidsAreThemselvesWithTheFirstBytesHigh) {
+  const Id id(0x8091a2b3c4d5e6f7, 0x0123456789abcdef);
+  EXPECT_EQ(ParseId("01234567-89ab-cdef-8091-a2b3c4d5e6f7"), id);
+  EXPECT_EQ(ParseId("01234567-89AB-CDEF-8091-A2B3C4D5E6F7"), id);
+}
+
+TEST(Ids, WhatNamesNobodyIsNoId) {
+  EXPECT_EQ(ParseId(""), std::nullopt);
+  EXPECT_EQ(ParseId(" \r\n"), std::nullopt);
+  EXPECT_EQ(ParseId("0"), std::nullopt);
+  EXPECT_EQ(ParseId("00000000-0000-0000-0000-000000000000"), std::nullopt);
+}
+
+TEST(Ids, OtherTextsAreHashedAndStayApart) {
+  // 2^128, leading zeros, signs, a UUID with a wrong digit: texts, not numbers.
+  const std::vector<std::string> texts = {"340282366920938463463374607431768211456",
+                                          "017850",
+                                          "-17850",
+                                          "+17850",
+                                          "17850.0",
+                                          "ann@example.org",
+                                          "01234567-89ab-cdef-8091-a2b3c4d5e6fg"};
+  for (const std::string& text : texts) {
+    EXPECT_EQ(ParseId(text), HashId(text)) << text;
+    EXPECT_NE(ParseId(text), Id(17850, 0)) << text;
+  }
+}
+
+TEST(Ids, HashIsXxh3OfTheBytes) {
+  // The value that xxHash publishes for the empty input with seed 0.
+  EXPECT_EQ(HashId(""), Id(0x6001c324468d497f, 0x99aa06d3014798d8));
+}
+
+TEST(Ids, FormatParsesBack) {
+  EXPECT_EQ(FormatId(Id(17850, 0)), "17850");
+  EXPECT_EQ(FormatId(Id(~0ull, 0)), "18446744073709551615");
+  EXPECT_EQ(FormatId(Id(5, 1)), "00000000-0000-0001-0000-000000000005");
+  for (const Id id : {Id(1, 0), Id(5, 1), HashId("ann@example.org"), RandomId()}) {
+    EXPECT_EQ(ParseId(FormatId(id)), id) << FormatId(id);
+  }
+}
+
+TEST(Ids, RandomOnesDiffer) { EXPECT_FALSE(RandomId() == RandomId()); }
+
+TEST(Instants, ReadAndPrint) {
+  EXPECT_EQ(*ParseInstant("2010-12-01"), 1'291'161'600'000'000);
+  EXPECT_EQ(*ParseInstant("2010-12-01 08:26"), 1'291'191'960'000'000);
+  EXPECT_EQ(*ParseInstant("2010-12-01 08:26:05"), 1'291'191'965'000'000);
+  EXPECT_EQ(*ParseInstant("2010-12-01T08:26:05.000001+01:00"), 1'291'188'365'000'001);
+  EXPECT_EQ(FormatInstant(1'291'188'365'000'001), "2010-12-01T07:26:05.000001Z");
+  EXPECT_EQ(FormatInstant(-1), "1969-12-31T23:59:59.999999Z");
+}
+
+TEST(Instants, RefuseWhatIsNoTime) {
+  for (const char* text :
+       {"", "now", "infinite-future", "2010-13-01", "2010-12-01 24:61", "1970-01-01", "10000-01-01",
+        "2010-12-01T08:26:05", "+010-12-01", "2010-12-01 08:26x"}) {
+    EXPECT_FALSE(ParseInstant(text).ok()) << text;
+  }
+}
+
+TEST(Money, IsExactAndRoundsHalfAwayFromZero) {
+  const auto units = [](const char* a, const char* b, int digits) {
+    return ProductInUnits(*ParseDecimal(a), *ParseDecimal(b), digits);
+  };
+  EXPECT_EQ(units("6", "2.55", 2), 1530);
+  EXPECT_EQ(units("0.5", "0.01", 2), 1);
+  EXPECT_EQ(units("-0.5", "0.01", 2), -1);
+  EXPECT_EQ(units("0.49", "0.01", 2), 0);
+  EXPECT_EQ(units("3", "0.335", 2), 101);
+  EXPECT_EQ(units("1", "125", 0), 125);
+  EXPECT_EQ(units("1", "1.2345", 3), 1235);
+  EXPECT_EQ(units("92233720368547758", "1", 2), 9'223'372'036'854'775'800);
+  EXPECT_EQ(units("92233720368547759", "1", 2), std::nullopt);
+  EXPECT_EQ(units("12345678901234567", "12345678901234567", 4), std::nullopt);
+}
+
+TEST(Money, ReadsPlainDecimalsOnly) {
+  EXPECT_EQ(ParseDecimal(" +.5 ")->mantissa, 5);
+  EXPECT_EQ(ParseDecimal("12.")->mantissa, 12);
+  for (const char* text : {"", ".", "-", "1,000", "1e3", "$5", "0x10", "1 2", "--1", "1.2.3",
+                           "123456789012345678", "nan"}) {
+    EXPECT_EQ(ParseDecimal(text).has_value(), false) << text;
+  }
+  EXPECT_EQ(CurrencyDigits("USD"), 2);
+  EXPECT_EQ(CurrencyDigits("JPY"), 0);
+  EXPECT_EQ(CurrencyDigits("KWD"), 3);
+}
+
+TEST(Outcomes, EachHasItsNameAndSentence) {
+  std::vector<std::string> seen;
+  for (size_t i = 0; i < kOutcomeCount; ++i) {
+    const auto outcome = static_cast<Outcome>(i);
+    // The name is the enum's, in lower case with underscores.
+    std::string expected;
+    for (const char c : std::string(EnumNameOutcome(outcome))) {
+      if (c >= 'A' && c <= 'Z' && !expected.empty()) expected.push_back('_');
+      expected.push_back(static_cast<char>(std::tolower(c)));
+    }
+    EXPECT_EQ(OutcomeName(outcome), expected);
+    const std::string sentence(OutcomeSentence(outcome));
+    EXPECT_TRUE(sentence.ends_with('.')) << sentence;
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), sentence), 0) << sentence;
+    seen.push_back(sentence);
+  }
+  EXPECT_EQ(ExplainOutcome(Outcome::BadRequest, Field::Amount).find("amount must be positive"), 0u);
+  for (int i = 1; i <= static_cast<int>(Field::MAX); ++i) {
+    EXPECT_FALSE(FieldName(static_cast<Field>(i)).empty()) << i;
+  }
+}
+
+}  // namespace
+}  // namespace tallystick

@@ -1,0 +1,198 @@
+// The state machine against the naive model: random operations over random programs, everything
+// that both answer compared.
+//
+// TALLYSTICK_SEED=n runs one seed again; TALLYSTICK_RUNS=n makes a longer campaign.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/ledger/ledger_pair.h"
+#include "tests/ledger/random_operations.h"
+
+namespace tallystick::ledger {
+namespace {
+
+using model::kDay;
+
+constexpr size_t kOperationsPerRun = 520;
+constexpr uint64_t kFirstSeed = 1;
+constexpr uint64_t kRuns = 2'000;
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
+}
+
+// What all runs together have met.
+struct Tally {
+  size_t operations = 0;
+  size_t accepted = 0;
+  size_t derived = 0;
+  std::map<int, size_t> outcomes;
+  size_t replayed = 0;
+  size_t written_off = 0;
+};
+
+// One ledger's life: a clock that leaps, programs that change, requests, ticks.
+class LedgerLife {
+ public:
+  explicit LedgerLife(uint64_t seed) : random_(seed) {
+    taste_.start = model::UtcInstant(2023, 1, 1) + random_.Between(0, 700 * kDay);
+    taste_.huge_numbers = random_.OneIn(6);
+    taste_.long_lives = random_.OneIn(5);
+    OperationTaste taste;
+    taste.members = random_.Between(2, 12);
+    if (taste_.huge_numbers) taste.largest_points = INT64_MAX;
+    if (random_.OneIn(4)) taste.chain_percent = 30;
+    operations_ = std::make_unique<RandomOperations>(random_, pair_.machine(), taste);
+    small_blocks_ = random_.OneIn(2);
+    import_clock_ = random_.OneIn(2);
+    mixes_clocks_ = random_.OneIn(3);
+    stamp_ = taste_.start + (import_clock_ ? random_.Between(0, 900 * kDay) : 0);
+  }
+
+  void Go(Tally& tally) {
+    NextBlock(0);
+    const int64_t programs = random_.Between(1, 3);
+    for (int64_t id = 1; id <= programs; ++id) PutFirst(static_cast<uint16_t>(id));
+    while (sent_ < kOperationsPerRun && !testing::Test::HasFailure()) Step(tally);
+    Settle();
+    pair_.CompareAll();
+    pair_.CompareReplay();
+    tally.operations += sent_;
+    tally.accepted += pair_.accepted();
+    tally.derived += pair_.derived();
+  }
+
+ private:
+  void NextBlock(size_t room_needed) {
+    if (mixes_clocks_ && random_.OneIn(12)) import_clock_ = !import_clock_;
+    const Instant now = pair_.Now();
+    const Instant edge = random_.OneIn(5) ? operations_->Edge(std::max(now, stamp_)) : 0;
+    if (edge > stamp_ && edge < stamp_ + 400 * kDay) {
+      stamp_ = edge;
+    } else {
+      stamp_ += operations_->Leap();
+    }
+    size_t capacity = small_blocks_ ? random_.Between(1, 40) : 400;
+    capacity = std::max(capacity, room_needed);
+    pair_.BeginBlock({stamp_, import_clock_}, capacity);
+  }
+
+  void Put(const model::Program& program) {
+    const size_t slots = StateMachine::SlotsOfProgram(4'096);
+    if (pair_.room() < slots) NextBlock(slots);
+    pair_.PutProgram(program, ++version_counts_[program.id]);
+    operations_->AddProgram(program);
+    newest_[program.id] = program;
+  }
+
+  void PutFirst(uint16_t id) { Put(RandomProgram(random_, taste_, id)); }
+
+  void PutSuccessor() {
+    const uint16_t id = random_.Pick(operations_->versions()).id;
+    Put(RandomSuccessor(random_, taste_, newest_[id], pair_.Now()));
+  }
+
+  void Send(Tally& tally) {
+    const std::vector<model::Operation> request =
+        operations_->Request(pair_.Now(), import_clock_);
+    size_t done = 0;
+    while (done < request.size() && !testing::Test::HasFailure()) {
+      const bool check_digest = random_.OneIn(8);
+      const size_t applied =
+          pair_.Apply({request.begin() + static_cast<std::ptrdiff_t>(done), request.end()},
+                      check_digest);
+      for (const model::Result& result : pair_.last_results()) {
+        ++tally.outcomes[static_cast<int>(result.outcome)];
+        tally.replayed += result.replayed ? 1 : 0;
+        tally.written_off += result.written_off ? 1 : 0;
+      }
+      done += applied;
+      // What did not fit into a small block must fit into a large one.
+      if (done < request.size()) NextBlock(random_.OneIn(2) ? kMaxSlotsPerChain : 0);
+    }
+    sent_ += request.size();
+    const model::Operation& last = request.back();
+    if (last.member.IsZero() || last.program == 0) return;
+    pair_.CompareAccount(last.program, last.member, pair_.Now());
+    if (random_.OneIn(3)) {
+      pair_.CompareAccount(last.program, last.member, pair_.Now() + operations_->Leap());
+    }
+  }
+
+  // Until nothing is due.
+  void Settle() {
+    while (pair_.SettleDue(static_cast<uint32_t>(random_.Between(1, 50))) &&
+           !testing::Test::HasFailure()) {
+      if (pair_.room() < 40) NextBlock(1'000);
+    }
+  }
+
+  void Step(Tally& tally) {
+    const int64_t what = random_.Between(0, 99);
+    if (what < 60) {
+      Send(tally);
+    } else if (what < 90) {
+      NextBlock(0);
+    } else if (what < 94) {
+      pair_.SettleDue(static_cast<uint32_t>(random_.Between(1, 20)));
+    } else if (what < 96) {
+      Settle();
+      pair_.CompareAll();
+    } else if (operations_->versions().size() < 12) {
+      PutSuccessor();
+    }
+  }
+
+  Random random_;
+  LedgerPair pair_;
+  ProgramTaste taste_;
+  std::unique_ptr<RandomOperations> operations_;
+  bool small_blocks_;
+  bool import_clock_;
+  bool mixes_clocks_;
+  Instant stamp_;
+  size_t sent_ = 0;
+  std::map<uint16_t, int32_t> version_counts_;
+  std::map<uint16_t, model::Program> newest_;
+};
+
+TEST(StateMachine, AnswersAsTheNaiveModel) {
+  const uint64_t only = FromEnvironment("TALLYSTICK_SEED", 0);
+  const uint64_t first = only != 0 ? only : kFirstSeed;
+  const uint64_t runs = only != 0 ? 1 : FromEnvironment("TALLYSTICK_RUNS", kRuns);
+  Tally tally;
+  for (uint64_t seed = first; seed < first + runs && !HasFailure(); ++seed) {
+    SCOPED_TRACE("TALLYSTICK_SEED=" + std::to_string(seed));
+    LedgerLife(seed).Go(tally);
+  }
+  std::string outcomes;
+  for (const auto& [outcome, count] : tally.outcomes) {
+    outcomes += " " + std::to_string(outcome) + ":" + std::to_string(count);
+  }
+  std::printf("%zu operations, %zu accepted, %zu derived, %zu replayed, %zu written off;%s\n",
+              tally.operations, tally.accepted, tally.derived, tally.replayed, tally.written_off,
+              outcomes.c_str());
+  // A campaign that meets only refusals proves nothing.
+  if (runs < 100) return;
+  EXPECT_GT(tally.accepted, tally.operations / 4);
+  EXPECT_GT(tally.derived, tally.operations / 20);
+  EXPECT_GT(tally.replayed, tally.operations / 200);
+  EXPECT_GT(tally.written_off, tally.operations / 200);
+  // Ok to UnknownMember; UnknownOriginal; InsufficientPoints to BelowStep; AlreadyReturned;
+  // Overflow; NotPermitted; ChainRefused.
+  for (const int outcome : {0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 18, 24, 26, 28}) {
+    EXPECT_GT(tally.outcomes[outcome], 0u) << "outcome " << outcome;
+  }
+}
+
+}  // namespace
+}  // namespace tallystick::ledger

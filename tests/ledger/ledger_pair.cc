@@ -1,0 +1,255 @@
+#include "tests/ledger/ledger_pair.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <tuple>
+
+namespace tallystick::ledger {
+namespace {
+
+// Small chunks of memory are enough for a run.
+constexpr Limits kLimits = {};
+
+Id ToId(const model::Id& id) { return Id(id.low, id.high); }
+model::Id FromId(const Id& id) { return {id.high(), id.low()}; }
+
+Operation ToOperation(const model::Operation& op) {
+  return Operation(ToId(op.id), ToId(op.member), ToId(op.related), op.amount, op.occurred_at,
+                   op.expires_at, op.user_data, op.program, op.category,
+                   static_cast<Kind>(op.kind), op.flags, op.reserved);
+}
+
+ProgramSpec ToSpec(const model::Program& program, int32_t version) {
+  ProgramSpec spec;
+  spec.id = program.id;
+  spec.earn = {program.earn.points, program.earn.per_spend,
+               static_cast<Rounding>(program.earn.rounding), program.earn.minimum_spend};
+  if (program.pending_days > 0) spec.pending_days = program.pending_days;
+  if (program.expiry.after != model::ExpiryAfter::kNever) {
+    spec.expiry = {program.expiry.after == model::ExpiryAfter::kEarning ? ExpiryBase::earning
+                                                                         : ExpiryBase::activation,
+                   program.expiry.days, program.expiry.months,
+                   static_cast<Period>(program.expiry.round_up_to)};
+  }
+  spec.redeem_minimum = program.redeem_minimum;
+  spec.redeem_step = program.redeem_step;
+  spec.debt_floor = program.debt_floor;
+  spec.retention_days = program.retention_days;
+  spec.return_days = program.return_days;
+  spec.implicit_enrolment = program.implicit_enrolment;
+  spec.unknown_original = static_cast<UnknownOriginal>(program.unknown_original);
+  spec.version = version;
+  spec.effective_us = program.effective_at;
+  spec.initial_offset_s = program.zone.initial_offset_s;
+  for (const model::Transition& t : program.zone.transitions) {
+    spec.transitions.emplace_back(t.at, t.offset_s, 0);
+  }
+  return spec;
+}
+
+auto Numbers(const model::Totals& t) {
+  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,  t.clawed_back,
+                              t.written_off, t.adjusted, t.pending,  t.available, t.debt};
+}
+auto Numbers(const Totals& t) {
+  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,  t.clawed_back,
+                              t.written_off, t.adjusted, t.pending,  t.available, t.debt};
+}
+
+using LotKey = std::tuple<bool, Instant, Instant, int64_t, int64_t>;
+
+}  // namespace
+
+LedgerPair::LedgerPair() : fast_(kLimits) {}
+
+void LedgerPair::BeginBlock(const BlockTime& time, size_t capacity) {
+  time_ = time;
+  fast_.BeginBlock(time, capacity);
+  naive_.BeginBlock(time.stamp, time.import_clock);
+}
+
+Instant LedgerPair::Now() {
+  const Instant log_time = machine().log_time();
+  return time_.import_clock ? log_time : std::max(log_time, time_.stamp);
+}
+
+void LedgerPair::PutProgram(const model::Program& program, int32_t version) {
+  const Instant now = Now();
+  const Result result = fast_.PutProgram(ToSpec(program, version));
+  ASSERT_EQ(result.outcome(), Outcome::Ok);
+  ASSERT_EQ(result.flags(), 0);
+  naive_.PutProgram(program, now);
+  programs_.insert(program.id);
+  ASSERT_EQ(machine().log_time(), naive_.log_time());
+}
+
+size_t LedgerPair::Apply(const std::vector<model::Operation>& operations, bool check_digest) {
+  std::vector<Operation> sent;
+  for (const model::Operation& op : operations) sent.push_back(ToOperation(op));
+  std::vector<Result> results(sent.size());
+  const uint64_t digest = check_digest ? machine().Digest() : 0;
+  const size_t from = fast_.open_slots().size();
+  const size_t applied = fast_.Apply(sent, results.data());
+
+  expected_ = naive_.Apply({operations.begin(), operations.begin() + applied});
+  std::vector<Operation> accepted;
+  for (size_t i = 0; i < applied; ++i) {
+    SCOPED_TRACE(testing::Message() << "operation " << i << " of kind " << +operations[i].kind
+                                    << ", amount " << operations[i].amount << ", occurred "
+                                    << operations[i].occurred_at << ", now " << Now());
+    CompareResult(expected_[i], results[i]);
+    const bool is_new = expected_[i].outcome == model::Outcome::kOk && !expected_[i].replayed;
+    if (is_new) accepted.push_back(sent[i]);
+  }
+  CompareRecords(from, accepted);
+  EXPECT_EQ(machine().log_time(), naive_.log_time());
+  if (check_digest && accepted.empty()) {
+    EXPECT_EQ(machine().Digest(), digest) << "a refusal has changed something";
+  }
+  return applied;
+}
+
+void LedgerPair::CompareResult(const model::Result& expected, const Result& actual) {
+  EXPECT_EQ(static_cast<int>(actual.outcome()), static_cast<int>(expected.outcome));
+  EXPECT_EQ(static_cast<int>(actual.field()), static_cast<int>(expected.field));
+  EXPECT_EQ(actual.points(), expected.points);
+  EXPECT_EQ(actual.available(), expected.available);
+  EXPECT_EQ(actual.pending(), expected.pending);
+  EXPECT_EQ(actual.flags(), (expected.replayed ? kReplayed : 0) |
+                                (expected.enrolled ? kEnrolled : 0) |
+                                (expected.written_off ? kWrittenOff : 0));
+  EXPECT_EQ(actual.reserved(), 0);
+  if (expected.sequence == positions_.size() && !expected.replayed) {
+    positions_.push_back(actual.position());
+    return;
+  }
+  ASSERT_LT(expected.sequence, positions_.size());
+  EXPECT_EQ(actual.position(), positions_[expected.sequence]);
+}
+
+void LedgerPair::CompareRecords(size_t from, const std::vector<Operation>& accepted) {
+  const absl::Span<const Record> slots = fast_.open_slots();
+  const std::vector<model::Derived> derived = naive_.TakeDerived();
+  size_t derived_seen = 0;
+  size_t accepted_seen = 0;
+  for (size_t i = from; i < slots.size(); ++i) {
+    const Record& record = slots[i];
+    FollowHistory(record, fast_.open_position() + i);
+    if (IsDerived(record.operation.kind())) {
+      ASSERT_LT(derived_seen, derived.size()) << "a derived record too many";
+      CompareDerived(record, derived[derived_seen++]);
+      continue;
+    }
+    ASSERT_LT(accepted_seen, accepted.size()) << "a record too many";
+    ASSERT_TRUE(SameBytes(record.operation, accepted[accepted_seen++]));
+    ASSERT_EQ(record.result.details(), (record.result.flags() & kWrittenOff) != 0 ? 1 : 0);
+    if (record.result.details() == 0) continue;
+    ReturnDetail detail;
+    std::memcpy(&detail, static_cast<const void*>(&slots[++i]), sizeof(detail));
+    EXPECT_GT(detail.written_off, 0);
+    EXPECT_EQ(detail.claim, detail.from_pending + detail.from_available + detail.to_debt +
+                                detail.written_off);
+    EXPECT_EQ(record.result.points(), detail.written_off - detail.claim);
+  }
+  EXPECT_EQ(accepted_seen, accepted.size());
+  EXPECT_EQ(derived_seen, derived.size());
+  derived_ += derived_seen;
+}
+
+void LedgerPair::CompareDerived(const Record& record, const model::Derived& expected) {
+  const Operation& op = record.operation;
+  EXPECT_EQ(static_cast<int>(op.kind()), static_cast<int>(expected.kind));
+  EXPECT_EQ(op.program(), expected.program);
+  EXPECT_EQ(FromId(op.member()), expected.member);
+  EXPECT_EQ(op.amount(), expected.points);
+  EXPECT_EQ(op.occurred_at(), expected.at);
+  ASSERT_LT(expected.origin_sequence, positions_.size());
+  EXPECT_EQ(op.related().low(), positions_[expected.origin_sequence]);
+  EXPECT_EQ(record.result.available(), expected.available);
+  EXPECT_EQ(record.result.pending(), expected.pending);
+  EXPECT_EQ(record.result.points(), op.kind() == Kind::Expiry ? -op.amount() : 0);
+}
+
+void LedgerPair::FollowHistory(const Record& record, Position position) {
+  const Operation& op = record.operation;
+  if (op.kind() == Kind::Tick) {
+    EXPECT_EQ(record.result.position(), 0u);
+    return;
+  }
+  Position& head = histories_[{op.program(), FromId(op.member())}];
+  EXPECT_EQ(record.result.position(), head);
+  head = position;
+}
+
+bool LedgerPair::SettleDue(uint32_t budget) {
+  const size_t from = fast_.open_slots().size();
+  const bool more = fast_.SettleDue(budget);
+  const absl::Span<const Record> slots = fast_.open_slots();
+  for (size_t i = from; i < slots.size(); ++i) {
+    if ((slots[i].result.flags() & kTicked) == 0) continue;
+    naive_.SettleMember(slots[i].operation.program(), FromId(slots[i].operation.member()));
+  }
+  CompareRecords(from, {});
+  EXPECT_EQ(machine().log_time(), naive_.log_time());
+  return more;
+}
+
+void LedgerPair::CompareAccount(uint16_t program, const model::Id& member, Instant at) {
+  const std::optional<model::Balance> expected = naive_.BalanceAt(program, member, at);
+  const std::optional<StateMachine::Balance> actual =
+      machine().BalanceAt(program, ToId(member), at);
+  ASSERT_EQ(actual.has_value(), expected.has_value());
+  if (!expected.has_value()) return;
+  EXPECT_EQ(actual->pending, expected->pending) << "at " << at;
+  EXPECT_EQ(actual->available, expected->available) << "at " << at;
+  EXPECT_EQ(actual->debt, expected->debt) << "at " << at;
+  EXPECT_EQ(actual->lifetime_earned, expected->lifetime_earned);
+
+  std::vector<LotKey> actual_lots, expected_lots;
+  for (const Lot& lot : machine().LotsAt(program, ToId(member), at)) {
+    actual_lots.emplace_back(lot.pending, lot.expires_at, lot.activates_at, lot.remaining,
+                             lot.original);
+  }
+  for (const model::Lot& lot : naive_.LotsAt(program, member, at)) {
+    expected_lots.emplace_back(lot.pending, lot.expires_at, lot.activates_at, lot.remaining,
+                               lot.original);
+  }
+  EXPECT_EQ(actual->lot_count, expected_lots.size());
+  // Of pending lots the order has no meaning here: one lists them by activation, the other by event.
+  for (auto* lots : {&actual_lots, &expected_lots}) {
+    const auto pending = std::find_if(lots->begin(), lots->end(),
+                                      [](const LotKey& lot) { return std::get<0>(lot); });
+    std::sort(pending, lots->end());
+  }
+  EXPECT_EQ(actual_lots, expected_lots) << "at " << at;
+}
+
+void LedgerPair::CompareAll() {
+  naive_.SettleAll();
+  EXPECT_TRUE(naive_.TakeDerived().empty()) << "something is due that SettleDue has not found";
+  naive_.CheckConservation();
+  const absl::Status status = machine().CheckInvariants();
+  EXPECT_TRUE(status.ok()) << status;
+  for (const uint16_t program : programs_) {
+    EXPECT_EQ(Numbers(*machine().TotalsOf(program)), Numbers(naive_.TotalsOf(program)));
+    for (const auto& [member, balance] : naive_.Members(program)) {
+      CompareAccount(program, member, Now());
+      EXPECT_EQ(machine().LastPosition(program, ToId(member)), (histories_[{program, member}]));
+    }
+  }
+}
+
+void LedgerPair::CompareReplay() {
+  StateMachine replayed(kLimits);
+  const absl::Status status = Replay(fast_.Log(), replayed);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(replayed.log_time(), machine().log_time());
+  EXPECT_EQ(replayed.Digest(), machine().Digest());
+  const absl::Status invariants = replayed.CheckInvariants();
+  EXPECT_TRUE(invariants.ok()) << invariants;
+}
+
+}  // namespace tallystick::ledger

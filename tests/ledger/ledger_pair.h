@@ -1,0 +1,68 @@
+#ifndef TALLYSTICK_TESTS_LEDGER_LEDGER_PAIR_H_
+#define TALLYSTICK_TESTS_LEDGER_LEDGER_PAIR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "tests/ledger/logged_ledger.h"
+#include "tests/model/naive_ledger.h"
+
+namespace tallystick::ledger {
+
+// The state machine and the naive model, fed the same. Everything that both answer is compared;
+// differences are failures of the test that drives the pair.
+class LedgerPair {
+ public:
+  LedgerPair();
+
+  void BeginBlock(const BlockTime& time, size_t capacity);
+  // Its bytes need `room()` for them.
+  void PutProgram(const model::Program& program, int32_t version);
+  // Returns how many of the operations were applied: the others need the next block. With
+  // `check_digest`, a request of which nothing is accepted must leave the digest as it was.
+  size_t Apply(const std::vector<model::Operation>& operations, bool check_digest);
+  // True: more may be due.
+  bool SettleDue(uint32_t budget);
+
+  // Of one account, at any instant.
+  void CompareAccount(uint16_t program, const model::Id& member, Instant at);
+  // Totals, balances and invariants. REQUIRES: SettleDue has said that nothing is due.
+  void CompareAll();
+  // The log gives the same digest once more.
+  void CompareReplay();
+
+  StateMachine& machine() { return fast_.machine(); }
+  size_t room() const { return fast_.room(); }
+  // The log time that an accepted operation would have, or may not go below under the import clock.
+  Instant Now();
+  const std::vector<model::Result>& last_results() const { return expected_; }
+  // Accepted operations and derived records so far.
+  size_t accepted() const { return positions_.size() - 1; }
+  size_t derived() const { return derived_; }
+
+ private:
+  using AccountKey = std::pair<uint16_t, model::Id>;
+
+  void CompareResult(const model::Result& expected, const Result& actual);
+  // The records that were written behind `from`, against what the model accepted and derived.
+  void CompareRecords(size_t from, const std::vector<Operation>& accepted);
+  void CompareDerived(const Record& record, const model::Derived& expected);
+  void FollowHistory(const Record& record, Position position);
+
+  LoggedLedger fast_;
+  model::NaiveLedger naive_;
+  BlockTime time_;
+  std::vector<model::Result> expected_;
+  std::vector<Position> positions_{0};       // of accepted operations, by the model's sequence
+  std::map<AccountKey, Position> histories_;  // heads
+  std::set<uint16_t> programs_;
+  size_t derived_ = 0;
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_TESTS_LEDGER_LEDGER_PAIR_H_

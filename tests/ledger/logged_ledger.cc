@@ -1,0 +1,46 @@
+#include "tests/ledger/logged_ledger.h"
+
+#include <utility>
+
+namespace tallystick::ledger {
+
+void LoggedLedger::BeginBlock(const BlockTime& time, size_t capacity) {
+  EndBlock();
+  time_ = time;
+  open_.resize(capacity);
+  sink_ = {open_.data(), capacity, 0, sink_.next_position()};
+  machine_.BeginBlock(time);
+}
+
+size_t LoggedLedger::Apply(absl::Span<const Operation> operations, Result* results) {
+  return machine_.Apply(operations, results, sink_);
+}
+
+Result LoggedLedger::PutProgram(const ProgramSpec& spec) {
+  const std::vector<uint8_t> bytes = Encode(spec);
+  return machine_.PutProgram(PutOf(spec, bytes), bytes, sink_);
+}
+
+bool LoggedLedger::SettleDue(uint32_t budget) { return machine_.SettleDue(budget, sink_); }
+
+const std::vector<LogBlock>& LoggedLedger::Log() {
+  EndBlock();
+  return log_;
+}
+
+void LoggedLedger::EndBlock() {
+  if (sink_.used > 0) {
+    log_.push_back({time_, sink_.first_position, {open_.data(), open_.data() + sink_.used}});
+  }
+  sink_ = {nullptr, 0, 0, sink_.next_position()};
+}
+
+absl::Status Replay(const std::vector<LogBlock>& log, StateMachine& machine) {
+  for (const LogBlock& block : log) {
+    const absl::Status status = machine.Replay(block.time, block.first_position, block.slots);
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace tallystick::ledger

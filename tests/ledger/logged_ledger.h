@@ -1,0 +1,59 @@
+#ifndef TALLYSTICK_TESTS_LEDGER_LOGGED_LEDGER_H_
+#define TALLYSTICK_TESTS_LEDGER_LOGGED_LEDGER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "ledger/state_machine.h"
+#include "tests/ledger/encoded_program.h"
+
+namespace tallystick::ledger {
+
+struct LogBlock {
+  BlockTime time;
+  Position first_position;
+  std::vector<Record> slots;
+};
+
+// A state machine with its log in memory: every block that has records, as a shard would keep it.
+class LoggedLedger {
+ public:
+  explicit LoggedLedger(const Limits& limits = {}) : machine_(limits) {}
+
+  StateMachine& machine() { return machine_; }
+
+  // Ends the open block and begins one with room for `capacity` slots.
+  void BeginBlock(const BlockTime& time, size_t capacity = kMaxSlotsPerChain);
+  // How many were applied: the others need the next block.
+  size_t Apply(absl::Span<const Operation> operations, Result* results);
+  // REQUIRES: the block has room for it.
+  Result PutProgram(const ProgramSpec& spec);
+  // True: more may be due.
+  bool SettleDue(uint32_t budget);
+
+  size_t room() const { return sink_.room(); }
+  // What the open block holds so far, and the position of its first slot.
+  absl::Span<const Record> open_slots() const { return {open_.data(), sink_.used}; }
+  Position open_position() const { return sink_.first_position; }
+
+  // Ends the open block.
+  const std::vector<LogBlock>& Log();
+
+ private:
+  void EndBlock();
+
+  StateMachine machine_;
+  BlockTime time_;
+  std::vector<Record> open_;
+  RecordSink sink_{nullptr, 0, 0, 1};
+  std::vector<LogBlock> log_;
+};
+
+absl::Status Replay(const std::vector<LogBlock>& log, StateMachine& machine);
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_TESTS_LEDGER_LOGGED_LEDGER_H_
