@@ -21,6 +21,9 @@ class RowHash {
   }
 };
 
+// Points that never expire have not expired at the end either.
+constexpr Instant kLastInstant = kNever - 1;
+
 enum RowKind : uint64_t {
   kAccountRow = 1,
   kLotRow,
@@ -36,13 +39,14 @@ std::optional<StateMachine::Balance> StateMachine::BalanceAt(uint16_t program, c
                                                              Instant time) const {
   const uint32_t row = accounts_.Find(Accounts::Hash(program, member), program, member);
   if (row == kNoRow) return std::nullopt;
-  return SettledAside(accounts_[row], time);
+  return SettledAside(accounts_[row], std::min(time, kLastInstant));
 }
 
 std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instant time) const {
   std::vector<Lot> lots;
   const uint32_t row = accounts_.Find(Accounts::Hash(program, member), program, member);
   if (row == kNoRow) return lots;
+  time = std::min(time, kLastInstant);
   const Account& account = accounts_[row];
   Points debt = std::max<Points>(-account.available, 0);
   for (uint32_t r = account.available_lots.first; r != kNoRow; r = lots_[r].next) {

@@ -6,6 +6,14 @@
 
 namespace tallystick::ledger {
 
+StateMachine::ChainUndo::ChainUndo(StateMachine& machine) : machine_(machine) {
+  lots_.reserve(kMaxLotsPerAccount);
+  freed_.reserve(kMaxLotsPerAccount + kMaxChainOperations);
+  allocated_.reserve(kMaxChainOperations);
+  appended_.reserve(kMaxChainOperations);
+  returns_.reserve(kMaxChainOperations);
+}
+
 void StateMachine::ChainUndo::Begin(ProgramState* program, uint32_t account_row,
                                     const RecordSink& out) {
   active_ = true;
@@ -96,19 +104,15 @@ bool IsChain(absl::Span<const Operation> chain) {
 bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out) {
   if (!IsChain(chain)) {
     for (size_t i = 0; i < chain.size(); ++i) {
-      results[i] = Result();
-      results[i].mutate_outcome(Outcome::BadRequest);
-      results[i].mutate_field(Field::Chain);
+      Refuse(chain[i], AccountOf(chain[i]), Outcome::BadRequest, Field::Chain, results[i]);
     }
     return true;
   }
-  const Operation& first = chain[0];
-  const uint64_t hash = Accounts::Hash(first.program(), first.member());
-  const uint32_t row = accounts_.Find(hash, first.program(), first.member());
+  const uint32_t row = AccountOf(chain[0]);
   const size_t lots = row == kNoRow ? 0 : accounts_[row].lot_count;
-  if (out.room() < 2 * lots + 5 * chain.size()) return false;
+  if (out.room() < 2 * lots + kSlotsPerLink * chain.size()) return false;
 
-  chain_->Begin(FindProgram(first.program()), row, out);
+  chain_->Begin(FindProgram(chain[0].program()), row, out);
   size_t failed = 0;
   while (failed < chain.size()) {
     TALLYSTICK_LEDGER_CHECK(ApplyOne(chain[failed], results[failed], out));
@@ -117,17 +121,14 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
   }
   if (failed == chain.size()) {
     chain_->Commit();
+    // What each link would have done by itself.
+    ProgramState& program = *FindProgram(chain[0].program());
+    for (size_t i = 0; i < chain.size(); ++i) DropReceipts(program, log_time_);
     return true;
   }
   chain_->Rollback(out);
   for (size_t i = 0; i < chain.size(); ++i) {
-    if (i == failed) continue;
-    results[i] = Result();
-    results[i].mutate_outcome(Outcome::ChainRefused);
-    if (row == kNoRow) continue;
-    const Balance settled = SettledAside(accounts_[row], LogTimeOf(chain[i]));
-    results[i].mutate_available(settled.available - settled.debt);
-    results[i].mutate_pending(settled.pending);
+    if (i != failed) Refuse(chain[i], row, Outcome::ChainRefused, Field::None, results[i]);
   }
   return true;
 }

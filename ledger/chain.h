@@ -15,7 +15,7 @@ namespace tallystick::ledger {
 // The state machine tells it of each change; outside a chain that costs a test of one flag.
 class StateMachine::ChainUndo {
  public:
-  explicit ChainUndo(StateMachine& machine) : machine_(machine) {}
+  explicit ChainUndo(StateMachine& machine);
 
   bool active() const { return active_; }
 

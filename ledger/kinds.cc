@@ -19,10 +19,9 @@ bool MayEnrol(Kind kind, const CompiledProgram& rules) {
 Outcome StateMachine::Check(Request& request) {
   const Operation& op = request.operation;
   const CompiledProgram& rules = request.rules();
-  if (op.occurred_at() > request.t + kSkew) return Outcome::TooEarly;
+  if (op.occurred_at() - kSkew > request.t) return Outcome::TooEarly;
   if (op.occurred_at() < TooOldBound(*request.program, request.t)) return Outcome::TooOld;
   if (request.row == kNoRow && !MayEnrol(op.kind(), rules)) return Outcome::UnknownMember;
-  if (Full()) return Outcome::Overloaded;
   switch (op.kind()) {
     case Kind::Accrue:
     case Kind::Purchase:

@@ -66,15 +66,28 @@ Error CheckExpiry(const tallystick::Expiry& expiry) {
   return Between("expiry.days", expiry.days(), 1, kMaxExpiryDays);
 }
 
+bool IsWithinTime(Instant instant) { return instant > -kEndOfTime && instant < kEndOfTime; }
+bool IsOffset(int32_t offset_s) { return offset_s >= -86'400 && offset_s <= 86'400; }
+
 Error CheckTransitions(const Program& p) {
+  if (!IsOffset(p.initial_offset_s())) {
+    return ProgramError{"initial_offset_s", "must be within a day"};
+  }
   if (p.transitions() == nullptr) return std::nullopt;
+  int32_t offset_s = p.initial_offset_s();
   Instant last = std::numeric_limits<int64_t>::min();
+  LocalMicros passed = last;  // local time that the last one ended
   for (const Transition* t : *p.transitions()) {
-    if (t->at() <= last || t->at() > kEndOfTime || t->offset_s() < -86'400 ||
-        t->offset_s() > 86'400) {
-      return ProgramError{"transitions", "must ascend, with offsets within a day"};
+    if (!IsWithinTime(t->at()) || !IsOffset(t->offset_s())) {
+      return ProgramError{"transitions", "must lie before the year 10000, with offsets within a day"};
     }
+    const LocalMicros passes = t->at() + std::max(offset_s, t->offset_s()) * kMicrosPerSecond;
+    if (t->at() <= last || passes <= passed) {
+      return ProgramError{"transitions", "must ascend, none before local time is past the last"};
+    }
+    offset_s = t->offset_s();
     last = t->at();
+    passed = passes;
   }
   return std::nullopt;
 }
@@ -102,6 +115,10 @@ Error CheckProgram(const Program& p) {
   if (auto e = Between("return_days", p.return_days(), 0, kMaxDays)) return e;
   if (p.unknown_original() > UnknownOriginal::MAX) {
     return ProgramError{"unknown_original", "must be refuse or newest"};
+  }
+  const bool from_the_beginning = p.effective_us() == std::numeric_limits<Instant>::min();
+  if (!from_the_beginning && !IsWithinTime(p.effective_us())) {
+    return ProgramError{"effective_at", "must lie before the year 10000"};
   }
   return CheckTransitions(p);
 }

@@ -12,6 +12,10 @@
 
 namespace tallystick::ledger {
 
+// Operations whose rows are fetched ahead of their being applied: enough to hide a miss, few enough
+// for the cache.
+inline constexpr size_t kWindow = 16;
+
 struct StateMachine::ProgramState {
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;

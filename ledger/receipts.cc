@@ -22,7 +22,7 @@ uint32_t Receipts::TakeChunk() {
   chunks_.push_back(reinterpret_cast<Receipt*>(MapPages(kChunkBytes)));
   next_chunk_.push_back(kNoRow);
   previous_chunk_.push_back(kNoRow);
-  free_chunks_.reserve(chunks_.size());
+  free_chunks_.reserve(chunks_.capacity());
   return static_cast<uint32_t>(chunks_.size() - 1);
 }
 

@@ -34,17 +34,27 @@ absl::Span<const uint8_t> CarriedProgram(absl::Span<const Record> slots) {
 
 }  // namespace
 
+// Each on its own, chains too: links that were known already left no record, so that what the log
+// has of a chain may be none.
+void StateMachine::ApplyLogged(absl::Span<const Operation> operations, Out& out) {
+  Result result;
+  for (size_t i = 0; i < operations.size(); ++i) {
+    if (i % kWindow == 0) Prefetch(operations.subspan(i, kWindow));
+    if (!ApplyOne(operations[i], result, out)) return;
+  }
+}
+
 absl::Status StateMachine::Replay(const BlockTime& time, Position first_position,
-                                  absl::Span<const Record> slots) {
+                                  absl::Span<const Record> slots, Position last) {
   BeginBlock(time);
   replayed_.resize(slots.size() + kMaxSlotsPerChain);
   std::vector<Operation> operations;
-  std::vector<Result> results;
   size_t i = 0;
   while (i < slots.size()) {
     const Position position = first_position + i;
     RecordSink sink{replayed_.data(), replayed_.size(), 0, position};
     if (slots[i].operation.kind() == Kind::ProgramPut) {
+      if (position > last) break;
       const absl::Span<const uint8_t> program = CarriedProgram(slots.subspan(i));
       if (program.empty())
         return Differs(position, "the program is not one that this engine knows");
@@ -57,12 +67,13 @@ absl::Status StateMachine::Replay(const BlockTime& time, Position first_position
       while (end < slots.size() && !IsTicked(slots[end]) &&
              slots[end].operation.kind() != Kind::ProgramPut) {
         const bool derived = IsDerived(slots[end].operation.kind());
+        if (!derived && first_position + end > last) break;
         if (!derived) operations.push_back(slots[end].operation);
         end += 1 + (derived ? 0 : slots[end].result.details());
       }
+      if (operations.empty() && first_position + end > last) break;
       if (!operations.empty()) {
-        results.resize(operations.size());
-        Apply(operations, results.data(), sink);
+        ApplyLogged(operations, sink);
       } else if (end < slots.size() && IsTicked(slots[end])) {
         const Operation& due = slots[end].operation;
         const uint32_t row = accounts_.Find(Accounts::Hash(due.program(), due.member()),

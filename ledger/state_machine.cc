@@ -14,10 +14,6 @@
 namespace tallystick::ledger {
 namespace {
 
-// Operations whose rows are fetched ahead of their being applied: enough to hide a miss, few enough
-// for the cache.
-constexpr size_t kWindow = 16;
-
 uint32_t BodyHash(const Operation& operation) {
   return static_cast<uint32_t>(XXH3_64bits(&operation, sizeof(operation)));
 }
@@ -89,8 +85,6 @@ StateMachine::ProgramState* StateMachine::FindProgram(uint16_t id) const {
   return slot == 0 ? nullptr : programs_[slot - 1].get();
 }
 
-bool StateMachine::Full() const { return accounts_.full() || lots_.full() || receipts_.full(); }
-
 void StateMachine::Prefetch(absl::Span<const Operation> operations) const {
   uint64_t hashes[kWindow];
   uint32_t rows[kWindow];
@@ -124,23 +118,35 @@ size_t StateMachine::Apply(absl::Span<const Operation> operations, Result* resul
       Prefetch(operations.subspan(i, kWindow));
       fetched = i + kWindow;
     }
-    const size_t chain =
-        (operations[i].flags() & kLinked) != 0 ? ChainLength(operations.subspan(i)) : 1;
-    const bool fitted = chain == 1 ? ApplyOne(operations[i], results[i], sink)
-                                   : ApplyChain(operations.subspan(i, chain), results + i, sink);
+    const bool linked = (operations[i].flags() & kLinked) != 0;
+    const size_t count = linked ? ChainLength(operations.subspan(i)) : 1;
+    const bool fitted = linked ? ApplyChain(operations.subspan(i, count), results + i, sink)
+                               : ApplyOne(operations[i], results[i], sink);
     if (!fitted) return i;
-    i += chain;
+    i += count;
   }
   return i;
 }
 
-void StateMachine::Refuse(Request& request, Outcome outcome) {
-  Result& result = request.result;
+uint32_t StateMachine::AccountOf(const Operation& operation) const {
+  const uint64_t hash = Accounts::Hash(operation.program(), operation.member());
+  return accounts_.Find(hash, operation.program(), operation.member());
+}
+
+// `account_row`: kNoRow where there is no account.
+void StateMachine::Refuse(const Operation& operation, uint32_t account_row, Outcome outcome,
+                          Field field, Result& result) const {
+  result = Result();
   result.mutate_outcome(outcome);
-  if (request.row == kNoRow) return;
-  request.settled = SettledAside(accounts_[request.row], request.t);
-  result.mutate_available(request.settled.available - request.settled.debt);
-  result.mutate_pending(request.settled.pending);
+  result.mutate_field(field);
+  if (account_row == kNoRow) return;
+  const Balance settled = SettledAside(accounts_[account_row], LogTimeOf(operation));
+  result.mutate_available(settled.available - settled.debt);
+  result.mutate_pending(settled.pending);
+}
+
+void StateMachine::Refuse(Request& request, Outcome outcome) const {
+  Refuse(request.operation, request.row, outcome, Field::None, request.result);
 }
 
 // True when the id is known: the result is filled in.
@@ -165,8 +171,7 @@ bool StateMachine::FindReceipt(Request& request) {
 bool StateMachine::ApplyOne(const Operation& operation, Result& result, Out& out) {
   result = Result();
   if (const Field field = BadField(operation); field != Field::None) {
-    result.mutate_outcome(Outcome::BadRequest);
-    result.mutate_field(field);
+    Refuse(operation, AccountOf(operation), Outcome::BadRequest, field, result);
     return true;
   }
   if (operation.kind() == Kind::Tick) return ApplyTick(operation, result, out);
@@ -185,19 +190,36 @@ bool StateMachine::ApplyOne(const Operation& operation, Result& result, Out& out
     Refuse(request, outcome);
     return true;
   }
-  size_t needed = 3;  // the operation, a detail slot, and what expires at once
-  if (request.row != kNoRow && accounts_[request.row].next_due <= request.t) {
-    needed += 2 * size_t{accounts_[request.row].lot_count};
+  // A chain has seen to its slots as a whole.
+  if (!chain_->active() && out.room() < SlotsNeeded(request)) return false;
+  if (!HasRows(request)) {
+    Refuse(request, Outcome::Overloaded);
+    return true;
   }
-  if (out.room() < needed) return false;
   Perform(request);
   if (!chain_->active()) DropReceipts(*request.program, request.t);
   return true;
 }
 
+size_t StateMachine::SlotsNeeded(const Request& request) const {
+  constexpr size_t kOwn = 3;  // the operation, a detail slot, and what expires at once
+  if (request.row == kNoRow || accounts_[request.row].next_due > request.t) return kOwn;
+  return kOwn + 2 * size_t{accounts_[request.row].lot_count};
+}
+
+// Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
+// only an accepted operation lets them go.
+bool StateMachine::HasRows(const Request& request) {
+  const bool adds_lot = request.points > 0 && request.operation.kind() != Kind::Return;
+  if (request.row == kNoRow && accounts_.full()) return false;
+  if (adds_lot && lots_.full()) return false;
+  if (receipts_.full() && !chain_->active()) DropReceipts(*request.program, request.t);
+  return !receipts_.full();
+}
+
 bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& out) {
   const Instant t = LogTimeOf(operation);
-  if (operation.occurred_at() > t + kSkew) {
+  if (operation.occurred_at() - kSkew > t) {
     result.mutate_outcome(Outcome::TooEarly);
     return true;
   }
@@ -213,16 +235,20 @@ bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& ou
   return true;
 }
 
-// The retention of each version bounds while it is in force; a bound once reached stays.
+// The retention of each version bounds while it is in force, the first from the beginning of time; a
+// bound once reached stays.
 Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const {
   const auto& versions = program.versions;
   Instant bound = versions.back().bound_before;
   for (size_t i = 0; i < versions.size(); ++i) {
     if (i > 0 && versions[i].rules.effective_us > t) break;
-    const Instant until =
-        i + 1 < versions.size() ? std::min(t, versions[i + 1].rules.effective_us - 1) : t;
-    // A version that is effective from the same instant as the next was never in force.
-    if (i + 1 < versions.size() && until < versions[i].rules.effective_us) continue;
+    Instant until = t;
+    if (i + 1 < versions.size()) {
+      const Instant next = versions[i + 1].rules.effective_us;
+      // A version that is effective from the same instant as the next was never in force.
+      if (i > 0 && next == versions[i].rules.effective_us) continue;
+      until = std::min(t, next - 1);
+    }
     bound = std::max(bound, until - versions[i].rules.retention_us);
   }
   return bound;

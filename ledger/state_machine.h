@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,8 +39,10 @@ inline constexpr size_t kMaxPrograms = 256;
 inline constexpr size_t kMaxProgramVersions = 1000;
 // Slots that a single operation, or one account of a tick, may need at the most.
 inline constexpr size_t kMaxSlotsPerOperation = 2 * kMaxLotsPerAccount + 3;
-// A chain settles its account once; each link may add a lot, and that expire at once.
-inline constexpr size_t kMaxSlotsPerChain = kMaxSlotsPerOperation + 5 * kMaxChainOperations;
+// A link of a chain: its record, a detail slot, and two events of the lot that it makes.
+inline constexpr size_t kSlotsPerLink = 4;
+inline constexpr size_t kMaxSlotsPerChain =
+    2 * kMaxLotsPerAccount + kSlotsPerLink * kMaxChainOperations;
 
 // Rows at most; at a limit new operations are Overloaded.
 struct Limits {
@@ -95,8 +98,10 @@ class StateMachine {
 
   // Applies what a block of the log says, and compares every byte that this engine writes with it.
   // DataLoss: the log does not follow from itself; says where.
+  // Operations and ticks behind position `last` are left out.
   absl::Status Replay(const BlockTime& time, Position first_position,
-                      absl::Span<const Record> slots);
+                      absl::Span<const Record> slots,
+                      Position last = std::numeric_limits<Position>::max());
 
   // ---- reads: as of `time`, settled aside; nothing changes ----
   struct Balance {
@@ -147,8 +152,12 @@ class StateMachine {
   bool ApplyOne(const Operation& operation, Result& result, Out& out);
   bool ApplyTick(const Operation& operation, Result& result, Out& out);
   bool FindReceipt(Request& request);
-  void Refuse(Request& request, Outcome outcome);
-  bool Full() const;
+  uint32_t AccountOf(const Operation& operation) const;
+  void Refuse(const Operation& operation, uint32_t account_row, Outcome outcome, Field field,
+              Result& result) const;
+  void Refuse(Request& request, Outcome outcome) const;
+  size_t SlotsNeeded(const Request& request) const;
+  bool HasRows(const Request& request);
   // kinds.cc
   Outcome Check(Request& request);
   Outcome CheckEarning(Request& request);
@@ -165,6 +174,8 @@ class StateMachine {
   // chain.cc
   size_t ChainLength(absl::Span<const Operation> operations) const;
   bool ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out);
+  // replay.cc
+  void ApplyLogged(absl::Span<const Operation> operations, Out& out);
   // settle.cc
   Balance SettledAside(const Account& account, Instant t) const;
   void Settle(uint32_t account_row, Instant t, Out& out);

@@ -50,7 +50,7 @@ class LedgerLife {
     OperationTaste taste;
     taste.members = random_.Between(2, 12);
     if (taste_.huge_numbers) taste.largest_points = INT64_MAX;
-    if (random_.OneIn(4)) taste.chain_percent = 30;
+    if (random_.OneIn(4)) taste.chain_percent = 15;
     operations_ = std::make_unique<RandomOperations>(random_, pair_.machine(), taste);
     small_blocks_ = random_.OneIn(2);
     import_clock_ = random_.OneIn(2);
@@ -103,7 +103,7 @@ class LedgerLife {
 
   void Send(Tally& tally) {
     const std::vector<model::Operation> request =
-        operations_->Request(pair_.Now(), import_clock_);
+        operations_->Request(std::max(pair_.Now(), taste_.start), import_clock_);
     size_t done = 0;
     while (done < request.size() && !testing::Test::HasFailure()) {
       const bool check_digest = random_.OneIn(8);

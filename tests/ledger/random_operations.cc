@@ -44,6 +44,7 @@ model::Instant RandomOperations::Leap() {
 }
 
 model::Instant RandomOperations::Edge(model::Instant now) {
+  if (versions_.empty()) return now;
   const model::Instant beside = random_.OneIn(2) ? 0 : random_.Between(-1, 1);
   const model::Program& version = random_.Pick(versions_);
   const int64_t what = random_.Between(0, 9);
@@ -71,14 +72,14 @@ model::Instant RandomOperations::DrawOccurredAt(model::Instant now, bool import_
   const int64_t what = random_.Between(0, 99);
   if (import_clock && what < 45) return now + (what < 20 ? random_.Between(0, 3) : Leap());
   if (what < 45) return now;
-  if (what < 58) return now - random_.Between(0, kDay);
-  if (what < 70) return now - random_.Between(0, 45 * kDay);
-  if (what < 76) return now + random_.Between(0, 6 * kMinute);
-  if (what < 82) return now + 5 * kMinute + random_.Between(-1, 1);
-  if (what < 90) {
+  if (what < 68) return now - random_.Between(0, kDay);
+  if (what < 74) return now - random_.Between(0, 45 * kDay);
+  if (what < 80) return now + random_.Between(0, 6 * kMinute);
+  if (what < 85) return now + 5 * kMinute + random_.Between(-1, 1);
+  if (what < 92) {
     return now - random_.Pick(versions_).retention_days * kDay + random_.Between(-1, 1);
   }
-  if (what < 97) return Edge(now);
+  if (what < 99) return Edge(now);
   return random_.Pick<int64_t>({0, -5, 1, kEndOfTime, kEndOfTime - 1, INT64_MIN, INT64_MAX, now});
 }
 
@@ -112,6 +113,9 @@ void RandomOperations::DrawKind(model::Operation& op, bool import_clock) {
                    : what < 93 ? model::Kind::kAdjust
                    : what < 97 ? model::Kind::kEnrol
                                : model::Kind::kTick);
+  // Strangers are refused most of what they ask for.
+  const bool is_stranger = machine_.LastPosition(op.program, Id(op.member.low, op.member.high)) == 0;
+  if (is_stranger && random_.OneIn(2)) op.kind = Number(model::Kind::kEnrol);
   if (KindOf(op) != model::Kind::kTick) return;
   if (import_clock || random_.OneIn(4)) {
     op.member = {};
@@ -272,17 +276,17 @@ model::Operation RandomOperations::Draw(model::Instant now, bool import_clock) {
 
 void RandomOperations::AppendChain(std::vector<model::Operation>& request, model::Instant now,
                                    bool import_clock) {
-  const int64_t length = random_.OneIn(40) ? random_.Between(60, 66) : random_.Between(2, 6);
-  const bool is_sloppy = random_.OneIn(12);
+  const int64_t length = random_.OneIn(60) ? random_.Between(60, 66) : random_.Between(2, 5);
+  const bool is_sloppy = random_.OneIn(15);
   const size_t first = request.size();
   for (int64_t i = 0; i < length; ++i) {
     model::Operation op = Draw(now, import_clock);
     if (!is_sloppy && KindOf(op) == model::Kind::kTick) op.kind = Number(model::Kind::kEnrol);
     // A chain whose members all fail as a rule tests little: most links are harmless.
-    if (random_.Percent(60)) {
+    if (random_.Percent(70)) {
       op.kind = Number(random_.OneIn(2) ? model::Kind::kAccrue : model::Kind::kEnrol);
       op.amount = KindOf(op) == model::Kind::kEnrol ? 0 : random_.Magnitude(taste_.largest_points);
-      op.occurred_at = import_clock ? now + (random_.OneIn(2) ? Leap() : i) : now;
+      op.occurred_at = import_clock ? now + (random_.OneIn(3) ? Leap() : i) : now;
       op.related = {};
       op.expires_at = 0;
     }
@@ -309,6 +313,8 @@ std::vector<model::Operation> RandomOperations::Request(model::Instant now, bool
       request.push_back(Draw(now, import_clock));
     }
     const model::Operation& last = request.back();
+    // Where the log time follows what occurs.
+    if (import_clock && last.occurred_at < now + 800 * kDay) now = std::max(now, last.occurred_at);
     if (Earns(last) && last.amount > 0) earning_.push_back(last);
   }
   past_.insert(past_.end(), request.begin(), request.end());

@@ -15,8 +15,8 @@ namespace tallystick::ledger {
 struct OperationTaste {
   int64_t members = 10;
   int64_t largest_points = 300;
-  int64_t chain_percent = 8;
-  int64_t resend_percent = 8;
+  int64_t chain_percent = 4;
+  int64_t resend_percent = 10;
 };
 
 // Draws operations that hit the ledger's edges often: instants at which lots, receipts and versions

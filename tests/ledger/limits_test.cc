@@ -1,0 +1,191 @@
+// The largest numbers, the most lots, full tables.
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <memory>
+#include <vector>
+
+#include "tests/ledger/ledger_fixture.h"
+
+namespace tallystick::ledger {
+namespace {
+
+constexpr int64_t kMax = std::numeric_limits<int64_t>::max();
+
+class LimitsTest : public LedgerTest {};
+
+TEST_F(LimitsTest, CreditsStopAtTheLargestNumber) {
+  ProgramSpec spec;
+  spec.earn = EarnSpec{.points = 10};
+  Start(spec);
+  EXPECT_EQ(At(Day(0), Make(Kind::Purchase, kMax)).outcome(), Outcome::Overflow);
+  EXPECT_EQ(At(Day(0), Make(Kind::Accrue, kMax - 1)).outcome(), Outcome::Ok);
+  EXPECT_EQ(At(Day(0), Make(Kind::Redeem, kMax - 1)).available(), 0);
+  // What was ever credited counts, not what is left.
+  EXPECT_EQ(At(Day(0), Make(Kind::Adjust, 2)).outcome(), Outcome::Overflow);
+  EXPECT_EQ(At(Day(0), Make(Kind::Adjust, 1)).outcome(), Outcome::Ok);
+  EXPECT_EQ(At(Day(0), Make(Kind::Accrue, 1)).outcome(), Outcome::Overflow);
+  EXPECT_EQ(At(Day(0), Make(Kind::Adjust, -kMax)).outcome(), Outcome::InsufficientPoints);
+  EXPECT_EQ(At(Day(0), Make(Kind::Adjust, -1)).outcome(), Outcome::Ok);
+}
+
+TEST_F(LimitsTest, WrittenOffPointsStopAtTheLargestNumber) {
+  ProgramSpec spec;
+  spec.unknown_original = UnknownOriginal::newest;
+  Start(spec);
+  At(Day(0), Make(Kind::Accrue, 5));
+  const Id accrual = last_.id();
+  EXPECT_EQ(Return(Day(0), kMax - 3, Id()).points(), -5);
+  EXPECT_EQ(totals().written_off, kMax - 8);
+  EXPECT_EQ(Return(Day(0), 9, Id()).outcome(), Outcome::Overflow);
+  // The claim itself must fit, whatever would be taken from lots.
+  At(Day(0), Make(Kind::Adjust, 20));
+  EXPECT_EQ(Return(Day(0), 9, Id()).outcome(), Outcome::Overflow);
+  EXPECT_EQ(Return(Day(0), 5, accrual).points(), -5);
+  EXPECT_EQ(Return(Day(0), 8, Id()).points(), -8);
+}
+
+TEST_F(LimitsTest, ClaimsAtARateStopAtTheLargestNumber) {
+  ProgramSpec spec;
+  spec.earn = EarnSpec{.points = 3, .per_spend = 2, .minimum_spend = 1'000};
+  spec.unknown_original = UnknownOriginal::newest;
+  Start(spec);
+  EXPECT_EQ(Return(Day(0), kMax, Id()).outcome(), Outcome::Overflow);
+  EXPECT_EQ(Return(Day(0), kMax / 3 * 2 + 1, Id()).flags(), kWrittenOff);
+  EXPECT_EQ(totals().written_off, kMax);
+}
+
+TEST_F(LimitsTest, DebtReachesTheLargestNumber) {
+  ProgramSpec spec;
+  spec.debt_floor = kMax;
+  spec.unknown_original = UnknownOriginal::newest;
+  Start(spec);
+  EXPECT_EQ(Return(Day(0), kMax, Id()).available(), -kMax);
+  EXPECT_EQ(At(Day(0), Make(Kind::Accrue, kMax)).available(), 0);
+  EXPECT_EQ(totals().debt, 0);
+}
+
+TEST_F(LimitsTest, AccountHoldsAtMost10240LotsWithPoints) {
+  ProgramSpec spec;
+  spec.earn = EarnSpec{.per_spend = 100};
+  spec.pending_days = 1;
+  Start(spec);
+  std::vector<Operation> operations;
+  for (uint32_t i = 0; i < kMaxLotsPerAccount; ++i) {
+    operations.push_back(With(Make(Kind::Accrue, 1), Day(3)));
+    operations.back().mutate_occurred_at(Day(0));
+  }
+  std::vector<Result> results(operations.size());
+  ASSERT_EQ(ledger_.Apply(operations, results.data()), operations.size());
+  for (const Result& result : results) ASSERT_EQ(result.outcome(), Outcome::Ok);
+  EXPECT_EQ(At(Day(0), Make(Kind::Accrue, 1)).outcome(), Outcome::TooManyLots);
+  EXPECT_EQ(At(Day(0), Make(Kind::Adjust, 1)).outcome(), Outcome::TooManyLots);
+  EXPECT_EQ(At(Day(0), Make(Kind::Purchase, 99)).outcome(), Outcome::Ok);
+  EXPECT_EQ(At(Day(1), Make(Kind::Redeem, 1)).outcome(), Outcome::Ok);
+  EXPECT_EQ(At(Day(1), Make(Kind::Accrue, 1)).outcome(), Outcome::Ok);
+  EXPECT_EQ(At(Day(1), Make(Kind::Accrue, 1)).outcome(), Outcome::TooManyLots);
+  // Settled aside they are gone.
+  EXPECT_EQ(At(Day(3), Make(Kind::Accrue, 1)).outcome(), Outcome::Ok);
+}
+
+TEST_F(LimitsTest, LargestSettlingFitsTheLargestOperation) {
+  ProgramSpec spec;
+  spec.pending_days = 1;
+  Start(spec);
+  for (uint32_t i = 0; i < kMaxLotsPerAccount; ++i) {
+    Operation op = With(Make(Kind::Accrue, 1), Day(3));
+    op.mutate_occurred_at(Day(0));
+    Result result;
+    ledger_.Apply({&op, 1}, &result);
+    if (ledger_.room() == 0) ledger_.BeginBlock({Day(0), false});
+  }
+  Operation op = Make(Kind::Enrol, 0);
+  op.mutate_occurred_at(Day(4));
+  Result result;
+  ledger_.BeginBlock({Day(4), false}, kMaxSlotsPerOperation - 1);
+  EXPECT_EQ(ledger_.Apply({&op, 1}, &result), 0u);
+  ledger_.BeginBlock({Day(4), false}, kMaxSlotsPerOperation);
+  EXPECT_EQ(ledger_.Apply({&op, 1}, &result), 1u);
+  EXPECT_EQ(totals().expired, kMaxLotsPerAccount);
+}
+
+Operation Of(uint64_t id, uint64_t member, Kind kind, int64_t amount, Instant at) {
+  return Operation(Id(id, 0), Id(member, 0), Id(), amount, at, 0, 0, kProgram, 0, kind, 0, 0);
+}
+
+// A small ledger whose tables fill.
+class FullTables : public ::testing::Test {
+ protected:
+  void Start(const Limits& limits, ProgramSpec spec) {
+    ledger_ = std::make_unique<LoggedLedger>(limits);
+    ledger_->BeginBlock({kMicrosPerDay, false});
+    spec.id = kProgram;
+    ASSERT_EQ(ledger_->PutProgram(spec).outcome(), Outcome::Ok);
+  }
+  Outcome Apply(int64_t day, uint64_t member, Kind kind, int64_t amount) {
+    const Instant at = day * kMicrosPerDay;
+    ledger_->BeginBlock({at, false});
+    const Operation op = Of(++last_id_, member, kind, amount, at);
+    const uint64_t digest = ledger_->machine().Digest();
+    Result result;
+    EXPECT_EQ(ledger_->Apply({&op, 1}, &result), 1u);
+    if (result.outcome() != Outcome::Ok) {
+      EXPECT_EQ(ledger_->machine().Digest(), digest);
+    }
+    return result.outcome();
+  }
+
+  std::unique_ptr<LoggedLedger> ledger_;
+  uint64_t last_id_ = 0;
+};
+
+TEST_F(FullTables, FullAccountsRefuseNewMembersOnly) {
+  Start({.accounts = 2}, {});
+  EXPECT_EQ(Apply(1, 1, Kind::Enrol, 0), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 2, Kind::Enrol, 0), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 3, Kind::Enrol, 0), Outcome::Overloaded);
+  EXPECT_EQ(Apply(1, 2, Kind::Accrue, 5), Outcome::Ok);
+}
+
+TEST_F(FullTables, FullLotsLetPointsBeSpent) {
+  ProgramSpec spec;
+  spec.return_days = 0;
+  spec.retention_days = 1;
+  Start({.lots = 2}, spec);
+  EXPECT_EQ(Apply(1, 1, Kind::Enrol, 0), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 1, Kind::Adjust, 5), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 1, Kind::Adjust, 6), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 1, Kind::Adjust, 7), Outcome::Overloaded);
+  EXPECT_EQ(Apply(1, 1, Kind::Redeem, 5), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 1, Kind::Adjust, 7), Outcome::Ok);
+}
+
+TEST_F(FullTables, FullReceiptsLetTheOldOnesGo) {
+  ProgramSpec spec;
+  spec.retention_days = 2;
+  spec.return_days = 2;
+  Start({.receipts = 3}, spec);
+  EXPECT_EQ(Apply(1, 1, Kind::Enrol, 0), Outcome::Ok);
+  EXPECT_EQ(Apply(1, 1, Kind::Accrue, 5), Outcome::Ok);
+  EXPECT_EQ(Apply(2, 1, Kind::Accrue, 5), Outcome::Ok);
+  EXPECT_EQ(Apply(3, 1, Kind::Redeem, 5), Outcome::Overloaded);
+  EXPECT_EQ(Apply(4, 1, Kind::Redeem, 50), Outcome::InsufficientPoints);
+  EXPECT_EQ(Apply(4, 1, Kind::Redeem, 5), Outcome::Ok);
+  EXPECT_EQ(Apply(9, 1, Kind::Redeem, 1), Outcome::Ok);
+  EXPECT_TRUE(ledger_->machine().CheckInvariants().ok());
+}
+
+TEST_F(FullTables, ProgramsAreLimited) {
+  Start({}, {});
+  ProgramSpec spec;
+  for (uint32_t id = 100; id < 100 + kMaxPrograms - 1; ++id) {
+    spec.id = static_cast<int32_t>(id);
+    ASSERT_EQ(ledger_->PutProgram(spec).outcome(), Outcome::Ok);
+  }
+  spec.id = 1;
+  EXPECT_EQ(ledger_->PutProgram(spec).outcome(), Outcome::OverLimit);
+}
+
+}  // namespace
+}  // namespace tallystick::ledger

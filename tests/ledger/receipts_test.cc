@@ -1,0 +1,168 @@
+#include "ledger/receipts.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <random>
+#include <vector>
+
+namespace tallystick::ledger {
+namespace {
+
+constexpr uint32_t kChunk = Receipts::kRowsPerChunk;
+
+Receipt Numbered(uint64_t number) {
+  Receipt receipt{};
+  receipt.id = Id(number, 0);
+  receipt.position = number;
+  receipt.account = static_cast<uint32_t>(number % 5);
+  receipt.link = kNoRow;
+  receipt.kind = Kind::Purchase;
+  return receipt;
+}
+
+// A queue of numbered receipts and what should be in it.
+class ReceiptQueues : public ::testing::Test {
+ protected:
+  void Append(int queue) {
+    const uint32_t row = receipts_.Append(queues_[queue], Numbered(++last_));
+    ASSERT_EQ(receipts_[row].position, last_);
+    expected_[queue].push_back(last_);
+  }
+  void PopFront(int queue) {
+    ASSERT_EQ(receipts_.Front(queues_[queue]).position, expected_[queue].front());
+    receipts_.PopFront(queues_[queue]);
+    expected_[queue].pop_front();
+  }
+  void PopBack(int queue) {
+    receipts_.PopBack(queues_[queue]);
+    expected_[queue].pop_back();
+  }
+  bool Has(uint64_t number) const {
+    const Receipt receipt = Numbered(number);
+    return receipts_.Find(receipt.account, receipt.id, [](const Receipt&) { return true; }) !=
+           kNoRow;
+  }
+  void Compare() const {
+    size_t size = 0;
+    for (int queue = 0; queue < 2; ++queue) {
+      ASSERT_EQ(Receipts::empty(queues_[queue]), expected_[queue].empty());
+      std::vector<uint64_t> positions;
+      receipts_.ForEach(queues_[queue],
+                        [&](uint32_t row) { positions.push_back(receipts_[row].position); });
+      ASSERT_EQ(positions,
+                std::vector<uint64_t>(expected_[queue].begin(), expected_[queue].end()));
+      size += positions.size();
+    }
+    ASSERT_EQ(receipts_.size(), size);
+  }
+
+  Receipts receipts_{1u << 30};
+  ReceiptQueue queues_[2];
+  std::deque<uint64_t> expected_[2];
+  uint64_t last_ = 0;
+};
+
+TEST_F(ReceiptQueues, AreFirstInFirstOutAcrossChunks) {
+  for (uint32_t i = 0; i < 2 * kChunk + 10; ++i) Append(0);
+  Compare();
+  for (uint32_t i = 0; i < 2 * kChunk + 5; ++i) PopFront(0);
+  Compare();
+  EXPECT_FALSE(Has(1));
+  EXPECT_TRUE(Has(2 * kChunk + 6));
+}
+
+TEST_F(ReceiptQueues, AnEmptiedQueueTakesNewOnes) {
+  for (uint32_t i = 0; i < kChunk; ++i) Append(0);
+  for (uint32_t i = 0; i < kChunk; ++i) PopFront(0);
+  Compare();
+  Append(0);
+  Compare();
+  PopBack(0);
+  Compare();
+  Append(0);
+  Compare();
+}
+
+TEST_F(ReceiptQueues, PopBackGoesBackOverAChunksBegin) {
+  for (uint32_t i = 0; i < kChunk + 2; ++i) Append(0);
+  for (uint32_t i = 0; i < 4; ++i) PopBack(0);
+  Compare();
+  for (uint32_t i = 0; i < 5; ++i) Append(0);
+  Compare();
+  for (uint32_t i = 0; i < kChunk; ++i) PopFront(0);
+  Compare();
+}
+
+TEST_F(ReceiptQueues, PopBackAtTheFullChunkThenPopFrontToTheEnd) {
+  for (uint32_t i = 0; i < kChunk + 1; ++i) Append(0);
+  PopBack(0);
+  for (uint32_t i = 0; i < kChunk; ++i) PopFront(0);
+  Compare();
+  for (uint32_t i = 0; i < kChunk + 1; ++i) Append(0);
+  Compare();
+}
+
+TEST_F(ReceiptQueues, ChunksAreUsedAgain) {
+  for (uint32_t i = 0; i < 2 * kChunk; ++i) Append(0);
+  const size_t bytes = receipts_.bytes();
+  for (uint32_t i = 0; i < 6 * kChunk; ++i) {
+    Append(static_cast<int>(i / kChunk % 2));
+    PopFront(Receipts::empty(queues_[0]) ? 1 : 0);
+  }
+  Compare();
+  EXPECT_LE(receipts_.bytes(), bytes + 3 * kChunk * sizeof(Receipt) + (8u << 20));
+}
+
+TEST_F(ReceiptQueues, RandomUseKeepsOrder) {
+  std::mt19937_64 random(1);
+  for (int phase = 0; phase < 40; ++phase) {
+    const auto growth = static_cast<int>(random() % 100);
+    for (int step = 0; step < 3'000; ++step) {
+      const int queue = static_cast<int>(random() % 2);
+      if (expected_[queue].empty() || static_cast<int>(random() % 100) < growth) {
+        Append(queue);
+      } else if (random() % 3 == 0) {
+        PopBack(queue);
+      } else {
+        PopFront(queue);
+      }
+    }
+    Compare();
+  }
+}
+
+TEST_F(ReceiptQueues, ReturnsOfAReceiptKeepItsLot) {
+  Receipt made = Numbered(1);
+  made.link = 42;
+  const uint32_t row = receipts_.Append(queues_[0], made);
+  Receipt& receipt = receipts_[row];
+  EXPECT_EQ(receipts_.ReturnedOf(receipt).amount, 0);
+  EXPECT_EQ(receipts_.LotOf(receipt), 42u);
+  receipts_.SetReturned(receipt, 10, 3);
+  receipts_.SetReturned(receipt, 15, 4);
+  EXPECT_EQ(receipts_.ReturnedOf(receipt).amount, 15);
+  EXPECT_EQ(receipts_.ReturnedOf(receipt).claimed, 4);
+  EXPECT_EQ(receipts_.LotOf(receipt), 42u);
+  receipts_.ClearReturned(receipt);
+  EXPECT_EQ(receipts_.ReturnedOf(receipt).claimed, 0);
+  EXPECT_EQ(receipts_.LotOf(receipt), 42u);
+}
+
+TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
+  Receipts receipts(10);
+  ReceiptQueue queue;
+  Receipt receipt = Numbered(5);
+  receipt.account = 1;
+  const uint32_t first = receipts.Append(queue, receipt);
+  receipt.account = 2;
+  const uint32_t second = receipts.Append(queue, receipt);
+  const auto any = [](const Receipt&) { return true; };
+  EXPECT_EQ(receipts.Find(1, receipt.id, any), first);
+  EXPECT_EQ(receipts.Find(2, receipt.id, any), second);
+  EXPECT_EQ(receipts.Find(3, receipt.id, any), kNoRow);
+  EXPECT_EQ(receipts.Find(1, receipt.id, [](const Receipt&) { return false; }), kNoRow);
+}
+
+}  // namespace
+}  // namespace tallystick::ledger

@@ -1,0 +1,157 @@
+// What a replay of the log finds, and what it gives.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "tests/ledger/ledger_fixture.h"
+
+namespace tallystick::ledger {
+namespace {
+
+class ReplayTest : public LedgerTest {
+ protected:
+  Result ApplyNow(Operation operation) {
+    Result result;
+    EXPECT_EQ(ledger_.Apply({&operation, 1}, &result), 1u);
+    EXPECT_EQ(result.outcome(), Outcome::Ok);
+    return result;
+  }
+
+  // A short log that has one of everything.
+  std::vector<LogBlock> LogOfEverything() {
+    ProgramSpec spec;
+    spec.pending_days = 2;
+    spec.debt_floor = 3;
+    Start(spec);
+    const Operation purchase = With(Make(Kind::Purchase, 20), Day(4));
+    At(Day(0), purchase);
+    At(Day(2), Make(Kind::Redeem, 14));
+    Return(Day(3), 20, purchase.id());  // six points, a debt of three, eleven written off
+    At(Day(3), With(Make(Kind::Adjust, 8), Day(5)));
+    ledger_.BeginBlock({Day(6), false});
+    EXPECT_FALSE(ledger_.SettleDue(1'000));
+    Chain(Day(6), {Make(Kind::Accrue, 9), Make(Kind::Adjust, 2), Make(Kind::Redeem, 1)});
+    ledger_.BeginBlock({Day(60), true});
+    ApplyNow(Operation(Id(500, 0), Id(), Id(), 0, Day(7), 0, 0, 0, 0, Kind::Tick, 0, 0));
+    Operation late = With(Make(Kind::Adjust, 4), Day(7) - 1);
+    late.mutate_occurred_at(Day(6));
+    ApplyNow(late);
+    EXPECT_FALSE(ledger_.SettleDue(1'000));
+    return ledger_.Log();
+  }
+
+  static std::string WhatReplayFinds(const std::vector<LogBlock>& log, uint64_t* digest) {
+    StateMachine machine;
+    const absl::Status status = Replay(log, machine);
+    *digest = machine.Digest();
+    return std::string(status.message());
+  }
+};
+
+// Bytes of a record that only a digest knows of: the caller's, and what makes an id.
+bool IsInNoState(const Record& record, size_t offset) {
+  const Kind kind = record.operation.kind();
+  return (kind == Kind::Tick || kind == Kind::ProgramPut) && offset < sizeof(Operation);
+}
+
+TEST_F(ReplayTest, ChangedByteIsFoundByReplayOrDigest) {
+  const std::vector<LogBlock> log = LogOfEverything();
+  for (size_t b = 0; b < log.size(); ++b) {
+    const std::vector<LogBlock> intact(log.begin(), log.begin() + static_cast<std::ptrdiff_t>(b) + 1);
+    uint64_t expected;
+    ASSERT_EQ(WhatReplayFinds(intact, &expected), "");
+    // Of the program's slots the first bytes and the last do.
+    size_t details = 0;
+    for (size_t slot = 0; slot < log[b].slots.size(); ++slot) {
+      const Record& record = log[b].slots[slot];
+      const bool is_detail = details > 0;
+      if (is_detail) {
+        --details;
+      } else {
+        details = IsDerived(record.operation.kind()) ? 0 : record.result.details();
+      }
+      for (size_t offset = 0; offset < kSlotBytes; offset += is_detail ? 17 : 1) {
+        std::vector<LogBlock> changed = intact;
+        auto* bytes = reinterpret_cast<uint8_t*>(changed[b].slots.data() + slot);
+        bytes[offset] ^= static_cast<uint8_t>(1u << ((offset + slot) % 8));
+        uint64_t digest;
+        const std::string found = WhatReplayFinds(changed, &digest);
+        if (!is_detail && (offset >= sizeof(Operation) || IsDerived(record.operation.kind()))) {
+          EXPECT_NE(found, "") << "block " << b << " slot " << slot << " offset " << offset;
+        } else if (is_detail || !IsInNoState(record, offset)) {
+          EXPECT_TRUE(!found.empty() || digest != expected)
+              << "block " << b << " slot " << slot << " offset " << offset;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(ReplayTest, MissingRecordIsFound) {
+  const std::vector<LogBlock> log = LogOfEverything();
+  for (size_t b = 0; b < log.size(); ++b) {
+    for (size_t slot = 0; slot < log[b].slots.size(); ++slot) {
+      std::vector<LogBlock> changed = log;
+      auto& slots = changed[b].slots;
+      slots.erase(slots.begin() + static_cast<std::ptrdiff_t>(slot));
+      uint64_t digest;
+      EXPECT_NE(WhatReplayFinds(changed, &digest), "") << "block " << b << " slot " << slot;
+    }
+  }
+}
+
+TEST_F(ReplayTest, MessageSaysWhere) {
+  std::vector<LogBlock> log = LogOfEverything();
+  log[2].slots[0].result.mutate_points(12'345);
+  StateMachine machine;
+  const absl::Status status = Replay(log, machine);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find("position " + std::to_string(log[2].first_position)),
+            std::string::npos)
+      << status;
+}
+
+TEST_F(ReplayTest, StopsBehindThePositionThatIsAskedFor) {
+  // The digest after each operation, by its position.
+  Start({});
+  std::vector<std::pair<Position, uint64_t>> digests;
+  ledger_.BeginBlock({Day(1), false});
+  for (int i = 0; i < 4; ++i) {
+    const Result result = Chain(Day(1), {With(Make(Kind::Accrue, 10), Day(2))})[0];
+    digests.emplace_back(result.position(), ledger_.machine().Digest());
+  }
+  for (const Result& result : Chain(Day(1), {Make(Kind::Redeem, 5), Make(Kind::Redeem, 6)})) {
+    digests.emplace_back(result.position(), ledger_.machine().Digest());
+  }
+  ledger_.BeginBlock({Day(3), false});
+  const Result last = Chain(Day(3), {Make(Kind::Adjust, 2)})[0];
+  digests.emplace_back(last.position(), ledger_.machine().Digest());
+  for (const auto& [position, digest] : digests) {
+    StateMachine machine;
+    for (const LogBlock& block : ledger_.Log()) {
+      if (block.first_position > position) break;
+      ASSERT_TRUE(machine.Replay(block.time, block.first_position, block.slots, position).ok());
+    }
+    const bool inside_a_chain = position == digests[4].first;
+    EXPECT_EQ(machine.Digest() == digest, !inside_a_chain) << "position " << position;
+    EXPECT_EQ(machine.LastPosition(kProgram, member_), position);
+  }
+}
+
+TEST_F(ReplayTest, ProgramThatIsNoneIsFound) {
+  std::vector<LogBlock> log = LogOfEverything();
+  auto& put = log[0].slots[0].operation;
+  ASSERT_EQ(put.kind(), Kind::ProgramPut);
+  for (const int64_t amount : {int64_t{0}, int64_t{-1}, int64_t{1}, int64_t{1} << 40, INT64_MAX}) {
+    put.mutate_amount(amount);
+    uint64_t digest;
+    EXPECT_NE(WhatReplayFinds(log, &digest), "") << amount;
+  }
+}
+
+}  // namespace
+}  // namespace tallystick::ledger
