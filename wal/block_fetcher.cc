@@ -24,6 +24,8 @@ struct FreeAligned {
 // Read first: what the index leaves open. Most blocks are smaller.
 constexpr size_t kFirstReadBytes = LogIndex::kGranuleBytes;
 
+constexpr uint32_t kMaxStalls = 16;
+
 }  // namespace
 
 struct BlockFetcher::State {
@@ -74,6 +76,7 @@ struct BlockFetcher::State {
   uint64_t first_position = 0;  // that it must have
   size_t held_bytes = 0;        // of it and what follows, in the buffer
   size_t wanted_bytes = 0;
+  uint32_t stalls = 0;  // reads in a row that brought no whole sector
   IoRequest request;
 };
 
@@ -108,6 +111,7 @@ absl::Status BlockFetcher::State::Start(uint64_t wanted) {
 void BlockFetcher::State::Read(uint64_t from, size_t bytes) {
   offset = from;
   held_bytes = 0;
+  stalls = 0;
   wanted_bytes = bytes;
   request = {.op = IoOp::kRead,
              .handle = handle,
@@ -126,10 +130,12 @@ void BlockFetcher::State::OnRead() {
                                       ": offset ", offset, ": reading a block failed")));
   }
   const auto got = static_cast<size_t>(request.result);
-  // Direct reads go on at whole sectors only; a shorter answer is the end of the file.
+  // Direct reads go on at whole sectors only. Nothing is the end of the file; so is the part of a
+  // sector, if it is all that comes time and again.
   const size_t whole = got / kSectorBytes * kSectorBytes;
   held_bytes += whole;
-  if (whole == 0 || held_bytes >= wanted_bytes) return Advance();
+  stalls = whole == 0 ? stalls + 1 : 0;
+  if (got == 0 || stalls == kMaxStalls || held_bytes >= wanted_bytes) return Advance();
   request.data += whole;
   request.offset += whole;
   request.size -= static_cast<uint32_t>(whole);

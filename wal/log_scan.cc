@@ -13,8 +13,9 @@ namespace {
 size_t UsedBytes(absl::Span<const std::byte> sector) {
   static constexpr std::byte kZeros[kSectorBytes] = {};
   if (std::memcmp(sector.data(), kZeros, sector.size()) == 0) return 0;
+  const std::byte* const bytes = sector.data();
   size_t used = sector.size();
-  while (sector[used - 1] == std::byte{0}) --used;
+  while (bytes[used - 1] == std::byte{0}) --used;
   return used;
 }
 

@@ -192,6 +192,20 @@ TEST(LogWriter, FailedWriteIsFinal) {
   EXPECT_EQ(session.Compare(ReadLog(io)), "");
 }
 
+TEST(LogWriter, NothingBecomesDurableAfterAFailure) {
+  for (uint64_t seed = 1; seed <= 50; ++seed) {
+    SimIo io({.seed = seed, .late_percent = 80});
+    LogSession session(io, SmallOptions());
+    ASSERT_TRUE(session.Open().ok());
+    io.FailWrite(1, EIO, ".log");  // of the four below the one that happens to come first
+    for (int i = 0; i < 4; ++i) ASSERT_TRUE(session.Append(1));
+    while (session.writer->failure().ok()) session.Turn();
+    const uint64_t durable = session.writer->durable_position();
+    while (io.pending() > 0) session.Turn();
+    ASSERT_EQ(session.writer->durable_position(), durable) << "seed " << seed;
+  }
+}
+
 TEST(LogWriter, FailedSyncIsFinal) {
   SimIo io({.seed = 2});
   LogSession session(io, SmallOptions(Durability::kFdatasync));
@@ -289,6 +303,26 @@ TEST(LogWriter, FailedSpareIsThrownAwayAndMadeAgain) {
     io.AdvanceMicros(1'000'000);
     for (int i = 0; i < 200; ++i) session.Turn();
     EXPECT_TRUE(session.writer->space_status().ok()) << session.writer->space_status();
+  }
+}
+
+TEST(LogWriter, PreparedSegmentsAreWholeAfterACrash) {
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    SimIo io({.seed = seed});
+    LogSession session(io, SmallOptions());
+    ASSERT_TRUE(session.Open().ok());
+    for (int i = 0; i < 100; ++i) session.Turn();
+    ASSERT_TRUE(session.writer->space_status().ok());
+    io.Crash();
+    session.writer.reset();
+    const absl::StatusOr<LogFiles> files = ListLogFiles(io, kLogDirectory);
+    ASSERT_TRUE(files.ok());
+    ASSERT_EQ(files->segments.size(), 1u);
+    ASSERT_EQ(files->spares.size(), 1u);
+    for (const std::string& path : {FilePath(kLogDirectory, 1, FileKind::kSegment),
+                                    FilePath(kLogDirectory, files->spares[0], FileKind::kSpare)}) {
+      ASSERT_EQ(io.Contents(path).size(), session.options.segment_bytes) << "seed " << seed;
+    }
   }
 }
 
