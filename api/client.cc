@@ -9,12 +9,6 @@
 #include "api/encoding.h"
 
 namespace tallystick {
-namespace {
-
-// How often a client that connects looks whether it is.
-constexpr int64_t kConnectPollMs = 10;
-
-}  // namespace
 
 struct Client::State {
   // Sends a request, and waits for its reply.
@@ -51,8 +45,8 @@ absl::StatusOr<std::unique_ptr<Client>> Client::Connect(const std::string& addre
   absl::StatusOr<std::unique_ptr<ClientLink>> link = ClientLink::Create(address);
   if (!link.ok()) return link.status();
   std::unique_ptr<State> state(new State{ClientSession(address, options, *std::move(link))});
-  while (!state->session.open()) {
-    if (absl::Status status = state->session.Poll(kConnectPollMs); !status.ok()) return status;
+  while (!state->session.greeted()) {
+    if (absl::Status status = state->session.Poll(-1); !status.ok()) return status;
   }
   return std::unique_ptr<Client>(new Client(std::move(state)));
 }

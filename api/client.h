@@ -2,8 +2,9 @@
 // caller's thread.
 //
 // Submitted operations are kept until they are answered. When the connection breaks, the client
-// connects again and sends what is unanswered once more, under the same ids: an operation that had been applied
-// returns its original result, so each is applied exactly once. Overloaded operations are given back to the caller.
+// connects again and sends what is unanswered once more, under the same ids: an operation that had
+// been applied returns its original result, so each is applied exactly once. Overloaded operations
+// are given back to the caller.
 
 #ifndef TALLYSTICK_API_CLIENT_H_
 #define TALLYSTICK_API_CLIENT_H_
@@ -44,12 +45,13 @@ class Client {
   // Results in the order of the operations; valid inside the callback only.
   using ResultsCallback = std::function<void(absl::StatusOr<absl::Span<const Result>>)>;
 
-  // Queues one request of at most server().max_operations operations (copied). `done` is called from Poll, Drain or a
-  // blocking call of this client; with an error only when the connection is gone for good or the server refuses the request.
+  // Queues one request of at most server().max_operations operations (copied). `done` is called
+  // from Poll, Drain or a blocking call of this client; with an error only when the connection is
+  // gone for good or the server refuses the request.
   void Submit(absl::Span<const Operation> operations, ResultsCallback done);
 
-  // Sends and receives what is possible; waits at most `wait_ms` for something (0: not; < 0: without limit).
-  // An error is final: every unanswered request has been failed with it.
+  // Sends and receives what is possible; waits at most `wait_ms` for something (0: not; < 0:
+  // without limit). An error is final: every unanswered request has been failed with it.
   absl::Status Poll(int64_t wait_ms);
   // Polls until nothing is unanswered.
   absl::Status Drain();

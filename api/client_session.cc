@@ -113,7 +113,8 @@ absl::Status ClientSession::Poll(int64_t wait_ms) {
     link_->Wait(phase_ != before ? 0 : WaitMs(now_ms, end_ms), sends);
     if (phase_ == Phase::kGreeting || phase_ == Phase::kOpen) Receive();
     now_ms = NowMs();
-    if (delivered_ != 0 || now_ms >= end_ms || NothingToWaitFor(end_ms)) break;
+    const bool has_greeted = phase_ == Phase::kOpen && before != Phase::kOpen;
+    if (delivered_ != 0 || has_greeted || now_ms >= end_ms || NothingToWaitFor(end_ms)) break;
   }
   return failure_;
 }

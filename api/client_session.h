@@ -52,7 +52,8 @@ class ClientSession {
   // Not OK inside a callback, which would wait for itself, and after the failure.
   absl::Status MayBlock() const;
 
-  bool open() const { return phase_ == Phase::kOpen; }
+  // Whether a server has answered the hello, on this connection or an earlier one.
+  bool greeted() const { return greeted_; }
   const absl::Status& failure() const { return failure_; }
   const ServerInfo& server() const { return server_; }
   int64_t reconnects() const { return reconnects_; }

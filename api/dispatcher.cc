@@ -41,6 +41,7 @@ struct Dispatcher::State {
 
   SubmitPart* TakePart();
   void Overload(SubmitPart& part);
+  static void Give(SubmitCall& call, size_t overloads);
   void SendPart(SubmitPart* part);
   void SubmitDivided(SubmitCall& call, const std::vector<uint16_t>& shards);
   static void PartDone(ShardRequest& request);
@@ -53,6 +54,9 @@ struct Dispatcher::State {
   void Ask(std::unique_ptr<Control> control, Done<Answer> done);
   void InstallEverywhere(const Operation& put, const std::vector<uint8_t>& bytes,
                          const ProgramPutAnswer& answer, Done<ProgramPutAnswer> done);
+  void Install(uint16_t shard, const Operation& put, const std::vector<uint8_t>& bytes,
+               Done<ProgramPutAnswer> done);
+  void InstallBehind(uint16_t version, const Control& early, const Done<ProgramPutAnswer>& done);
 
   ShardWorker& worker;
   ServerInfo info;
@@ -103,6 +107,7 @@ void Dispatcher::Submit(SubmitCall& call) {
     one_shard = one_shard && s.shard_of[i] == s.shard_of[0];
   }
   call.status = absl::OkStatus();
+  call.overloads = 0;
   if (!one_shard) {
     s.SubmitDivided(call, s.shard_of);
     return;
@@ -148,10 +153,18 @@ void Dispatcher::State::Overload(SubmitPart& part) {
   }
 }
 
+// Counts overloaded results that the call's stream is given, as soon as they are here: what is
+// submitted from now on is behind them.
+void Dispatcher::State::Give(SubmitCall& call, size_t overloads) {
+  call.stream->overloads_given_ += static_cast<uint32_t>(overloads);
+  call.overloads += static_cast<uint32_t>(overloads);
+}
+
 void Dispatcher::State::SendPart(SubmitPart* part) {
   part->status = absl::OkStatus();
   part->applied = 0;
   part->overloads = 0;
+  part->too_many = false;
   Stream* stream = part->call->stream;
   if (stream != nullptr) part->overloads_known = stream->shards_[part->shard].returned;
   // In flight behind an overloaded one that its caller has not read of.
@@ -159,9 +172,7 @@ void Dispatcher::State::SendPart(SubmitPart* part) {
       stream != nullptr && part->call->overloads_seen != stream->overloads_given_;
   if (overtaken || !worker.Send(part)) {
     Overload(*part);
-    if (stream != nullptr) {
-      stream->overloads_given_ += static_cast<uint32_t>(part->operations.size());
-    }
+    if (stream != nullptr) Give(*part->call, part->operations.size());
     worker.Finish(part);
   }
 }
@@ -176,10 +187,13 @@ void Dispatcher::State::PartDone(ShardRequest& request) {
   }
   if (call.stream != nullptr) {
     call.stream->shards_[part.shard].returned += part.overloads;
-    call.stream->overloads_given_ += part.overloads;
+    Give(call, part.overloads);
   }
   state.free_parts.push_back(&part);
-  if (--call.parts_under_way == 0) call.done(call);
+  if (--call.parts_under_way > 0) return;
+  // A status tells the caller of no results, and so of no overloaded ones.
+  if (call.stream != nullptr && !call.status.ok()) call.stream->overloads_given_ -= call.overloads;
+  call.done(call);
 }
 
 // ---- control ----
@@ -266,7 +280,6 @@ namespace {
 
 void Add(const TotalsAnswer& part, TotalsAnswer& sum) {
   if (part.outcome != Outcome::Ok) sum.outcome = part.outcome;
-  sum.shards.insert(sum.shards.end(), part.shards.begin(), part.shards.end());
   sum.members += part.members;
   sum.issued += part.issued;
   sum.redeemed += part.redeemed;
@@ -308,11 +321,16 @@ void Dispatcher::Totals(uint16_t program, Done<TotalsAnswer> done) {
   auto gathering = std::make_shared<Gathering<TotalsAnswer>>();
   gathering->missing = s.worker.shard_count();
   gathering->done = std::move(done);
+  gathering->sum.shards.resize(s.worker.shard_count());
   for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
     auto control = s.NewControl(ShardRequest::Type::kTotals, shard);
     control->program = program;
     control->answered = [gathering](State::Control& answered) {
-      if (answered.status.ok()) Add(std::get<TotalsAnswer>(answered.answer), gathering->sum);
+      if (answered.status.ok()) {
+        const auto& part = std::get<TotalsAnswer>(answered.answer);
+        Add(part, gathering->sum);
+        gathering->sum.shards[answered.shard] = part.shards.front();
+      }
       gathering->Arrived(answered.status);
     };
     s.SendControl(std::move(control));
@@ -396,18 +414,47 @@ void Dispatcher::State::InstallEverywhere(const Operation& put, const std::vecto
   gathering->done = std::move(done);
   gathering->sum = answer;
   for (uint16_t shard = 1; shard < worker.shard_count(); ++shard) {
-    auto control = NewControl(ShardRequest::Type::kInstallProgram, shard);
-    control->put = put;
-    control->bytes = bytes;
-    control->answered = [gathering](Control& answered) {
-      if (answered.status.ok()) {
-        const auto& installed = std::get<ProgramPutAnswer>(answered.answer);
-        if (installed.outcome != Outcome::Ok) gathering->sum.outcome = installed.outcome;
+    Install(shard, put, bytes, [gathering](const absl::StatusOr<ProgramPutAnswer>& installed) {
+      if (installed.ok() && installed->outcome != Outcome::Ok) {
+        gathering->sum.outcome = installed->outcome;
       }
-      gathering->Arrived(answered.status);
-    };
-    SendControl(std::move(control));
+      gathering->Arrived(installed.status());
+    });
   }
+}
+
+void Dispatcher::State::Install(uint16_t shard, const Operation& put,
+                                const std::vector<uint8_t>& bytes, Done<ProgramPutAnswer> done) {
+  auto control = NewControl(ShardRequest::Type::kInstallProgram, shard);
+  control->put = put;
+  control->bytes = bytes;
+  control->answered = [this, done = std::move(done)](Control& answered) {
+    if (!answered.status.ok()) return done(answered.status);
+    const auto& answer = std::get<ProgramPutAnswer>(answered.answer);
+    const bool early =
+        answer.outcome == Outcome::IdConflict && answer.version + 1 < answered.put.category();
+    if (!early) return done(answer);
+    InstallBehind(static_cast<uint16_t>(answer.version + 1), answered, done);
+  };
+  SendControl(std::move(control));
+}
+
+// The shard lacks earlier versions, whose installing was overtaken or refused: shard 0 has them.
+void Dispatcher::State::InstallBehind(uint16_t version, const Control& early,
+                                      const Done<ProgramPutAnswer>& done) {
+  auto control = NewControl(ShardRequest::Type::kGetProgram, 0);
+  control->program = early.put.program();
+  control->version = version;
+  control->answered = [this, shard = early.shard, put = early.put, bytes = early.bytes,
+                       done](Control& missing) {
+    if (!missing.status.ok()) return done(missing.status);
+    Install(shard, missing.put, missing.bytes,
+            [this, shard, put, bytes, done](const absl::StatusOr<ProgramPutAnswer>& installed) {
+              if (!installed.ok() || installed->outcome != Outcome::Ok) return done(installed);
+              Install(shard, put, bytes, done);
+            });
+  };
+  SendControl(std::move(control));
 }
 
 }  // namespace tallystick

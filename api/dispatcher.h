@@ -55,6 +55,7 @@ struct SubmitCall {
 
   // The dispatcher's own.
   uint32_t parts_under_way = 0;
+  uint32_t overloads = 0;
 };
 
 class ShardWorker;

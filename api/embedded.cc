@@ -4,6 +4,7 @@
 #include <atomic>
 #include <barrier>
 #include <future>
+#include <limits>
 #include <random>
 #include <thread>
 #include <utility>
@@ -19,7 +20,9 @@ namespace {
 constexpr uint16_t kProtocolVersion = 1;
 // Requests of embedding threads that wait at most, in one ledger.
 constexpr size_t kMaxEmbeddedRequests = 1024;
-constexpr uint64_t kMinSegmentBytes = 64 << 10;
+// A program of the largest size fits into a block.
+constexpr uint64_t kMinSegmentBytes = 128 << 10;
+static_assert(kMinSegmentBytes >= 2 * ledger::kMaxProgramBytes);
 
 std::string Name(wal::Durability durability) {
   switch (durability) {
@@ -47,10 +50,15 @@ absl::Status CheckOptions(const LedgerOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat("a ledger has 1 to ", kMaxShards, " shards"));
   }
   if (options.segment_bytes < kMinSegmentBytes || options.segment_bytes % wal::kSectorBytes != 0) {
-    return absl::InvalidArgumentError("segments are at least 64 KiB, and a multiple of 4 KiB");
+    return absl::InvalidArgumentError("segments are at least 128 KiB, and a multiple of 4 KiB");
   }
-  if (options.blocks_in_flight < 1 || options.blocks_in_flight > 64) {
-    return absl::InvalidArgumentError("from 1 to 64 blocks may be in flight");
+  if (options.blocks_in_flight < 1 || options.blocks_in_flight > wal::kMaxBlocksInFlight) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("from 1 to ", wal::kMaxBlocksInFlight, " blocks may be in flight"));
+  }
+  if (options.threads > kMaxShards) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a ledger has at most ", kMaxShards, " threads"));
   }
   return absl::OkStatus();
 }
@@ -74,6 +82,9 @@ struct Ledger::State {
     if (options.report) options.report(sentence);
   }
   ShardWorker& WorkerOfThisThread();
+  // A call that was let in is answered before the workers end.
+  absl::Status Enter(size_t most);
+  void Leave();
   template <typename Answer>
   absl::StatusOr<Answer> Await(
       const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask);
@@ -90,7 +101,7 @@ struct Ledger::State {
   std::atomic<bool> give_up{false};
   std::atomic<bool> closed{false};
   absl::Status close_status;
-  std::atomic<size_t> under_way{0};
+  std::atomic<size_t> under_way{0};  // calls of embedding threads, from Enter to Leave
 };
 
 // ---- opening ----
@@ -167,9 +178,7 @@ absl::Status Ledger::State::CompletePrograms(ShardWorker& worker) {
     const auto& versions = home.VersionsOf(program);
     for (const auto& shard : worker.shards()) {
       for (size_t v = shard->machine().VersionsOf(program).size(); v < versions.size(); ++v) {
-        const Operation put(versions[v].id, Id(), Id(),
-                            static_cast<int64_t>(versions[v].bytes.size()), 0, 0, 0, program,
-                            static_cast<uint16_t>(v + 1), Kind::ProgramPut, 0, 0);
+        const Operation put = workers[0]->shards()[0]->PutOf(program, static_cast<uint16_t>(v + 1));
         if (absl::Status s = shard->InstallProgram(put, versions[v].bytes); !s.ok()) return s;
       }
     }
@@ -196,11 +205,11 @@ void Ledger::State::ThreadMain(size_t index) {
   statuses[index] = OpenShards(worker);
   pace->arrive_and_wait();  // main looks at the statuses
   pace->arrive_and_wait();
-  if (give_up) return;
-  if (index != 0) statuses[index] = CompletePrograms(worker);
+  if (give_up) return worker.CloseShards();
+  statuses[index] = CompletePrograms(worker);
   pace->arrive_and_wait();
   pace->arrive_and_wait();
-  if (give_up) return;
+  if (give_up) return worker.CloseShards();
   worker.Run();
   statuses[index] = worker.CloseLogs();
 }
@@ -270,7 +279,22 @@ uint16_t Ledger::worker_count() const { return static_cast<uint16_t>(state_->wor
 Worker& Ledger::worker(uint16_t index) { return *state_->workers[index]; }
 
 ShardWorker& Ledger::State::WorkerOfThisThread() {
+  if (options.manual) return *workers[0];  // the same in every run
   return *workers[std::hash<std::thread::id>()(std::this_thread::get_id()) % workers.size()];
+}
+
+absl::Status Ledger::State::Enter(size_t most) {
+  absl::Status status;
+  if (under_way.fetch_add(1) >= most) {
+    status = absl::ResourceExhaustedError("too many requests are under way: try again in a moment");
+  }
+  if (closed) status = absl::FailedPreconditionError("the ledger is closed");
+  if (!status.ok()) Leave();
+  return status;
+}
+
+void Ledger::State::Leave() {
+  if (under_way.fetch_sub(1) == 1 && closed) under_way.notify_all();
 }
 
 absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallback done) {
@@ -282,15 +306,11 @@ absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallb
     State* state;
   };
   State& s = *state_;
-  if (s.closed) return absl::FailedPreconditionError("the ledger is closed");
   if (operations.empty() || operations.size() > kMaxRequestOperations) {
     return absl::InvalidArgumentError(
         absl::StrCat("a request holds 1 to ", kMaxRequestOperations, " operations"));
   }
-  if (s.under_way.fetch_add(1) >= kMaxEmbeddedRequests) {
-    s.under_way.fetch_sub(1);
-    return absl::ResourceExhaustedError("too many requests are under way: try again in a moment");
-  }
+  if (absl::Status entered = s.Enter(kMaxEmbeddedRequests); !entered.ok()) return entered;
   auto* call = new Call();
   call->operations.assign(operations.begin(), operations.end());
   call->results.resize(operations.size());
@@ -301,7 +321,7 @@ absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallb
   call->call.owner = call;
   call->call.done = [](SubmitCall& finished) {
     const std::unique_ptr<Call> own(static_cast<Call*>(finished.owner));
-    own->state->under_way.fetch_sub(1);
+    own->state->Leave();
     if (finished.status.ok()) {
       own->done(absl::Span<const Result>(own->results));
     } else {
@@ -316,12 +336,18 @@ absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallb
 template <typename Answer>
 absl::StatusOr<Answer> Ledger::State::Await(
     const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask) {
-  if (closed) return absl::FailedPreconditionError("the ledger is closed");
-  std::promise<absl::StatusOr<Answer>> promise;
-  std::future<absl::StatusOr<Answer>> answer = promise.get_future();
+  if (absl::Status entered = Enter(std::numeric_limits<size_t>::max()); !entered.ok()) {
+    return entered;
+  }
+  // Shared: the caller may have gone on while the worker is still inside set_value.
+  const auto promise = std::make_shared<std::promise<absl::StatusOr<Answer>>>();
+  std::future<absl::StatusOr<Answer>> answer = promise->get_future();
   ShardWorker& worker = WorkerOfThisThread();
-  worker.Post([&] {
-    ask(worker.dispatcher(), [&](absl::StatusOr<Answer> a) { promise.set_value(std::move(a)); });
+  worker.Post([this, &worker, ask, promise] {
+    ask(worker.dispatcher(), [this, promise](absl::StatusOr<Answer> a) {
+      promise->set_value(std::move(a));
+      Leave();
+    });
   });
   if (options.manual) {
     while (answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
@@ -418,6 +444,13 @@ absl::Status Ledger::health() const {
 absl::Status Ledger::Close() {
   State& s = *state_;
   if (s.closed.exchange(true)) return s.close_status;
+  for (size_t left = s.under_way; left > 0; left = s.under_way) {
+    if (s.options.manual) {
+      Step(0);
+    } else {
+      s.under_way.wait(left);
+    }
+  }
   for (const auto& worker : s.workers) worker->BeginStop();
   if (s.options.manual) {
     const auto quiet = [&] {

@@ -92,7 +92,7 @@ struct ShardTime {
 
 struct TotalsAnswer {
   Outcome outcome = Outcome::Ok;
-  std::vector<ShardTime> shards;  // position and log time that the figures are of
+  std::vector<ShardTime> shards;  // by number: position and log time that the figures are of
   int64_t members = 0;
   Points issued = 0;
   Points redeemed = 0;

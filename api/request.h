@@ -46,7 +46,8 @@ struct SubmitPart : ShardRequest {
 
   SubmitCall* call = nullptr;
   uint32_t overloads_known = 0;  // of its stream and shard, when it was sent
-  uint32_t overloads = 0;        // overloaded results in it
+  uint32_t overloads = 0;        // overloaded results in it, if it is of a stream
+  bool too_many = false;         // more waited for its shard than may
   absl::Span<const Operation> operations;
   Result* results = nullptr;
   size_t applied = 0;
@@ -65,7 +66,8 @@ struct ControlRequest : ShardRequest {
   Position before = 0;
   Position head = 0;  // of the account's history chain, when the request was served
   uint32_t limit = 0;
-  Operation put;               // kPutProgram: its id; kInstallProgram: the whole record
+  uint16_t version = 0;        // kGetProgram: which; 0: the newest
+  Operation put;               // kPutProgram: its id; kInstallProgram, and out: the whole record
   std::vector<uint8_t> bytes;  // of a program: in and out
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
                TotalsAnswer>

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "api/outcomes.h"
 
 namespace tallystick {
 namespace {
@@ -62,7 +63,7 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
     if (!more.ok()) return more.status();
     if (!*more) break;
     if (block.header->type != wal::BlockType::kRecords) continue;
-    if (absl::Status s = ReplayBlock(block); !s.ok()) return s;
+    if (absl::Status s = ReplayBlock(block, directory, *machine_); !s.ok()) return s;
     slots += block.slots.size();
   }
   *tail = (*reader)->TakeTail();
@@ -78,28 +79,6 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
     options_.report(absl::StrCat("shard ", number(), ": cut ", tail->cut_bytes,
                                  " bytes that were never acknowledged behind segment ",
                                  tail->segment, " offset ", tail->offset, ": ", tail->cut_reason));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status Shard::ReplayBlock(const wal::BlockView& block) {
-  const wal::BlockHeader& header = *block.header;
-  const std::string where = absl::StrCat(options_.log.directory, ": segment ", block.segment,
-                                         " offset ", block.offset, ": ");
-  if (header.engine_version > ledger::kEngineVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(where, "written by engine ", header.engine_version, ", this program knows ",
-                     ledger::kEngineVersion, ": start the newer program"));
-  }
-  const ledger::BlockTime time{header.timestamp_us, (header.flags & kBlockImportClock) != 0};
-  const absl::Span<const Record> records(reinterpret_cast<const Record*>(block.slots.data()),
-                                         block.slots.size());
-  if (absl::Status s = machine_->Replay(time, header.first_position, records); !s.ok()) {
-    return absl::Status(s.code(), absl::StrCat(where, s.message()));
-  }
-  if ((header.flags & kBlockDigest) != 0 && machine_->Digest() != header.digest) {
-    return absl::DataLossError(
-        absl::StrCat(where, "the state behind this block has another digest than it had live"));
   }
   return absl::OkStatus();
 }
@@ -135,17 +114,26 @@ absl::Status Shard::InstallProgram(const Operation& put, const std::vector<uint8
   request.put = put;
   request.bytes = bytes;
   CheckClock();
-  if (!Install(request)) {
-    return absl::UnavailableError(absl::StrCat(
-        options_.log.directory, ": no room in the log to complete a program that was being put"));
+  while (writer_->failure().ok() && !Install(request)) {
+    writer_->Tick(io_.MonotonicMicros());
+    io_.Poll(-1);
   }
-  SealBlock();
+  if (block_open_) SealBlock();
   while (writer_->durable_position() < writer_->next_position() && writer_->failure().ok()) {
     io_.Poll(-1);
   }
-  return writer_->failure();
+  if (!writer_->failure().ok()) return writer_->failure();
+  const Outcome outcome = std::get<ProgramPutAnswer>(request.answer).outcome;
+  if (outcome == Outcome::Ok) return absl::OkStatus();
+  return absl::UnavailableError(absl::StrCat(
+      options_.log.directory, ": version ", put.category(), " of program ", put.program(),
+      ", which shard 0 has, could not be completed here: ",
+      outcome == Outcome::Overloaded ? writer_->space_status().message() : OutcomeName(outcome)));
 }
 
-absl::Status Shard::Stop() { return failure_.ok() ? writer_->Stop() : failure_; }
+absl::Status Shard::Stop() {
+  const absl::Status stopped = writer_->Stop();
+  return failure_.ok() ? stopped : failure_;
+}
 
 }  // namespace tallystick

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/messages.h"
+#include "api/replay_block.h"
 #include "api/request.h"
 #include "api/statement_walk.h"
 #include "ledger/state_machine.h"
@@ -25,10 +26,6 @@
 #include "wal/log_writer.h"
 
 namespace tallystick {
-
-// Flags of a records block.
-inline constexpr uint8_t kBlockImportClock = 1;
-inline constexpr uint8_t kBlockDigest = 2;
 
 // Operations that may wait for a shard; more are overloaded. Sixteen full requests: some
 // milliseconds of work.
@@ -77,13 +74,14 @@ class Shard {
   absl::Status Stop();
 
   const ledger::StateMachine& machine() const { return *machine_; }
+  // The put of a version that this shard has, from 1, as other shards take it.
+  Operation PutOf(uint16_t program, uint16_t version) const;
   // Installs what another shard already has, at start.
   absl::Status InstallProgram(const Operation& put, const std::vector<uint8_t>& bytes);
 
  private:
   Shard(wal::Io& io, const ShardOptions& options);
   absl::Status Recover(wal::LogTail* tail);
-  absl::Status ReplayBlock(const wal::BlockView& block);
   absl::Status CheckClockAtStart(const wal::LogTail& tail) const;
 
   void CheckClock();
@@ -100,6 +98,8 @@ class Shard {
   bool ServeSubmit(SubmitPart& part);
   bool Overtaken(const SubmitPart& part) const;
   void Overload(SubmitPart& part);
+  // Counts what the next `answered` results of the part tell its stream.
+  void CountOverloads(SubmitPart& part, size_t answered);
   // shard_control.cc: programs and reads
   bool ServePut(ControlRequest& request);
   bool Install(ControlRequest& request);
@@ -115,6 +115,7 @@ class Shard {
   // Writes what is due, up to a block; false: nothing can be written now.
   bool SettleDue();
   size_t MostSlots() const;
+  bool RoomWillCome() const;
   // The open block, opened if need be with room for `slots` at least; null: not now.
   ledger::RecordSink* Sink(size_t slots);
   void SealBlock();

@@ -84,18 +84,31 @@ bool Shard::Install(ControlRequest& request) {
   ProgramPutAnswer answer;
   answer.version = request.put.category();
   if (sink == nullptr) {
-    if (writer_->space_status().ok()) return false;
+    if (RoomWillCome()) return false;
     answer.outcome = Outcome::Overloaded;
   } else {
     answer.outcome = machine_->PutProgram(request.put, request.bytes, *sink).outcome();
+    // A put may overtake the one before it on its way from shard 0: says what is here.
+    if (answer.outcome == Outcome::IdConflict) {
+      answer.version = static_cast<uint16_t>(machine_->VersionsOf(request.put.program()).size());
+    }
   }
   request.answer = std::move(answer);
   return true;
 }
 
+Operation Shard::PutOf(uint16_t program, uint16_t version) const {
+  const auto& put = machine_->VersionsOf(program)[version - 1];
+  return Operation(put.id, Id(), Id(), static_cast<int64_t>(put.bytes.size()), 0, 0, 0, program,
+                   version, Kind::ProgramPut, 0, 0);
+}
+
 void Shard::ServeProgram(ControlRequest& request) {
   const auto& versions = machine_->VersionsOf(request.program);
-  request.bytes = versions.empty() ? std::vector<uint8_t>() : versions.back().bytes;
+  if (request.version == 0) request.version = static_cast<uint16_t>(versions.size());
+  if (request.version == 0 || request.version > versions.size()) return;
+  request.put = PutOf(request.program, request.version);
+  request.bytes = versions[request.version - 1].bytes;
 }
 
 Outcome Shard::Known(const ControlRequest& request) const {
@@ -150,7 +163,7 @@ void Shard::ServeBalance(ControlRequest& request) {
 
 // Totals are of accounts that are settled: what is due goes first, a block at a time.
 bool Shard::ServeTotals(ControlRequest& request) {
-  if (DueNow() && writer_->space_status().ok()) {
+  if (DueNow() && RoomWillCome()) {
     SettleDue();
     if (DueNow()) return false;
   }

@@ -19,8 +19,9 @@ void Shard::Enqueue(ShardRequest* request) {
   if (request->type == ShardRequest::Type::kSubmit) {
     auto& part = static_cast<SubmitPart&>(*request);
     waiting_operations_ += part.operations.size();
-    // It goes behind what waits all the same, so that nothing of its stream overtakes it.
-    if (waiting_operations_ > kMaxQueuedOperations) Overload(part);
+    // It goes behind what waits all the same: it neither overtakes its stream nor refuses what was
+    // sent before it.
+    part.too_many = waiting_operations_ > kMaxQueuedOperations;
   }
   waiting_.Push(request);
 }
@@ -127,28 +128,39 @@ bool Shard::Overtaken(const SubmitPart& part) const {
 
 // Refuses all that was not applied yet.
 void Shard::Overload(SubmitPart& part) {
-  const auto refused = static_cast<uint32_t>(part.operations.size() - part.applied);
   for (size_t i = part.applied; i < part.operations.size(); ++i) {
     part.results[i] = Result();
     part.results[i].mutate_outcome(Outcome::Overloaded);
   }
+  CountOverloads(part, part.operations.size() - part.applied);
   part.applied = part.operations.size();
-  part.overloads += refused;
-  if (part.call->stream != nullptr) part.call->stream->shards_[number()].refused += refused;
+}
+
+// The state machine refuses by itself when its tables are full.
+void Shard::CountOverloads(SubmitPart& part, size_t answered) {
+  if (part.call->stream == nullptr) return;
+  const Result* from = part.results + part.applied;
+  const auto overloads =
+      static_cast<uint32_t>(std::count_if(from, from + answered, [](const Result& result) {
+        return result.outcome() == Outcome::Overloaded;
+      }));
+  part.overloads += overloads;
+  part.call->stream->shards_[number()].refused += overloads;
 }
 
 bool Shard::ServeSubmit(SubmitPart& part) {
-  if (part.applied == 0 && Overtaken(part)) Overload(part);
+  if (part.applied == 0 && (part.too_many || Overtaken(part))) Overload(part);
   size_t wanted = kBlockTargetSlots;
   while (part.applied < part.operations.size()) {
     ledger::RecordSink* sink = Sink(wanted);
     if (sink == nullptr) {
-      if (writer_->space_status().ok()) return false;
+      if (RoomWillCome()) return false;
       Overload(part);
       break;
     }
     const size_t applied =
         machine_->Apply(part.operations.subspan(part.applied), part.results + part.applied, *sink);
+    CountOverloads(part, applied);
     part.applied += applied;
     if (part.applied == part.operations.size()) break;
     // The next one did not fit: into a fresh block, as large as blocks are if need be.
@@ -166,9 +178,13 @@ bool Shard::ServeSubmit(SubmitPart& part) {
 
 // The largest block. With segments as large as blocks may be, any operation, chain or tick fits
 // into it.
-size_t Shard::MostSlots() const {
-  const uint64_t segment_bytes = options_.log.segment_bytes - wal::kSectorBytes;
-  return std::min<uint64_t>(wal::kMaxBlockSlots, segment_bytes / sizeof(wal::Slot) - 1);
+size_t Shard::MostSlots() const { return writer_->max_block_slots(); }
+
+// Whether a block can be opened before long by itself: writes are in flight, or the next segment is
+// being prepared. A full disk is the operator's to cure.
+bool Shard::RoomWillCome() const {
+  const absl::Status space = writer_->space_status();
+  return space.ok() || absl::IsUnavailable(space);
 }
 
 ledger::RecordSink* Shard::Sink(size_t slots) {

@@ -137,6 +137,7 @@ bool ShardWorker::Turn(int64_t wait_us) {
   any |= DrainMail();
   any |= DrainTasks();
   next_wait_us_ = -1;
+  sent_here_ = false;
   for (const auto& shard : shards_) {
     const int64_t shard_wait_us = shard->Step();
     if (!shard->failure().ok()) NoteFailure(shard->failure());
@@ -147,7 +148,6 @@ bool ShardWorker::Turn(int64_t wait_us) {
   for (size_t i = 0; i < services_.size(); ++i) services_[i]->Turn();
   // What the turn itself has sent to shards here is theirs in the next.
   if (!finished_.empty() || sent_here_) next_wait_us_ = 0;
-  sent_here_ = false;
   if (stop_asked_.load(std::memory_order_acquire)) AdvanceStop();
   WakeOthers();
   return any;
@@ -188,10 +188,15 @@ bool ShardWorker::Idle() const {
 }
 
 absl::Status ShardWorker::CloseLogs() {
-  for (const auto& shard : shards_) {
-    if (absl::Status s = shard->Stop(); !s.ok()) return s;
-  }
-  return absl::OkStatus();
+  absl::Status first_failure;
+  for (const auto& shard : shards_) first_failure.Update(shard->Stop());
+  CloseShards();
+  return first_failure;
+}
+
+void ShardWorker::CloseShards() {
+  own_.clear();
+  shards_.clear();
 }
 
 absl::Status ShardWorker::health() const {

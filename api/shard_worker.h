@@ -56,13 +56,15 @@ class ShardWorker : public Worker {
 
   // The way down, in steps that all workers take together. BeginStop: services stop. quiet():
   // nothing is under way here; requests of others may still come. End, when all are quiet: Run
-  // returns. CloseLogs, from the thread that turned: last witnesses. BeginStop, quiet and End are
-  // thread-safe.
+  // returns. CloseLogs, from the thread that turned: last witnesses, and no shards any more.
+  // BeginStop, quiet and End are thread-safe.
   void BeginStop();
   bool quiet() const { return quiet_.load(std::memory_order_acquire); }
   void WaitQuiet() const { quiet_.wait(false, std::memory_order_acquire); }
   void End();
   absl::Status CloseLogs();
+  // Ends the shards as they are, from the thread that opened them: its Io is no other's.
+  void CloseShards();
   // The first failure of a shard. From any thread.
   absl::Status health() const;
 

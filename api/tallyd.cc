@@ -71,10 +71,10 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--threads", ledger.threads, "0: one a core, at most one a shard")
       ->capture_default_str();
   app.add_option("--segment-mib", flags.segment_mib, "size of a log segment")
-      ->check(CLI::Range(8, 4096))
+      ->check(CLI::Range(1, 4096))
       ->capture_default_str();
   app.add_option("--blocks-in-flight", ledger.blocks_in_flight, "log writes at a time")
-      ->check(CLI::Range(1, 64))
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_flag("--confirm-clock", ledger.confirm_clock,
                "accept a clock more than a week ahead of the ledger's");

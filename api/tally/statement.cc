@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "api/ids.h"
 #include "api/outcomes.h"
 #include "api/tally/command.h"
@@ -43,11 +45,15 @@ nlohmann::ordered_json ToJson(const MovementAnswer& movement) {
 void PrintText(const MovementAnswer& movement) {
   const Operation& operation = movement.operation;
   const Result& result = movement.result;
-  const std::string id = IsDerived(operation.kind())
-                             ? "of the lot from position " + FormatId(operation.related())
-                             : FormatId(operation.id());
-  std::printf("%s  %-10s %+12ld %12ld %12ld  %s\n", InstantText(operation.occurred_at()).c_str(),
-              std::string(KindName(operation.kind())).c_str(), result.points(), result.available(),
+  const bool derived = IsDerived(operation.kind());
+  // An activation changes no sum: what it moves from pending to available is shown in parentheses.
+  const std::string points = operation.kind() == Kind::Activation
+                                 ? absl::StrFormat("(%d)", operation.amount())
+                                 : absl::StrFormat("%+d", result.points());
+  const std::string id = derived ? absl::StrCat("points of position ", operation.related().low())
+                                 : FormatId(operation.id());
+  std::printf("%s  %-10s %12s %12ld %12ld  %s\n", InstantText(operation.occurred_at()).c_str(),
+              std::string(KindName(operation.kind())).c_str(), points.c_str(), result.available(),
               result.pending(), id.c_str());
 }
 
