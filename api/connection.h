@@ -58,7 +58,7 @@ class Connection {
 
   void Start();
   // Says why, and closes.
-  void Refuse(std::string why);
+  void Refuse(const std::string& why);
   // Sends what has been gathered; takes requests that had to wait.
   void Turn();
   // Takes no more requests; answers those under way, and closes.

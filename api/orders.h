@@ -4,13 +4,12 @@
 // An order is all lines with the same order id and member. It becomes one purchase, or one return
 // when its id begins with the return prefix or its sum is negative, at the time of its earliest
 // line. Its transaction id is a hash of what identifies it, so that importing a file again adds
-// exactly what is missing:
-//   with an order column:  HashId("order" 0 ‖ program u16 ‖ member u64 low, u64 high ‖ order id)
-//   without one:           HashId("row" 0 ‖ program u16 ‖ member u64 low, u64 high ‖ for each field
-//   of the row
-//                          (length u32 ‖ bytes) ‖ occurrence u64), where the n-th row of the same
-//                          content has occurrence n − 1
-// Numbers are little-endian; the order id is trimmed of spaces.
+// exactly what is missing. With an order column it is HashId of, in this order,
+//   "order", a zero byte; program u16; member u64 low, u64 high; the order id, trimmed of spaces
+// and without one, of
+//   "row", a zero byte; program u16; member u64 low, u64 high; of each field of the row, its
+//   length u32 and its bytes; occurrence u64: n - 1 for the n-th row of the same content
+// Numbers are little-endian.
 
 #ifndef TALLYSTICK_API_ORDERS_H_
 #define TALLYSTICK_API_ORDERS_H_

@@ -79,7 +79,8 @@ Error CheckTransitions(const Program& p) {
   LocalMicros passed = last;  // local time that the last one ended
   for (const Transition* t : *p.transitions()) {
     if (!IsWithinTime(t->at()) || !IsOffset(t->offset_s())) {
-      return ProgramError{"transitions", "must lie before the year 10000, with offsets within a day"};
+      return ProgramError{"transitions",
+                          "must lie before the year 10000, with offsets within a day"};
     }
     const LocalMicros passes = t->at() + std::max(offset_s, t->offset_s()) * kMicrosPerSecond;
     if (t->at() <= last || passes <= passed) {

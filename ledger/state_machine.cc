@@ -235,8 +235,8 @@ bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& ou
   return true;
 }
 
-// The retention of each version bounds while it is in force, the first from the beginning of time; a
-// bound once reached stays.
+// The retention of each version bounds while it is in force, the first from the beginning of time;
+// a bound once reached stays.
 Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const {
   const auto& versions = program.versions;
   Instant bound = versions.back().bound_before;

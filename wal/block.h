@@ -17,9 +17,7 @@ constexpr size_t BlockBytes(size_t count) {
 }
 
 // The most slots that a block of `bytes` holds. REQUIRES: bytes >= kSectorBytes.
-constexpr size_t SlotsThatFit(size_t bytes) {
-  return (bytes - sizeof(BlockHeader)) / sizeof(Slot);
-}
+constexpr size_t SlotsThatFit(size_t bytes) { return (bytes - sizeof(BlockHeader)) / sizeof(Slot); }
 
 static_assert(BlockBytes(kMaxBlockSlots) == kMaxBlockBytes);
 static_assert(SlotsThatFit(kMaxBlockBytes) == kMaxBlockSlots);

@@ -1,4 +1,5 @@
-// A window on one segment file: sequential reading in large pieces.
+// A window on one segment file: sequential reading in large pieces, past the page cache: after a
+// failed sync the cache may show what the disk never got.
 
 #ifndef TALLYSTICK_WAL_SEGMENT_WINDOW_H_
 #define TALLYSTICK_WAL_SEGMENT_WINDOW_H_
@@ -27,9 +28,9 @@ class SegmentWindow {
   absl::Status Open(const std::string& path);
   uint64_t size_bytes() const { return size_bytes_; }
 
-  // At least `wanted` bytes at `offset`, or all there are if the file ends before; what the window
-  // holds beyond that comes with them. Valid until the next call. Offsets that only grow cost one
-  // read of each byte. The span is aligned to 8 if the offset is.
+  // At least `wanted` bytes at `offset` (a multiple of kSectorBytes), or all there are if the file
+  // ends before; what the window holds beyond that comes with them. Valid until the next call.
+  // Offsets that only grow cost one read of each byte. The span is aligned to 8.
   absl::StatusOr<absl::Span<const std::byte>> Read(uint64_t offset, size_t wanted);
 
   // Over all files.

@@ -16,7 +16,10 @@ bool IsDiskFull(int error) { return error == ENOSPC || error == EDQUOT; }
 
 absl::Status WithAdvice(const absl::Status& cause, const std::string& path,
                         uint64_t segment_bytes) {
-  return absl::Status(cause.code(),
+  // Unavailable is kept for a spare that is being written.
+  const absl::StatusCode code =
+      absl::IsUnavailable(cause) ? absl::StatusCode::kInternal : cause.code();
+  return absl::Status(code,
                       absl::StrCat(path, ": no log space: a new segment of ", segment_bytes,
                                    " bytes could not be prepared: ", cause.message(),
                                    ". Free or add disk space; it is tried again once a second"));

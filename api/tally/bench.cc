@@ -109,6 +109,7 @@ class Bench {
   Client& client_;
   Operations source_;
   Tally tally_;
+  int64_t resent_ = 0;
 };
 
 absl::Status Bench::EnsureProgram() {
@@ -149,7 +150,9 @@ absl::Status Bench::Send(const char* what, uint64_t count, Histogram* latency_ns
     if (i % options_.limits.batch == 0) now = ToInstant(absl::Now());
     if (absl::Status status = pipeline.Add(next(i, now)); !status.ok()) return status;
   }
-  return pipeline.Finish();
+  const absl::Status finished = pipeline.Finish();
+  resent_ = pipeline.resent();
+  return finished;
 }
 
 void Bench::TakeAnswer(const Pipeline::Answer& answer) {
@@ -241,6 +244,7 @@ void Bench::Print(double seconds, const Tally& loaded, const Histogram& latency_
                  {"max", max_us}}},
                {"outcomes", outcomes},
                {"replayed", tally_.replayed},
+               {"resent", resent_},
                {"reconnects", client_.reconnects()}});
     return;
   }
@@ -257,7 +261,9 @@ void Bench::Print(double seconds, const Tally& loaded, const Histogram& latency_
 }
 
 int Run(const Server& server, const Options& options) {
-  auto client = server.Connect();
+  ClientOptions client_options;
+  client_options.in_flight_bytes = Pipeline::kClientInFlightBytes;
+  auto client = server.Connect(client_options);
   if (!client.ok()) return Fail(client.status());
   return Bench(options, **client).Run();
 }

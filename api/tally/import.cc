@@ -80,6 +80,7 @@ class Import {
   Counts counts_;
   int64_t lines_ = 0;
   std::array<int64_t, kSkipReasonCount> skipped_ = {};
+  int64_t resent_ = 0;
   double seconds_ = 0;
 };
 
@@ -144,7 +145,9 @@ absl::Status Import::Apply() {
     const absl::Status status = pipeline.Add(order.ToOperation(options_.program));
     if (!status.ok()) return status;
   }
-  return pipeline.Finish();
+  const absl::Status finished = pipeline.Finish();
+  resent_ = pipeline.resent();
+  return finished;
 }
 
 void Import::TakeAnswer(const Pipeline::Answer& answer) {
@@ -232,6 +235,7 @@ void Import::PrintResult() const {
              {"refused", refused},
              {"unanswered", counts_.orders - counts_.Answered()},
              {"skipped", skipped},
+             {"resent", resent_},
              {"reconnects", client_.reconnects()},
              {"seconds", seconds_}});
 }
@@ -274,6 +278,7 @@ int Run(const Server& server, const Options& options) {
   }
   ClientOptions client_options;
   client_options.reconnect_ms = options.patience_s * 1000;
+  client_options.in_flight_bytes = Pipeline::kClientInFlightBytes;
   auto client = server.Connect(client_options);
   if (!client.ok()) return Fail(client.status());
   return Import(options, **client).Run();

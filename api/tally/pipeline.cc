@@ -19,18 +19,30 @@ int64_t NowNs() {
       .count();
 }
 
-Pipeline::Limits Cut(Pipeline::Limits limits, const ServerInfo& server) {
-  if (server.max_operations > 0)
-    limits.batch = std::min<size_t>(limits.batch, server.max_operations);
-  limits.batch = std::max<size_t>(limits.batch, 1);
+Pipeline::Limits Cut(Pipeline::Limits limits, size_t max_operations) {
+  limits.batch = std::clamp<size_t>(limits.batch, 1, std::max<size_t>(max_operations, 1));
   limits.in_flight = std::max<size_t>(limits.in_flight, 1);
   return limits;
+}
+
+Pipeline::Connection ConnectionOf(Client& client) {
+  return {.max_operations = client.server().max_operations,
+          .submit =
+              [&client](absl::Span<const Operation> operations, Client::ResultsCallback done) {
+                client.Submit(operations, std::move(done));
+              },
+          .poll = [&client] { return client.Poll(/*wait_ms=*/-1); }};
 }
 
 }  // namespace
 
 Pipeline::Pipeline(Client& client, const Limits& limits, OnAnswer on_answer)
-    : client_(client), limits_(Cut(limits, client.server())), on_answer_(std::move(on_answer)) {
+    : Pipeline(ConnectionOf(client), limits, std::move(on_answer)) {}
+
+Pipeline::Pipeline(Connection connection, const Limits& limits, OnAnswer on_answer)
+    : connection_(std::move(connection)),
+      limits_(Cut(limits, connection_.max_operations)),
+      on_answer_(std::move(on_answer)) {
   // One is filled while the others are in flight.
   for (size_t i = 0; i < limits_.in_flight + 1; ++i) {
     Batch* batch = batches_.emplace_back(std::make_unique<Batch>()).get();
@@ -65,7 +77,7 @@ absl::Status Pipeline::Finish() {
 
 absl::Status Pipeline::WaitFor(size_t in_flight_at_most) {
   while (status_.ok() && limits_.in_flight - free_.size() > in_flight_at_most) {
-    absl::Status polled = client_.Poll(/*wait_ms=*/-1);
+    absl::Status polled = connection_.poll();
     if (status_.ok()) status_ = std::move(polled);
   }
   return status_;
@@ -75,10 +87,10 @@ void Pipeline::Submit() {
   Batch* batch = std::exchange(filling_, free_.back());
   free_.pop_back();
   batch->sent_ns = NowNs();
-  client_.Submit(batch->operations,
-                 [this, batch](const absl::StatusOr<absl::Span<const Result>>& results) {
-                   TakeResults(batch, results);
-                 });
+  connection_.submit(batch->operations,
+                     [this, batch](const absl::StatusOr<absl::Span<const Result>>& results) {
+                       TakeResults(batch, results);
+                     });
 }
 
 void Pipeline::TakeResults(Batch* batch, const absl::StatusOr<absl::Span<const Result>>& results) {
@@ -120,6 +132,7 @@ absl::Status Pipeline::SendOverloadedAgain() {
     const auto end = overloaded_.begin() +
                      static_cast<std::ptrdiff_t>(std::min(limits_.batch, overloaded_.size()));
     for (auto one = overloaded_.begin(); one != end; ++one) Append(one->sequence, one->operation);
+    resent_ += end - overloaded_.begin();
     overloaded_.erase(overloaded_.begin(), end);
     Submit();
     if (absl::Status status = WaitFor(0); !status.ok()) return status;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -35,14 +36,30 @@ class Pipeline {
   };
   using OnAnswer = std::function<void(const Answer&)>;
 
-  // `client` outlives the pipeline. Limits above the server's are cut to them.
+  // What a pipeline needs of a client; see Client's members of these names.
+  struct Connection {
+    size_t max_operations = 0;
+    std::function<void(absl::Span<const Operation>, Client::ResultsCallback)> submit;
+    std::function<absl::Status()> poll;  // waits for something
+  };
+
+  // ClientOptions::in_flight_bytes of a pipeline's client. The pipeline's own limits bound what is
+  // in flight; a client that waited inside of Submit could read there that an operation was
+  // overloaded, and then send one that was added behind it first.
+  static constexpr size_t kClientInFlightBytes = std::numeric_limits<size_t>::max();
+
+  // `client` outlives the pipeline. Batches above what the server takes are cut to it.
   Pipeline(Client& client, const Limits& limits, OnAnswer on_answer);
+  Pipeline(Connection connection, const Limits& limits, OnAnswer on_answer);
 
   // Operations of one member apply in the order in which they are added. Waits while everything is
   // in flight. Allocates nothing unless the server is overloaded. An error is final.
   absl::Status Add(const Operation& operation);
   // Returns when everything that was added is answered.
   absl::Status Finish();
+
+  // Operations that were sent once more because the server was overloaded, each time counted.
+  int64_t resent() const { return resent_; }
 
  private:
   struct Batch {
@@ -64,7 +81,7 @@ class Pipeline {
   absl::Status SendOverloadedAgain();
   void TakeResults(Batch* batch, const absl::StatusOr<absl::Span<const Result>>& results);
 
-  Client& client_;
+  const Connection connection_;
   const Limits limits_;
   const OnAnswer on_answer_;
   std::vector<std::unique_ptr<Batch>> batches_;
@@ -72,6 +89,7 @@ class Pipeline {
   Batch* filling_ = nullptr;
   std::vector<Unanswered> overloaded_;
   uint64_t added_ = 0;
+  int64_t resent_ = 0;
   int64_t last_progress_ns_ = 0;
   absl::Status status_;
 };

@@ -144,6 +144,7 @@ TEST_F(ClientTest, WaitsForAServerThatStartsLater) {
   const std::string address = listener_->address();
   listener_.reset();
   Run([&] {
+    // Not to wait for anything: some attempts shall fail first.
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     listener_ = std::make_unique<RawListener>(address.substr(5));
     Greet();

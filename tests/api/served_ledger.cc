@@ -10,6 +10,7 @@
 
 #include "api/encoding.h"
 #include "tests/api/frames.h"
+#include "wal/posix_io.h"
 
 namespace tallystick {
 namespace {
@@ -38,6 +39,11 @@ std::vector<uint8_t> ProgramBytes() {
 }
 
 }  // namespace
+
+MakeIo PosixBackend() {
+  return
+      [](uint16_t) -> absl::StatusOr<std::unique_ptr<wal::Io>> { return wal::PosixIo::Create(); };
+}
 
 ServedLedger::ServedLedger(const ServedOptions& options)
     : directory_(NewDirectory()), server_options_(options.server) {

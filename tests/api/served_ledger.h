@@ -17,12 +17,15 @@
 
 namespace tallystick {
 
+// As LedgerOptions::make_io.
+using MakeIo = std::function<absl::StatusOr<std::unique_ptr<wal::Io>>(uint16_t index)>;
+MakeIo PosixBackend();
+
 struct ServedOptions {
   uint16_t shards = 2;
   ServerOptions server = {};
   bool tcp = false;
-  // As LedgerOptions::make_io.
-  std::function<absl::StatusOr<std::unique_ptr<wal::Io>>(uint16_t index)> make_io = nullptr;
+  MakeIo make_io = nullptr;  // absent: the host's best
 };
 
 class ServedLedger {

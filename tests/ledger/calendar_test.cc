@@ -19,8 +19,8 @@ constexpr Instant kHour = 3'600 * kMicrosPerSecond;
 // London in 2024: an hour is left out at 01:00 on 31 March, and shown twice before 02:00 on 27
 // October.
 Calendar London() {
-  return Calendar(0, {Transition(Utc({2024, 3, 31, 1}), 3'600, 0),
-                      Transition(Utc({2024, 10, 27, 1}), 0, 0)});
+  return Calendar(
+      0, {Transition(Utc({2024, 3, 31, 1}), 3'600, 0), Transition(Utc({2024, 10, 27, 1}), 0, 0)});
 }
 
 TEST(Calendar, LocalTimeFollowsTheTransitions) {
@@ -115,8 +115,7 @@ std::optional<Calendar> OfHost(const absl::TimeZone& zone) {
 
 Instant ToInstant(absl::CivilSecond civil, const absl::TimeZone& zone) {
   const absl::TimeZone::TimeInfo info = zone.At(civil);
-  return absl::ToUnixMicros(info.kind == absl::TimeZone::TimeInfo::SKIPPED ? info.trans
-                                                                           : info.pre);
+  return absl::ToUnixMicros(info.kind == absl::TimeZone::TimeInfo::SKIPPED ? info.trans : info.pre);
 }
 
 TEST(Calendar, AgreesWithTheHostsTimeZones) {
@@ -141,8 +140,7 @@ TEST(Calendar, AgreesWithTheHostsTimeZones) {
       const bool skipped = zone.At(later).kind == absl::TimeZone::TimeInfo::SKIPPED;
       ASSERT_EQ(calendar.AddDays(at, days), ToInstant(later, zone) + (skipped ? 0 : micros)) << at;
       const absl::CivilMonth next_month = absl::CivilMonth(civil) + 1;
-      ASSERT_EQ(calendar.EndOf(Period::month, at),
-                ToInstant(absl::CivilSecond(next_month), zone));
+      ASSERT_EQ(calendar.EndOf(Period::month, at), ToInstant(absl::CivilSecond(next_month), zone));
       ++compared;
     }
   }

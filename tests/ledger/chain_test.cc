@@ -65,8 +65,8 @@ TEST_F(ChainTest, FailedChainEnrolsNobody) {
   member_ = Id(8, 8);
   ledger_.BeginBlock({Day(0), false});
   const uint64_t digest = ledger_.machine().Digest();
-  const auto results = Chain(Day(0), {Make(Kind::Enrol, 0), Make(Kind::Accrue, 1),
-                                      Make(Kind::Redeem, 2)});
+  const auto results =
+      Chain(Day(0), {Make(Kind::Enrol, 0), Make(Kind::Accrue, 1), Make(Kind::Redeem, 2)});
   EXPECT_EQ(results[0].outcome(), Outcome::ChainRefused);
   EXPECT_EQ(results[0].available(), 0);
   EXPECT_EQ(ledger_.machine().Digest(), digest);

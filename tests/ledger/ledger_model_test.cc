@@ -107,9 +107,8 @@ class LedgerLife {
     size_t done = 0;
     while (done < request.size() && !testing::Test::HasFailure()) {
       const bool check_digest = random_.OneIn(8);
-      const size_t applied =
-          pair_.Apply({request.begin() + static_cast<std::ptrdiff_t>(done), request.end()},
-                      check_digest);
+      const size_t applied = pair_.Apply(
+          {request.begin() + static_cast<std::ptrdiff_t>(done), request.end()}, check_digest);
       for (const model::Result& result : pair_.last_results()) {
         ++tally.outcomes[static_cast<int>(result.outcome)];
         tally.replayed += result.replayed ? 1 : 0;
@@ -128,11 +127,13 @@ class LedgerLife {
     }
   }
 
-  // Until nothing is due.
+  // Until nothing is due. An account may need more room than a block has left.
   void Settle() {
+    size_t room = pair_.room();
     while (pair_.SettleDue(static_cast<uint32_t>(random_.Between(1, 50))) &&
            !testing::Test::HasFailure()) {
-      if (pair_.room() < 40) NextBlock(1'000);
+      if (pair_.room() == room) NextBlock(2'000);
+      room = pair_.room();
     }
   }
 

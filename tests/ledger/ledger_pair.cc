@@ -18,8 +18,8 @@ model::Id FromId(const Id& id) { return {id.high(), id.low()}; }
 
 Operation ToOperation(const model::Operation& op) {
   return Operation(ToId(op.id), ToId(op.member), ToId(op.related), op.amount, op.occurred_at,
-                   op.expires_at, op.user_data, op.program, op.category,
-                   static_cast<Kind>(op.kind), op.flags, op.reserved);
+                   op.expires_at, op.user_data, op.program, op.category, static_cast<Kind>(op.kind),
+                   op.flags, op.reserved);
 }
 
 ProgramSpec ToSpec(const model::Program& program, int32_t version) {
@@ -30,7 +30,7 @@ ProgramSpec ToSpec(const model::Program& program, int32_t version) {
   if (program.pending_days > 0) spec.pending_days = program.pending_days;
   if (program.expiry.after != model::ExpiryAfter::kNever) {
     spec.expiry = {program.expiry.after == model::ExpiryAfter::kEarning ? ExpiryBase::earning
-                                                                         : ExpiryBase::activation,
+                                                                        : ExpiryBase::activation,
                    program.expiry.days, program.expiry.months,
                    static_cast<Period>(program.expiry.round_up_to)};
   }
@@ -51,11 +51,11 @@ ProgramSpec ToSpec(const model::Program& program, int32_t version) {
 }
 
 auto Numbers(const model::Totals& t) {
-  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,  t.clawed_back,
+  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,   t.clawed_back,
                               t.written_off, t.adjusted, t.pending,  t.available, t.debt};
 }
 auto Numbers(const Totals& t) {
-  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,  t.clawed_back,
+  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,   t.clawed_back,
                               t.written_off, t.adjusted, t.pending,  t.available, t.debt};
 }
 
@@ -150,8 +150,8 @@ void LedgerPair::CompareRecords(size_t from, const std::vector<Operation>& accep
     ReturnDetail detail;
     std::memcpy(&detail, static_cast<const void*>(&slots[++i]), sizeof(detail));
     EXPECT_GT(detail.written_off, 0);
-    EXPECT_EQ(detail.claim, detail.from_pending + detail.from_available + detail.to_debt +
-                                detail.written_off);
+    EXPECT_EQ(detail.claim,
+              detail.from_pending + detail.from_available + detail.to_debt + detail.written_off);
     EXPECT_EQ(record.result.points(), detail.written_off - detail.claim);
   }
   EXPECT_EQ(accepted_seen, accepted.size());
@@ -218,7 +218,8 @@ void LedgerPair::CompareAccount(uint16_t program, const model::Id& member, Insta
                                lot.original);
   }
   EXPECT_EQ(actual->lot_count, expected_lots.size());
-  // Of pending lots the order has no meaning here: one lists them by activation, the other by event.
+  // Of pending lots the order has no meaning here: one lists them by activation, the other by
+  // event.
   for (auto* lots : {&actual_lots, &expected_lots}) {
     const auto pending = std::find_if(lots->begin(), lots->end(),
                                       [](const LotKey& lot) { return std::get<0>(lot); });

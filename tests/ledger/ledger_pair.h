@@ -57,7 +57,7 @@ class LedgerPair {
   model::NaiveLedger naive_;
   BlockTime time_;
   std::vector<model::Result> expected_;
-  std::vector<Position> positions_{0};       // of accepted operations, by the model's sequence
+  std::vector<Position> positions_{0};        // of accepted operations, by the model's sequence
   std::map<AccountKey, Position> histories_;  // heads
   std::set<uint16_t> programs_;
   size_t derived_ = 0;

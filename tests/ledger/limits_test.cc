@@ -161,6 +161,21 @@ TEST_F(FullTables, FullLotsLetPointsBeSpent) {
   EXPECT_EQ(Apply(1, 1, Kind::Adjust, 7), Outcome::Ok);
 }
 
+TEST_F(FullTables, RowsOfLotsThatNobodyNeedsAreUsedAgain) {
+  ProgramSpec spec;
+  spec.return_days = 1;
+  spec.retention_days = 1;
+  spec.pending_days = 1;
+  spec.expiry = ExpirySpec{.days = 4};
+  Start({.lots = 40}, spec);
+  EXPECT_EQ(Apply(1, 1, Kind::Enrol, 0), Outcome::Ok);
+  for (int day = 1; day < 500; ++day) {
+    ASSERT_EQ(Apply(day, 1, Kind::Accrue, 5), Outcome::Ok) << day;
+    ASSERT_EQ(Apply(day, 1, Kind::Adjust, 5), Outcome::Ok) << day;
+    ASSERT_EQ(Apply(day, 1, Kind::Redeem, 5), Outcome::Ok) << day;
+  }
+}
+
 TEST_F(FullTables, FullReceiptsLetTheOldOnesGo) {
   ProgramSpec spec;
   spec.retention_days = 2;

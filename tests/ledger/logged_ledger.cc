@@ -1,13 +1,19 @@
 #include "tests/ledger/logged_ledger.h"
 
-#include <utility>
+#include "ledger/check.h"
 
 namespace tallystick::ledger {
+namespace {
+
+// Behind a block's slots, so that whoever writes past them is found out and does no harm.
+constexpr size_t kGuardSlots = 64;
+
+}  // namespace
 
 void LoggedLedger::BeginBlock(const BlockTime& time, size_t capacity) {
   EndBlock();
   time_ = time;
-  open_.resize(capacity);
+  open_.resize(capacity + kGuardSlots);
   sink_ = {open_.data(), capacity, 0, sink_.next_position()};
   machine_.BeginBlock(time);
 }
@@ -29,6 +35,7 @@ const std::vector<LogBlock>& LoggedLedger::Log() {
 }
 
 void LoggedLedger::EndBlock() {
+  TALLYSTICK_LEDGER_CHECK(sink_.used <= sink_.capacity);
   if (sink_.used > 0) {
     log_.push_back({time_, sink_.first_position, {open_.data(), open_.data() + sink_.used}});
   }

@@ -150,7 +150,8 @@ TEST_F(LotsTest, DueAccountsAreSettledWithinBudgetAndRoom) {
   do {
     ledger_.BeginBlock({Day(4) + blocks++, false}, 5);
   } while (ledger_.SettleDue(1'000));
-  EXPECT_EQ(blocks, 8);  // four accounts in five slots: the last slot is too few for what one may need
+  EXPECT_EQ(blocks,
+            8);  // four accounts in five slots: the last slot is too few for what one may need
   EXPECT_EQ(totals().expired, 30);
   EXPECT_EQ(ledger_.machine().NextDue(), kNever);
 }

@@ -86,7 +86,7 @@ model::Instant RandomOperations::DrawOccurredAt(model::Instant now, bool import_
 void RandomOperations::DrawExpiry(model::Operation& op, model::Instant now) {
   const bool allowed = Earns(op) || (KindOf(op) == model::Kind::kAdjust && op.amount > 0);
   if (!(allowed ? random_.Percent(30) : random_.OneIn(100))) return;
-  switch (random_.Between(0, 6)) {
+  switch (random_.Between(0, 8)) {
     case 0:
       op.expires_at = op.occurred_at + random_.Between(0, 2);
       break;
@@ -96,7 +96,16 @@ void RandomOperations::DrawExpiry(model::Operation& op, model::Instant now) {
     case 2:
       op.expires_at = Edge(now);
       break;
-    case 3:
+    case 3: {
+      // The very instant at which another lot of the account activates or expires.
+      const std::vector<Lot> lots =
+          machine_.LotsAt(op.program, Id(op.member.low, op.member.high), now);
+      if (lots.empty()) break;
+      const Lot& lot = random_.Pick(lots);
+      op.expires_at = lot.pending ? lot.activates_at : lot.expires_at;
+      break;
+    }
+    case 4:
       op.expires_at = random_.Pick<int64_t>({kEndOfTime, kEndOfTime - 1, 1});
       break;
     default:
@@ -114,7 +123,8 @@ void RandomOperations::DrawKind(model::Operation& op, bool import_clock) {
                    : what < 97 ? model::Kind::kEnrol
                                : model::Kind::kTick);
   // Strangers are refused most of what they ask for.
-  const bool is_stranger = machine_.LastPosition(op.program, Id(op.member.low, op.member.high)) == 0;
+  const bool is_stranger =
+      machine_.LastPosition(op.program, Id(op.member.low, op.member.high)) == 0;
   if (is_stranger && random_.OneIn(2)) op.kind = Number(model::Kind::kEnrol);
   if (KindOf(op) != model::Kind::kTick) return;
   if (import_clock || random_.OneIn(4)) {

@@ -29,7 +29,8 @@ class RandomOperations {
   void AddProgram(const model::Program& version) { versions_.push_back(version); }
   const std::vector<model::Program>& versions() const { return versions_; }
 
-  // One request: some operations, some of them chains. `now` is the log time under the import clock.
+  // One request: some operations, some of them chains. `now` is the log time under the import
+  // clock.
   std::vector<model::Operation> Request(model::Instant now, bool import_clock);
 
   // An instant at which something changes, or one microsecond beside it.

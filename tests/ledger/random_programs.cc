@@ -33,14 +33,13 @@ model::Zone Leaping(Random& random, model::Instant start) {
 model::Expiry RandomExpiry(Random& random, const ProgramTaste& taste) {
   model::Expiry expiry;
   if (random.OneIn(4)) return expiry;
-  expiry.after =
-      random.OneIn(2) ? model::ExpiryAfter::kEarning : model::ExpiryAfter::kActivation;
+  expiry.after = random.OneIn(2) ? model::ExpiryAfter::kEarning : model::ExpiryAfter::kActivation;
   if (random.OneIn(2)) {
     expiry.days = static_cast<int32_t>(taste.long_lives ? random.Between(200, 36'600)
                                                         : random.Between(1, 60));
   } else {
-    expiry.months = static_cast<int32_t>(taste.long_lives ? random.Between(6, 1'200)
-                                                          : random.Between(1, 4));
+    expiry.months =
+        static_cast<int32_t>(taste.long_lives ? random.Between(6, 1'200) : random.Between(1, 4));
   }
   if (random.OneIn(2)) expiry.round_up_to = static_cast<model::RoundUp>(random.Between(0, 4));
   return expiry;
@@ -105,8 +104,8 @@ model::Program RandomSuccessor(Random& random, const ProgramTaste& taste,
   }
   const model::Instant effective =
       random.OneIn(4) ? now : now + random.Between(-20 * kDay, 20 * kDay);
-  next.effective_at = random.OneIn(6) ? previous.effective_at
-                                      : std::max(previous.effective_at, effective);
+  next.effective_at =
+      random.OneIn(6) ? previous.effective_at : std::max(previous.effective_at, effective);
   return next;
 }
 

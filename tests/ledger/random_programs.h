@@ -38,9 +38,9 @@ class Random {
 
 // What the programs of a run are like.
 struct ProgramTaste {
-  model::Instant start = 0;    // of the run's clock
-  bool huge_numbers = false;   // points and rates near the largest
-  bool long_lives = false;     // points that expire after years, not days
+  model::Instant start = 0;   // of the run's clock
+  bool huge_numbers = false;  // points and rates near the largest
+  bool long_lives = false;    // points that expire after years, not days
 };
 
 // Summer time twice a year around `start`, or offsets that leap at random.

@@ -50,8 +50,7 @@ class ReceiptQueues : public ::testing::Test {
       std::vector<uint64_t> positions;
       receipts_.ForEach(queues_[queue],
                         [&](uint32_t row) { positions.push_back(receipts_[row].position); });
-      ASSERT_EQ(positions,
-                std::vector<uint64_t>(expected_[queue].begin(), expected_[queue].end()));
+      ASSERT_EQ(positions, std::vector<uint64_t>(expected_[queue].begin(), expected_[queue].end()));
       size += positions.size();
     }
     ASSERT_EQ(receipts_.size(), size);

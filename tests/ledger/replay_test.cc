@@ -52,7 +52,8 @@ class ReplayTest : public LedgerTest {
   }
 };
 
-// Bytes of a record that only a digest knows of: the caller's, and what makes an id.
+// Ticks and puts leave no receipt, so that what the caller said in them is in the log alone, under
+// its blocks' checksums.
 bool IsInNoState(const Record& record, size_t offset) {
   const Kind kind = record.operation.kind();
   return (kind == Kind::Tick || kind == Kind::ProgramPut) && offset < sizeof(Operation);
@@ -61,11 +62,11 @@ bool IsInNoState(const Record& record, size_t offset) {
 TEST_F(ReplayTest, ChangedByteIsFoundByReplayOrDigest) {
   const std::vector<LogBlock> log = LogOfEverything();
   for (size_t b = 0; b < log.size(); ++b) {
-    const std::vector<LogBlock> intact(log.begin(), log.begin() + static_cast<std::ptrdiff_t>(b) + 1);
+    const std::vector<LogBlock> intact(log.begin(),
+                                       log.begin() + static_cast<std::ptrdiff_t>(b) + 1);
     uint64_t expected;
     ASSERT_EQ(WhatReplayFinds(intact, &expected), "");
-    // Of the program's slots the first bytes and the last do.
-    size_t details = 0;
+    size_t details = 0;  // slots that still belong to the last record
     for (size_t slot = 0; slot < log[b].slots.size(); ++slot) {
       const Record& record = log[b].slots[slot];
       const bool is_detail = details > 0;
@@ -74,6 +75,7 @@ TEST_F(ReplayTest, ChangedByteIsFoundByReplayOrDigest) {
       } else {
         details = IsDerived(record.operation.kind()) ? 0 : record.result.details();
       }
+      // Of a program's bytes a sample does.
       for (size_t offset = 0; offset < kSlotBytes; offset += is_detail ? 17 : 1) {
         std::vector<LogBlock> changed = intact;
         auto* bytes = reinterpret_cast<uint8_t*>(changed[b].slots.data() + slot);

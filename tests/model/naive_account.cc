@@ -17,8 +17,8 @@ Instant NextInstant(const AccountLot& lot) {
   return NextKind(lot) == Kind::kActivation ? lot.activates_at : lot.expires_at;
 }
 
-// In order of instants; at one instant first expiries of pending lots by position, then of available
-// lots in spending order, then activations by position.
+// In order of instants; at one instant first expiries of pending lots by position, then of
+// available lots in spending order, then activations by position.
 bool HappensBefore(const AccountLot& a, const AccountLot& b) {
   const auto key = [](const AccountLot& lot) {
     const bool activates = NextKind(lot) == Kind::kActivation;

@@ -29,6 +29,7 @@ struct Sent {
   Operation operation;
   size_t client = 0;
   std::optional<Result> answer;  // the final one: never Overloaded
+  bool failed = false;           // once, with a status instead of an answer
 
   bool accepted() const { return answer.has_value() && answer->outcome() == Outcome::Ok; }
 };

@@ -73,7 +73,7 @@ void CrashOnce(const WorldOptions& options, uint64_t boundary, CrashPoint point)
   World world(options);
   world.machine().CrashAt(boundary, point);
   const absl::Status created = world.Create();
-  if (created.ok()) world.Run(25);
+  if (created.ok()) world.Run(options.shards == 1 ? 25 : 10);
   world.Drop();
   EXPECT_TRUE(created.ok() || !world.machine().powered()) << created;
   world.machine().Crash();
@@ -99,7 +99,7 @@ TEST_P(EveryBoundary, LosesNothingThatWasAcknowledged) {
   const WorldOptions options = ShortRun(GetParam());
   World whole(options);
   ASSERT_EQ(whole.Create(), absl::OkStatus());
-  whole.Run(25);
+  whole.Run(options.shards == 1 ? 25 : 10);
   const uint64_t boundaries = whole.machine().boundaries();
   EXPECT_GT(boundaries, 40u);
   for (uint64_t boundary = 1; boundary <= boundaries; ++boundary) {
@@ -149,7 +149,7 @@ void LiveAndDie(const WorldOptions& options) {
 
 TEST(LedgerSim, RandomLivesAndDeathsLoseNothing) {
   const uint64_t first = FirstSeed();
-  for (uint64_t seed = first; seed < first + Runs(60); ++seed) {
+  for (uint64_t seed = first; seed < first + Runs(25); ++seed) {
     const WorldOptions options = RandomOptions(seed);
     SCOPED_TRACE(Describe(options));
     LiveAndDie(options);
@@ -159,7 +159,7 @@ TEST(LedgerSim, RandomLivesAndDeathsLoseNothing) {
 
 TEST(LedgerSim, UndisturbedRunsAreWhatTheNaiveLedgerSays) {
   const uint64_t first = FirstSeed();
-  for (uint64_t seed = first; seed < first + Runs(6); ++seed) {
+  for (uint64_t seed = first; seed < first + Runs(4); ++seed) {
     const WorldOptions options = RandomOptions(seed);
     SCOPED_TRACE(Describe(options));
     World world(options);

@@ -16,11 +16,12 @@ namespace tallystick::sim {
 
 struct Process {
   bool dead = false;
+  int64_t asked_wait_us = 0;  // by the last Poll
 };
 
 class ProcessIo : public wal::Io {
  public:
-  ProcessIo(SimIo& machine, const Process& process) : machine_(machine), process_(process) {}
+  ProcessIo(SimIo& machine, Process& process) : machine_(machine), process_(process) {}
 
   absl::string_view name() const override { return machine_.name(); }
   int64_t WallMicros() override { return machine_.WallMicros(); }
@@ -79,14 +80,17 @@ class ProcessIo : public wal::Io {
   }
   void Shutdown(wal::Handle socket) override { machine_.Shutdown(socket); }
   void Submit(wal::IoRequest& request) override { machine_.Submit(request); }
-  size_t Poll(int64_t wait_us) override { return machine_.Poll(wait_us); }
+  size_t Poll(int64_t wait_us) override {
+    process_.asked_wait_us = wait_us;
+    return machine_.Poll(wait_us);
+  }
   void Wake() override { machine_.Wake(); }
 
  private:
   static absl::Status Dead() { return absl::UnavailableError("the process has died"); }
 
   SimIo& machine_;
-  const Process& process_;
+  Process& process_;
 };
 
 }  // namespace tallystick::sim

@@ -46,7 +46,7 @@ class World {
   explicit World(const WorldOptions& options);
   ~World();
 
-  // Makes the ledger, and puts its programs.
+  // Makes the ledger; its programs are put in the first turns.
   absl::Status Create();
   // Opens it again. What was not answered waits to be sent.
   absl::Status Open(bool confirm_clock = false);
@@ -66,6 +66,7 @@ class World {
   std::vector<uint64_t> Finish();
 
   SimIo& machine() { return machine_; }
+  const Process& process() const { return *process_; }
   Ledger* ledger() { return ledger_.get(); }
   Books& books() { return books_; }
   Random& random() { return random_; }
@@ -74,9 +75,9 @@ class World {
   size_t overloads() const { return overloads_; }
   // Why requests failed, if any did.
   const absl::Status& last_failure() const { return last_failure_; }
-  // Sends an operation of a member of its own making, through the first client.
-  size_t Send(const Operation& operation);
   Operation Draw();
+  // Waits for the answer; after a failure the operation is sent again when the clients go on.
+  absl::Status Apply(const Operation& operation);
   // Of program 1 or 2; a shard's members are many.
   Id Member(int64_t number) const;
   void Step();

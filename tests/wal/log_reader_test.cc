@@ -330,6 +330,36 @@ TEST_F(LogReaderTest, OfTwoSegmentsThatGoOnTheLaterEpochRules) {
   EXPECT_EQ(log.tail.segment, 3u);
 }
 
+TEST_F(LogReaderTest, StartBlockOfAnotherChainIsNoContinuation) {
+  Kill();
+  const LogCopy before = ReadLog(io);
+  const uint64_t at = 2 * kSectorBytes;
+  // It names the place of the last block, and all but the hash is as it must be.
+  struct alignas(8) {
+    std::byte bytes[kSectorBytes];
+  } start{};
+  auto& header = *reinterpret_cast<BlockHeader*>(start.bytes);
+  header = before.blocks[0].header;
+  header.epoch = 2;
+  header.segment = 2;
+  header.first_position = 5;
+  header.timestamp_us = before.tail.timestamp_us;
+  auto& info = *reinterpret_cast<StartInfo*>(start.bytes + sizeof(BlockHeader));
+  info = {.previous_segment = 1, .previous_end = at, .reason = StartReason::kCut, .reserved = {}};
+  header.previous_hash = HeaderHash(before.blocks[0].header);
+  FinishBlock(start.bytes);
+  io.AddFile(Segment(2), {start.bytes, start.bytes + kSectorBytes});
+  const LogCopy log = ReadLog(io);
+  EXPECT_EQ(session.Compare(log), "");
+  EXPECT_EQ(log.tail.segment, 1u);
+  EXPECT_TRUE(log.tail.torn);
+
+  header.previous_hash = HeaderHash(before.blocks[1].header);
+  FinishBlock(start.bytes);
+  io.AddFile(Segment(2), {start.bytes, start.bytes + kSectorBytes});
+  EXPECT_EQ(ReadLog(io).tail.segment, 2u) << "with the right hash it rules";
+}
+
 TEST_F(LogReaderTest, ReadErrorIsNotAnEnd) {
   Kill();
   for (uint64_t nth = 1; nth <= 2; ++nth) {

@@ -309,7 +309,9 @@ TEST(LogWriter, FailedSpareIsThrownAwayAndMadeAgain) {
 TEST(LogWriter, PreparedSegmentsAreWholeAfterACrash) {
   for (uint64_t seed = 1; seed <= 20; ++seed) {
     SimIo io({.seed = seed});
-    LogSession session(io, SmallOptions());
+    LogWriterOptions options = SmallOptions();
+    options.segment_bytes = size_t{3} << 20;  // several pieces: the start block touches the first
+    LogSession session(io, options);
     ASSERT_TRUE(session.Open().ok());
     for (int i = 0; i < 100; ++i) session.Turn();
     ASSERT_TRUE(session.writer->space_status().ok());
