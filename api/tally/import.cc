@@ -14,8 +14,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "api/ids.h"
 #include "api/instants.h"
 #include "api/money.h"
 #include "api/orders.h"
@@ -41,6 +43,16 @@ struct Options {
   int64_t patience_s = 10;
 };
 
+constexpr uint32_t kEnrolment = ~uint32_t{0};
+
+// Of a member whose first order is a return. Always the same one, so that importing again changes
+// nothing.
+Operation Enrolment(const Order& order, uint16_t program) {
+  const std::string name = absl::StrCat("enrol ", program, " ", FormatId(order.member));
+  return Operation(HashId(name), order.member, Id(), 0, order.time, 0, 0, program, 0, Kind::Enrol,
+                   0, 0);
+}
+
 // What became of the orders.
 struct Counts {
   int64_t orders = 0;
@@ -48,6 +60,7 @@ struct Counts {
   int64_t returns = 0;
   int64_t accepted = 0;
   int64_t replayed = 0;
+  int64_t enrolled = 0;  // members whose first order is a return
   std::array<int64_t, kOutcomeCount> refused = {};
 
   int64_t Answered() const {
@@ -64,9 +77,10 @@ class Import {
   int Run();
 
  private:
-  absl::Status Prepare(OrderRules* rules) const;
+  absl::Status Prepare(OrderRules* rules);
   absl::Status Read(const OrderRules& rules);
   absl::Status Apply();
+  bool EnrolsFirst(const Order& order);
   void TakeAnswer(const Pipeline::Answer& answer);
   void Reject(uint32_t file, int64_t line, absl::string_view order, absl::string_view reason);
   absl::Status CloseRejects();
@@ -77,6 +91,9 @@ class Import {
   Client& client_;
   std::ofstream rejects_;
   std::vector<Order> orders_;
+  bool implicit_enrolment_ = false;
+  absl::flat_hash_set<std::pair<uint64_t, uint64_t>> members_;  // that have had an order
+  std::vector<uint32_t> sent_;  // by the pipeline's numbers: the order, or kEnrolment
   Counts counts_;
   int64_t lines_ = 0;
   std::array<int64_t, kSkipReasonCount> skipped_ = {};
@@ -85,7 +102,7 @@ class Import {
 };
 
 // What the program says of money and time.
-absl::Status Import::Prepare(OrderRules* rules) const {
+absl::Status Import::Prepare(OrderRules* rules) {
   const auto bytes = client_.GetProgram(options_.program);
   if (absl::IsNotFound(bytes.status())) {
     return absl::NotFoundError(absl::StrCat("there is no program ", options_.program,
@@ -93,6 +110,7 @@ absl::Status Import::Prepare(OrderRules* rules) const {
   }
   if (!bytes.ok()) return bytes.status();
   const Program& program = *flatbuffers::GetRoot<Program>(bytes->data());
+  implicit_enrolment_ = program.implicit_enrolment();
   const auto zone =
       LoadZone(options_.time_zone.empty() ? program.time_zone()->str() : options_.time_zone);
   if (!zone.ok()) return zone.status();
@@ -141,8 +159,14 @@ absl::Status Import::Apply() {
     TakeAnswer(answer);
     progress.Update(counts_.Answered());
   });
-  for (const Order& order : orders_) {
-    const absl::Status status = pipeline.Add(order.ToOperation(options_.program));
+  for (uint32_t i = 0; i < orders_.size(); ++i) {
+    absl::Status status;
+    if (EnrolsFirst(orders_[i])) {
+      sent_.push_back(kEnrolment);
+      status = pipeline.Add(Enrolment(orders_[i], options_.program));
+    }
+    sent_.push_back(i);
+    if (status.ok()) status = pipeline.Add(orders_[i].ToOperation(options_.program));
     if (!status.ok()) return status;
   }
   const absl::Status finished = pipeline.Finish();
@@ -150,16 +174,29 @@ absl::Status Import::Apply() {
   return finished;
 }
 
+// A return enrols nobody. Were it refused for that, it would be accepted when the same file is
+// imported again, behind the member's later purchases: so its member is enrolled first, where the
+// program enrols by itself.
+bool Import::EnrolsFirst(const Order& order) {
+  if (!implicit_enrolment_) return false;
+  return members_.emplace(order.member.high(), order.member.low()).second && order.is_return;
+}
+
 void Import::TakeAnswer(const Pipeline::Answer& answer) {
   for (size_t i = 0; i < answer.results.size(); ++i) {
     const Result& result = answer.results[i];
     if (result.outcome() == Outcome::Overloaded) continue;
+    const uint32_t sent = sent_[answer.sequences[i]];
+    if (sent == kEnrolment) {
+      if ((result.flags() & (kEnrolled | kReplayed)) == kEnrolled) ++counts_.enrolled;
+      continue;
+    }
     if (result.outcome() == Outcome::Ok) {
       ++((result.flags() & kReplayed) != 0 ? counts_.replayed : counts_.accepted);
       continue;
     }
     ++counts_.refused[static_cast<size_t>(result.outcome())];
-    const Order& order = orders_[answer.sequences[i]];
+    const Order& order = orders_[sent];
     Reject(order.file, order.line, order.order, OutcomeName(result.outcome()));
   }
 }
@@ -232,6 +269,7 @@ void Import::PrintResult() const {
              {"returns", counts_.returns},
              {"accepted", counts_.accepted},
              {"replayed", counts_.replayed},
+             {"enrolled", counts_.enrolled},
              {"refused", refused},
              {"unanswered", counts_.orders - counts_.Answered()},
              {"skipped", skipped},
@@ -246,6 +284,9 @@ void Import::PrintText() const {
   std::printf("%12ld accepted\n", counts_.accepted);
   if (counts_.replayed > 0)
     std::printf("%12ld replayed: they were there already\n", counts_.replayed);
+  if (counts_.enrolled > 0) {
+    std::printf("%12ld members enrolled: their first order is a return\n", counts_.enrolled);
+  }
   for (size_t i = 0; i < counts_.refused.size(); ++i) {
     if (counts_.refused[i] == 0) continue;
     const auto outcome = static_cast<Outcome>(i);
