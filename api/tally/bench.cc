@@ -34,7 +34,7 @@ struct Options {
   uint16_t program = 999;
   uint64_t members = 1'000'000;
   uint64_t operations = 10'000'000;
-  Pipeline::Limits limits = {.batch = 1000, .in_flight = 16, .patience_ms = 60'000};
+  Pipeline::Limits limits;
   double redeem_share = 0.2;
   uint64_t seed = 1;
   bool no_load = false;

@@ -10,9 +10,6 @@
 namespace tallystick::tally {
 namespace {
 
-// A busy server is given this long before it is asked again: a few group commits.
-constexpr std::chrono::milliseconds kOverloadedWait(5);
-
 int64_t NowNs() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
@@ -126,7 +123,7 @@ absl::Status Pipeline::SendOverloadedAgain() {
           absl::StrCat("the server was overloaded for ", limits_.patience_ms / 1000,
                        " s without a pause: try again when it is less busy"));
     }
-    std::this_thread::sleep_for(kOverloadedWait);
+    std::this_thread::sleep_for(std::chrono::milliseconds(limits_.overloaded_wait_ms));
     std::sort(overloaded_.begin(), overloaded_.end(),
               [](const auto& a, const auto& b) { return a.sequence < b.sequence; });
     const auto end = overloaded_.begin() +

@@ -24,6 +24,8 @@ class Pipeline {
     size_t in_flight = 16;  // requests
     // How long the server may be too busy for everything before the pipeline fails.
     int64_t patience_ms = 60'000;
+    // A busy server is given this long before it is asked again: a few group commits.
+    int64_t overloaded_wait_ms = 5;
   };
 
   // One answered request. `sequences` numbers the operations in the order in which they were added,

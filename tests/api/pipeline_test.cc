@@ -106,6 +106,11 @@ Operation Numbered(uint64_t number) {
                    /*user_data=*/number, 1, 0, Kind::Accrue, 0, 0);
 }
 
+// With no pause before an overloaded operation is sent again, and little patience.
+Pipeline::Limits Limits(size_t batch, size_t in_flight) {
+  return {.batch = batch, .in_flight = in_flight, .patience_ms = 1'000, .overloaded_wait_ms = 0};
+}
+
 struct Outcomes {
   absl::Status status;
   std::vector<int> answers;  // how often each operation had a final one
@@ -134,7 +139,7 @@ Outcomes SendAll(FakeServer& server, const Pipeline::Limits& limits, uint64_t co
 
 TEST(Pipeline, FillsItsLimitsAndNoMore) {
   FakeServer server(1, 0);
-  const Outcomes outcomes = SendAll(server, {.batch = 10, .in_flight = 4}, 1005);
+  const Outcomes outcomes = SendAll(server, Limits(10, 4), 1005);
   EXPECT_TRUE(outcomes.status.ok()) << outcomes.status;
   EXPECT_EQ(outcomes.answers, std::vector<int>(1005, 1));
   EXPECT_EQ(server.most_in_flight, 4u);
@@ -144,14 +149,14 @@ TEST(Pipeline, FillsItsLimitsAndNoMore) {
 
 TEST(Pipeline, BatchesAreCutToWhatTheServerTakes) {
   FakeServer server(1, 0);
-  const Outcomes outcomes = SendAll(server, {.batch = 1000, .in_flight = 2}, 100, 16);
+  const Outcomes outcomes = SendAll(server, Limits(1000, 2), 100, 16);
   EXPECT_EQ(outcomes.answers, std::vector<int>(100, 1));
   EXPECT_EQ(server.largest_request, 16u);
 }
 
 TEST(Pipeline, NothingToSendIsNothingToWaitFor) {
   FakeServer server(1, 0);
-  EXPECT_TRUE(SendAll(server, {}, 0).status.ok());
+  EXPECT_TRUE(SendAll(server, Limits(10, 4), 0).status.ok());
   EXPECT_EQ(server.most_in_flight, 0u);
 }
 
@@ -159,8 +164,7 @@ TEST(Pipeline, OverloadedOperationsAreSentAgainInTheOrderOfTheirMember) {
   int64_t resent = 0;
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     FakeServer server(seed, /*overloaded_of_1000=*/1 + seed % 8);
-    const Outcomes outcomes =
-        SendAll(server, {.batch = 1 + seed % 7, .in_flight = 1 + seed % 5}, 500);
+    const Outcomes outcomes = SendAll(server, Limits(1 + seed % 7, 1 + seed % 5), 500);
     ASSERT_TRUE(outcomes.status.ok()) << outcomes.status << ", seed " << seed;
     ASSERT_EQ(outcomes.answers, std::vector<int>(500, 1)) << "seed " << seed;
     for (const auto& [member, numbers] : server.applied) {
@@ -175,7 +179,7 @@ TEST(Pipeline, OverloadedOperationsAreSentAgainInTheOrderOfTheirMember) {
 
 TEST(Pipeline, PatienceEnds) {
   FakeServer server(1, /*overloaded_of_1000=*/1000);
-  const Outcomes outcomes = SendAll(server, {.batch = 10, .in_flight = 4, .patience_ms = 20}, 100);
+  const Outcomes outcomes = SendAll(server, Limits(10, 4), 100);
   EXPECT_EQ(outcomes.status.code(), absl::StatusCode::kResourceExhausted) << outcomes.status;
   EXPECT_GT(outcomes.resent, 0);
 }
@@ -184,7 +188,7 @@ TEST(Pipeline, AnErrorEndsIt) {
   for (int64_t answered = 0; answered < 12; ++answered) {
     FakeServer server(static_cast<uint64_t>(answered), 0);
     server.answers_until_failure = answered;
-    const Outcomes outcomes = SendAll(server, {.batch = 10, .in_flight = 4}, 120);
+    const Outcomes outcomes = SendAll(server, Limits(10, 4), 120);
     EXPECT_EQ(outcomes.status, absl::UnavailableError("gone")) << answered;
     EXPECT_EQ(std::count(outcomes.answers.begin(), outcomes.answers.end(), 1), answered * 10);
   }

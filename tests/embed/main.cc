@@ -26,9 +26,9 @@ int main(int, char** argv) {
   options.create = true;
   auto ledger = tallystick::Ledger::Open(options);
   if (!ledger.ok()) return Fail(ledger.status());
-  const auto program = tallystick::ParseProgramFile(kProgram, "embedded");
+  const auto program = tallystick::ProgramFile::Parse(kProgram, "embedded");
   if (!program.ok()) return Fail(program.status());
-  const auto put = (*ledger)->PutProgram(tallystick::Id(1, 0), *program);
+  const auto put = (*ledger)->PutProgram(tallystick::Id(1, 0), program->bytes());
   if (!put.ok()) return Fail(put.status());
 
   // A purchase of EUR 95.00 by member 7.

@@ -23,7 +23,7 @@ using model::kDay;
 
 constexpr size_t kOperationsPerRun = 520;
 constexpr uint64_t kFirstSeed = 1;
-constexpr uint64_t kRuns = 2'000;
+constexpr uint64_t kRuns = 1'920;
 
 uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   const char* value = std::getenv(name);
@@ -116,7 +116,7 @@ class LedgerLife {
       }
       done += applied;
       // What did not fit into a small block must fit into a large one.
-      if (done < request.size()) NextBlock(random_.OneIn(2) ? kMaxSlotsPerChain : 0);
+      if (done < request.size()) NextBlock(random_.OneIn(2) ? 2'000 : 0);
     }
     sent_ += request.size();
     const model::Operation& last = request.back();

@@ -1,5 +1,7 @@
 #include "tests/ledger/logged_ledger.h"
 
+#include <algorithm>
+
 #include "ledger/check.h"
 
 namespace tallystick::ledger {
@@ -13,7 +15,7 @@ constexpr size_t kGuardSlots = 64;
 void LoggedLedger::BeginBlock(const BlockTime& time, size_t capacity) {
   EndBlock();
   time_ = time;
-  open_.resize(capacity + kGuardSlots);
+  open_.resize(std::max(open_.size(), capacity + kGuardSlots));
   sink_ = {open_.data(), capacity, 0, sink_.next_position()};
   machine_.BeginBlock(time);
 }
