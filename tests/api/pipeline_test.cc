@@ -179,7 +179,9 @@ TEST(Pipeline, OverloadedOperationsAreSentAgainInTheOrderOfTheirMember) {
 
 TEST(Pipeline, PatienceEnds) {
   FakeServer server(1, /*overloaded_of_1000=*/1000);
-  const Outcomes outcomes = SendAll(server, Limits(10, 4), 100);
+  Pipeline::Limits limits = Limits(10, 4);
+  limits.patience_ms = 5;
+  const Outcomes outcomes = SendAll(server, limits, 100);
   EXPECT_EQ(outcomes.status.code(), absl::StatusCode::kResourceExhausted) << outcomes.status;
   EXPECT_GT(outcomes.resent, 0);
 }

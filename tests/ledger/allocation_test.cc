@@ -2,37 +2,13 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <vector>
 
 #include "ledger/state_machine.h"
+#include "tests/ledger/counted_allocations.h"
 #include "tests/ledger/encoded_program.h"
-
-namespace {
-
-size_t g_allocations = 0;
-
-void* Allocate(size_t size, size_t alignment) {
-  ++g_allocations;
-  const size_t rounded = (size + alignment - 1) / alignment * alignment;
-  void* memory = std::aligned_alloc(alignment, rounded == 0 ? alignment : rounded);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(size_t size) { return Allocate(size, alignof(std::max_align_t)); }
-void* operator new(size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace tallystick::ledger {
 namespace {
@@ -74,11 +50,11 @@ class Load {
       if (i % 4 != 3) batch_[i].mutate_flags(kLinked);
       batch_[i].mutable_member() = batch_[i / 4 * 4].member();
     }
-    const size_t before = g_allocations;
+    const size_t before = AllocationCount();
     Begin();
     machine_->SettleDue(100, sink_);
     Send();
-    const size_t allocations = g_allocations - before;
+    const size_t allocations = AllocationCount() - before;
     for (const Result& result : results_) accepted_ += result.outcome() == Outcome::Ok ? 1 : 0;
     return allocations;
   }

@@ -86,6 +86,7 @@ model::Instant RandomOperations::DrawOccurredAt(model::Instant now, bool import_
 void RandomOperations::DrawExpiry(model::Operation& op, model::Instant now) {
   const bool allowed = Earns(op) || (KindOf(op) == model::Kind::kAdjust && op.amount > 0);
   if (!(allowed ? random_.Percent(30) : random_.OneIn(100))) return;
+  if (op.occurred_at <= 0 || op.occurred_at >= kEndOfTime) return;
   switch (random_.Between(0, 8)) {
     case 0:
       op.expires_at = op.occurred_at + random_.Between(0, 2);

@@ -276,13 +276,18 @@ class StreamTest : public testing::Test {
 TEST_F(StreamTest, WhatIsBehindAnOverloadedOperationIsOverloadedUntilTheCallerHasSeenIt) {
   constexpr size_t kRequests = kMaxQueuedOperations / kMaxRequestOperations + 2;
   for (size_t i = 0; i < kRequests; ++i) Submit(kMaxRequestOperations, 0);
+  // There is room again, but what was too much still waits to be refused.
+  world_->ledger()->Step(0);
+  EXPECT_EQ(stream_.overloads_given(), 0u);
+  const Batch& behind = Submit(3, 0);
   ASSERT_TRUE(SettleAll());
+  EXPECT_EQ(Count(behind, Outcome::Overloaded), 3u);
   for (size_t i = 0; i < kRequests; ++i) {
     const bool fits = i + 2 < kRequests;
     EXPECT_EQ(Count(*batches_[i], fits ? Outcome::Ok : Outcome::Overloaded), kMaxRequestOperations)
         << "request " << i;
   }
-  EXPECT_EQ(stream_.overloads_given(), 2 * kMaxRequestOperations);
+  EXPECT_EQ(stream_.overloads_given(), 2 * kMaxRequestOperations + 3);
   const Batch& unaware = Submit(3, 0);
   const Batch& half_aware = Submit(3, kMaxRequestOperations);
   ASSERT_TRUE(SettleAll());

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/program_file.h"
-#include "api/worker.h"
+#include "api/shard_worker.h"
 
 namespace tallystick::sim {
 namespace {
@@ -113,7 +113,28 @@ absl::Status World::Open(bool confirm_clock) {
   if (!opened.ok()) return opened.status();
   ledger_ = *std::move(opened);
   Connect();
+  CheckShards();
   return absl::OkStatus();
+}
+
+// A put that a crash has broken off is completed before anything is served.
+void World::CheckShards() const {
+  std::map<uint16_t, std::set<size_t>> versions;
+  for (uint16_t index = 0; index < ledger_->worker_count(); ++index) {
+    for (const auto& shard : static_cast<ShardWorker&>(ledger_->worker(index)).shards()) {
+      EXPECT_EQ(shard->machine().CheckInvariants(), absl::OkStatus());
+      for (const uint16_t program : {1, 2}) {
+        versions[program].insert(shard->machine().VersionsOf(program).size());
+      }
+    }
+  }
+  for (const uint16_t program : {1, 2}) {
+    EXPECT_EQ(versions[program].size(), 1u) << "shards differ in versions of program " << program;
+    const auto put = books_.versions().find(program);
+    if (put != books_.versions().end()) {
+      EXPECT_GE(*versions[program].begin(), put->second);
+    }
+  }
 }
 
 void World::Connect() {
@@ -368,7 +389,10 @@ void World::Run(int turns) {
       SendWaiting(*client);
     }
     if (random_.OneIn(3)) Read();
-    if (random_.OneIn(60)) Put(static_cast<uint16_t>(random_.Between(1, 2)));
+    if (random_.OneIn(60)) {
+      const auto program = static_cast<uint16_t>(random_.Between(1, 2));
+      for (int64_t puts = random_.Between(1, 3); puts > 0; --puts) Put(program);
+    }
     SendPuts();
     Step();
     if (!ledger_->health().ok()) return;
@@ -424,6 +448,7 @@ std::vector<uint64_t> World::Finish() {
   EXPECT_TRUE(Settle()) << "requests wait for ever; health: " << ledger_->health();
   ResendAccepted();
   EXPECT_TRUE(Settle());
+  CheckShards();
   std::map<AccountKey, BalanceAnswer> balances;
   std::map<AccountKey, LotsAnswer> lots;
   std::map<AccountKey, std::vector<MovementAnswer>> statements;

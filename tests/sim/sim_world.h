@@ -97,6 +97,7 @@ class World {
   void Answered(Request& request, const absl::Status& status, absl::Span<const Result> results);
   void Read();
   void SendPuts();
+  void CheckShards() const;
   void CheckOrder() const;
   Dispatcher& AnyDispatcher();
   template <typename Answer, typename Take>
