@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/frame.h"
 #include "api/ledger_files.h"
 #include "api/shard_worker.h"
 #include "wal/host_io.h"
@@ -17,7 +18,6 @@
 namespace tallystick {
 namespace {
 
-constexpr uint16_t kProtocolVersion = 1;
 // Requests of embedding threads that wait at most, in one ledger.
 constexpr size_t kMaxEmbeddedRequests = 1024;
 // A program of the largest size fits into a block.

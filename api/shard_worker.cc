@@ -61,12 +61,14 @@ bool ShardWorker::Send(ShardRequest* request) {
 }
 
 void ShardWorker::Answer(ShardRequest& request) {
-  if (request.origin == index_) {
+  const uint16_t origin = request.origin;
+  if (origin == index_) {
     Finish(&request);
     return;
   }
-  TALLYSTICK_LEDGER_CHECK(inbox_[request.origin]->answers.Push(&request));
-  to_wake_[request.origin] = true;
+  // From here on it is the origin's, who may have freed it already.
+  TALLYSTICK_LEDGER_CHECK(inbox_[origin]->answers.Push(&request));
+  to_wake_[origin] = true;
 }
 
 bool ShardWorker::DrainMail() {

@@ -242,11 +242,13 @@ Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const 
   Instant bound = versions.back().bound_before;
   for (size_t i = 0; i < versions.size(); ++i) {
     if (i > 0 && versions[i].rules.effective_us > t) break;
+    const Instant from =
+        i == 0 ? std::numeric_limits<Instant>::min() : versions[i].rules.effective_us;
     Instant until = t;
     if (i + 1 < versions.size()) {
       const Instant next = versions[i + 1].rules.effective_us;
       // A version that is effective from the same instant as the next was never in force.
-      if (i > 0 && next == versions[i].rules.effective_us) continue;
+      if (next == from) continue;
       until = std::min(t, next - 1);
     }
     bound = std::max(bound, until - versions[i].rules.retention_us);

@@ -189,6 +189,20 @@ TEST_F(Outcomes, FirstVersionBoundsFromTheBeginningOfTime) {
   EXPECT_EQ(At(Day(20), op).outcome(), Outcome::Ok);
 }
 
+TEST_F(Outcomes, VersionsFromTheBeginningOfTimeReplaceTheFirst) {
+  ProgramSpec spec;
+  spec.retention_days = 5;
+  spec.effective_us = kMin;
+  Start(spec);
+  spec.retention_days = 9;
+  PutVersion(spec, 2, kMin, Day(1));
+  Operation op = Good(Kind::Accrue, 1);
+  op.mutate_occurred_at(Day(11) - 1);
+  EXPECT_EQ(At(Day(20), op).outcome(), Outcome::TooOld);
+  op.mutate_occurred_at(Day(11));
+  EXPECT_EQ(At(Day(20), op).outcome(), Outcome::Ok);
+}
+
 TEST_F(Outcomes, KnownIdIsReplayedOrAConflict) {
   Start({});
   const Result original = At(Day(0), Make(Kind::Accrue, 10));

@@ -72,6 +72,19 @@ TEST_F(Rules, AtOneInstantExpiriesComeBeforeActivations) {
                                  .pending = 0}));
 }
 
+TEST_F(Rules, AtOneInstantPendingLotsExpireFirstThenAvailableOnesInSpendingOrder) {
+  Start({.pending_days = 10});
+  At(Day(1), Expiring(Make(Kind::kAdjust, 1), Day(5)));
+  Operation earlier = Expiring(Make(Kind::kAdjust, 2), Day(5));
+  earlier.occurred_at = Day(0);
+  At(Day(1), earlier);
+  At(Day(1), Expiring(Make(Kind::kAccrue, 4), Day(5)));
+  At(Day(5), Make(Kind::kEnrol, 0));
+  std::vector<int64_t> points;
+  for (const Derived& derived : ledger_.TakeDerived()) points.push_back(derived.points);
+  EXPECT_EQ(points, (std::vector<int64_t>{4, 2, 1}));
+}
+
 TEST_F(Rules, LotThatExpiresAsItActivatesNeverActivates) {
   Start({.pending_days = 5});
   At(Day(0), Expiring(Make(Kind::kAccrue, 10), Day(5)));
@@ -249,6 +262,25 @@ TEST_F(Rules, CreditsStopAtTheLargestNumber) {
   EXPECT_EQ(At(Day(0), Make(Kind::kRedeem, kMaxPoints - 1)).outcome, Outcome::kOk);
   EXPECT_EQ(At(Day(0), Make(Kind::kAdjust, 2)).outcome, Outcome::kOverflow);
   EXPECT_EQ(At(Day(0), Make(Kind::kAdjust, 1)).outcome, Outcome::kOk);
+}
+
+TEST_F(Rules, ClaimIsCheckedBeforeItIsKnownWhoPays) {
+  Start({.unknown_original = UnknownOriginal::kNewest});
+  EXPECT_TRUE(Return(Day(0), kMaxPoints - 5, {}).written_off);
+  At(Day(0), Make(Kind::kAdjust, 100));
+  EXPECT_EQ(Return(Day(0), 6, {}).outcome, Outcome::kOverflow);
+  EXPECT_EQ(Return(Day(0), 5, {}).points, -5);
+}
+
+TEST_F(Rules, BlockWithoutAnAcceptedOperationMovesNothing) {
+  Start({});
+  EXPECT_EQ(At(Day(9), Make(Kind::kRedeem, 1)).outcome, Outcome::kInsufficientPoints);
+  EXPECT_EQ(ledger_.log_time(), Day(0));
+  ledger_.BeginBlock(Day(20), true);
+  Operation imported = Make(Kind::kAccrue, 1);
+  imported.occurred_at = Day(2);
+  ledger_.Apply({imported});
+  EXPECT_EQ(ledger_.log_time(), Day(2));
 }
 
 TEST_F(Rules, AccountHoldsAtMost10240LotsWithPoints) {

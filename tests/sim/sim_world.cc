@@ -389,9 +389,9 @@ void World::Run(int turns) {
       SendWaiting(*client);
     }
     if (random_.OneIn(3)) Read();
-    if (random_.OneIn(60)) {
+    if (random_.OneIn(15)) {
       const auto program = static_cast<uint16_t>(random_.Between(1, 2));
-      for (int64_t puts = random_.Between(1, 3); puts > 0; --puts) Put(program);
+      for (int64_t puts = random_.Between(1, 2); puts > 0; --puts) Put(program);
     }
     SendPuts();
     Step();
