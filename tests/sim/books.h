@@ -50,7 +50,6 @@ class Books {
   void AnswerStatement(uint16_t program, const Id& member, const StatementAnswer& answer);
   void AnswerPut(uint16_t program, uint16_t version);
 
-  const std::vector<Operation>& seen_records(const AccountKey& account) const;
   const std::map<uint16_t, uint16_t>& versions() const { return versions_; }
 
  private:
@@ -87,7 +86,7 @@ class Audit {
 
   // The member's shard, if it has records.
   const model::NaiveLedger* LedgerOf(uint16_t program, const model::Id& member) const;
-  // XOR-free summary of all records and their times, to compare two runs.
+  // Of each block its times, digest and records: what two runs of one seed have in common.
   const std::vector<uint64_t>& block_hashes() const { return block_hashes_; }
   size_t records() const { return records_; }
 

@@ -150,13 +150,6 @@ void World::Drop() {
   EXPECT_EQ(unanswered_, 0u) << "requests were not answered, not even with an error";
 }
 
-void World::CutPower() {
-  machine_.CrashAt(machine_.boundaries() + 1, CrashPoint::kBefore);
-  // The next write finds it off; if there is none, Crash cuts it.
-  if (ledger_ != nullptr) Drop();
-  machine_.Crash();
-}
-
 void World::KillProcess() {
   process_->dead = true;
   machine_.KillProcess();
@@ -350,10 +343,11 @@ void World::Put(uint16_t program) { waiting_puts_[++last_put_] = program; }
 // Whatever was not acknowledged goes out once more, under the same id.
 void World::SendPuts() {
   for (const auto& [id, program] : std::exchange(waiting_puts_, {})) {
-    auto done = Counted<ProgramPutAnswer>([this, program](const ProgramPutAnswer& answer) {
-      EXPECT_EQ(answer.outcome, Outcome::Ok) << answer.field << " " << answer.message;
-      books_.AnswerPut(program, answer.version);
-    });
+    auto done =
+        Counted<ProgramPutAnswer>([this, program = program](const ProgramPutAnswer& answer) {
+          EXPECT_EQ(answer.outcome, Outcome::Ok) << answer.field << " " << answer.message;
+          books_.AnswerPut(program, answer.version);
+        });
     AnyDispatcher().PutProgram(
         Id(id, program), ProgramBytes(program, id),
         [=, this, id = id, program = program](absl::StatusOr<ProgramPutAnswer> answer) {

@@ -57,7 +57,6 @@ class World {
   bool Settle();
   // The ledger ends as the machine is: after a cut of its power, for one.
   void Drop();
-  void CutPower();
   void KillProcess();
   // Sends everything that was accepted once more: the answers must be the original ones.
   void ResendAccepted();
