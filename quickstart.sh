@@ -23,8 +23,8 @@ say "Building (the first time takes a few minutes)"
 if command -v ccache > /dev/null; then export CMAKE_CXX_COMPILER_LAUNCHER=ccache; fi
 cmake --preset release > /dev/null
 cmake --build --preset release --target tallyd tally
-bin=build/release/api
-tally=$bin/tally/tally
+bin=build/release/bin
+tally=$bin/tally
 
 # In build/, for a disk that is a disk: /tmp may be memory. The relative path is short enough for a socket.
 work=$(mktemp -d build/quickstart.XXXXXX)

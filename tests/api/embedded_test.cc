@@ -190,7 +190,7 @@ TEST_F(EmbeddedLedger, TakesRequestsOfManyThreads) {
   constexpr uint64_t kThreads = 4;
   constexpr uint64_t kRequests = 150;
   std::atomic<uint64_t> accepted = 0;
-  std::atomic<uint64_t> tries = 0;
+  std::atomic<uint64_t> overloaded = 0;  // more than may cross from one worker to another
   std::vector<std::thread> threads;
   for (uint64_t thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
@@ -203,21 +203,23 @@ TEST_F(EmbeddedLedger, TakesRequestsOfManyThreads) {
         }
         const auto done = [&](absl::StatusOr<absl::Span<const Result>> results) {
           ASSERT_TRUE(results.ok()) << results.status();
-          for (const Result& result : *results) accepted += result.outcome() == Outcome::Ok ? 1 : 0;
+          for (const Result& result : *results) {
+            const bool ok = result.outcome() == Outcome::Ok;
+            EXPECT_TRUE(ok || result.outcome() == Outcome::Overloaded);
+            ++(ok ? accepted : overloaded);
+          }
         };
-        while (!ledger_->Submit(operations, done).ok()) {
-          ++tries;
-          std::this_thread::yield();
-        }
+        while (!ledger_->Submit(operations, done).ok()) std::this_thread::yield();
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   ASSERT_EQ(ledger_->Close(), absl::OkStatus());
-  EXPECT_EQ(accepted, kThreads * kRequests * 5);
+  EXPECT_EQ(accepted + overloaded, kThreads * kRequests * 5);
+  EXPECT_GT(accepted, 0u);
   ledger_.reset();
   ledger_ = *Ledger::Open(options_);
-  EXPECT_EQ(ledger_->Totals(kProgram)->issued, static_cast<Points>(kThreads * kRequests * 5));
+  EXPECT_EQ(ledger_->Totals(kProgram)->issued, static_cast<Points>(accepted));
 }
 
 TEST_F(EmbeddedLedger, ReadsWhatWasWritten) {

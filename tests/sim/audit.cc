@@ -111,7 +111,6 @@ void Audit::ReadShard(wal::Io& io, const std::string& directory, uint16_t shard)
         block.header->first_position, static_cast<uint64_t>(block.header->timestamp_us),
         block.header->digest, XXH3_64bits(records.data(), records.size() * sizeof(Record))};
     block_hashes_.push_back(XXH3_64bits(facts, sizeof(facts)));
-    records_ += records.size();
     shards_[shard]->import_clock = (block.header->flags & kBlockImportClock) != 0;
     FoldBlock(*shards_[shard], shard, block.header->timestamp_us, block.header->first_position,
               records);

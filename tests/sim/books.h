@@ -88,7 +88,6 @@ class Audit {
   const model::NaiveLedger* LedgerOf(uint16_t program, const model::Id& member) const;
   // Of each block its times, digest and records: what two runs of one seed have in common.
   const std::vector<uint64_t>& block_hashes() const { return block_hashes_; }
-  size_t records() const { return records_; }
 
  private:
   struct Shard {
@@ -112,7 +111,6 @@ class Audit {
   std::map<AccountKey, std::vector<std::pair<Position, Record>>> histories_;
   std::map<size_t, Position> found_;  // by index in the books
   std::vector<uint64_t> block_hashes_;
-  size_t records_ = 0;
 };
 
 }  // namespace tallystick::sim
