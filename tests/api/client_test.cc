@@ -76,11 +76,15 @@ class ClientTest : public testing::Test {
     listener_ = std::make_unique<RawListener>(directory_ / "socket");
   }
   ~ClientTest() override {
-    if (script_.joinable()) script_.join();
+    Join();
     std::filesystem::remove_all(directory_);
   }
 
   void Run(std::function<void()> script) { script_ = std::thread(std::move(script)); }
+  // A test whose script uses the test's own variables waits for its end.
+  void Join() {
+    if (script_.joinable()) script_.join();
+  }
   // Accepts a connection and greets it.
   RawSocket Greet(const ServerInfo& info = TestServer()) {
     return Greet(listener_->Accept(), info);
@@ -153,7 +157,7 @@ TEST_F(ClientTest, WaitsForAServerThatStartsLater) {
   ASSERT_TRUE(client.ok()) << client.status();
   EXPECT_EQ((*client)->server().server, "script");
   EXPECT_EQ((*client)->reconnects(), 0);
-  script_.join();
+  Join();
 }
 
 TEST_F(ClientTest, RepliesMayComeInAnyOrder) {
@@ -202,7 +206,7 @@ TEST_F(ClientTest, ResendsWhatIsUnansweredInItsOrder) {
   EXPECT_THAT(answers_, ElementsAre("2:20", "1:10", "3:30"));
   EXPECT_EQ(client->reconnects(), 1);
   client.reset();
-  script_.join();
+  Join();
   EXPECT_THAT(resent, ElementsAre(1, 3));
 }
 
@@ -252,7 +256,7 @@ TEST_F(ClientTest, OverloadsAreCountedAndForgottenWithTheConnection) {
   Submit(*client, 2);
   EXPECT_TRUE(client->Drain().ok());
   client.reset();
-  script_.join();
+  Join();
   EXPECT_THAT(seen, ElementsAre(0, 1, 0));
 }
 
@@ -310,6 +314,7 @@ TEST_F(ClientTest, ServerThatCannotServeIsTriedAgainButNotForEver) {
   const absl::Status status = client->Drain();
   over = true;
   RawSocket::Connect(listener_->address());  // so that the script sees it
+  Join();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("shard 0 has stopped"));
   EXPECT_GE(client->reconnects(), 1);
