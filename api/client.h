@@ -27,7 +27,7 @@ struct ClientOptions {
   std::string name = "tallystick-client";
   // How long to try to connect or to connect again before requests fail; 0: one attempt.
   int64_t reconnect_ms = 10'000;
-  // Unanswered bytes at most; Submit waits (polls) beyond it.
+  // Submit waits (polls) while more than these bytes are unanswered.
   size_t in_flight_bytes = size_t{16} << 20;
 };
 

@@ -55,16 +55,11 @@ void ClientSession::Submit(absl::Span<const Operation> operations, ResultsCallba
                                                " operations; this one has ", operations.size())));
     return;
   }
-  const size_t bytes = SubmitFrameBytes(operations.size());
-  // A callback answers for a request that has gone; what it submits takes that one's place.
-  while (!in_callback_ && unanswered_ != 0 && in_flight_bytes_ + bytes > options_.in_flight_bytes &&
-         phase_ != Phase::kFailed) {
-    Poll(-1).IgnoreError();  // the failure stays in failure_
-  }
   if (phase_ == Phase::kFailed) {
     refused_.emplace_back(std::move(done), failure_);
     return;
   }
+  const size_t bytes = SubmitFrameBytes(operations.size());
   const uint64_t number = first_ + requests_.size();
   Request& request = Add(operations.size());
   request.results = std::move(done);
@@ -74,6 +69,11 @@ void ClientSession::Submit(absl::Span<const Operation> operations, ResultsCallba
   std::memcpy(place.data(), operations.data(), operations.size() * sizeof(Operation));
   SealFrame(frame, bytes);
   in_flight_bytes_ += bytes;
+  // Behind the building, so that it counts the overloads that its caller knew of. A callback
+  // answers for a request that has gone; what it submits takes that one's place.
+  while (!in_callback_ && in_flight_bytes_ > options_.in_flight_bytes && unanswered_ != 0) {
+    if (!Poll(-1).ok()) return;
+  }
 }
 
 void ClientSession::Ask(const std::function<void(flatbuffers::FlatBufferBuilder&, uint64_t)>& build,
@@ -261,14 +261,13 @@ void ClientSession::TakeReply(const protocol::Frame& frame) {
   Answer(number, &frame);
 }
 
-// docs/protocol.md, "Errors", says what the combinations mean.
 void ClientSession::TakeError(const protocol::Frame& frame) {
   const protocol::Error& error = *frame.body_as_Error();
   const std::string message = Text(error.message());
   const uint64_t number = frame.request();
-  if (error.closing() && number == 0) {
+  if (error.code() == protocol::ErrorCode::fault) {
     Fail(absl::InvalidArgumentError(absl::StrCat(name_, " ends the connection: ", message)));
-  } else if (error.closing()) {
+  } else if (error.code() != protocol::ErrorCode::refused) {
     last_words_ = message;
     Break(absl::UnavailableError(absl::StrCat(name_, " cannot serve: ", message)));
   } else if (!IsUnderWay(number)) {

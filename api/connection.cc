@@ -116,7 +116,9 @@ void Connection::Start() {
   Receive();
 }
 
-void Connection::Refuse(const std::string& why) { Fault(why); }
+void Connection::Refuse(const std::string& why) {
+  EndWith({0, protocol::ErrorCode::unavailable, why});
+}
 
 void Connection::Turn() {
   touched_ = false;
@@ -124,9 +126,9 @@ void Connection::Turn() {
     stalled_ = false;
     TakeFrames();
   }
-  if (state_ == State::kClosing && in_flight_ == 0 && has_last_words_) {
-    has_last_words_ = false;
-    BuildError(context_.builder, last_request_, last_words_, /*closing=*/true);
+  if (state_ == State::kClosing && in_flight_ == 0 && last_words_due_) {
+    last_words_due_ = false;
+    BuildError(context_.builder, last_words_->request, last_words_->code, last_words_->message);
     gathered_.AppendFrame(context_.builder);
   }
   Send();
@@ -403,7 +405,7 @@ void Connection::AppendBuilt(uint64_t request) {
 }
 
 void Connection::RefuseRequest(uint64_t request, const std::string& message) {
-  BuildError(context_.builder, request, message, /*closing=*/false);
+  BuildError(context_.builder, request, protocol::ErrorCode::refused, message);
   gathered_.AppendFrame(context_.builder);
   Touch();
 }
@@ -413,15 +415,14 @@ void Connection::NotServed(uint64_t request, const absl::Status& status) {
   if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
     return RefuseRequest(request, std::string(status.message()));
   }
-  Fault(std::string(status.message()), request);
+  EndWith({request, protocol::ErrorCode::unavailable, std::string(status.message())});
 }
 
-void Connection::Fault(const std::string& message, uint64_t request) {
-  if (!takes_requests() && !(state_ == State::kClosing && last_words_.empty())) return;
+void Connection::EndWith(LastWords last_words) {
+  if (!takes_requests() && !(state_ == State::kClosing && !last_words_.has_value())) return;
   state_ = State::kClosing;
-  has_last_words_ = true;
-  last_request_ = request;
-  last_words_ = message;
+  last_words_ = std::move(last_words);
+  last_words_due_ = true;
   Touch();
 }
 

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -89,6 +90,12 @@ class Connection {
   void EndCall(Call& call);
 
   // ---- replies ----
+  // An Error that is sent once all requests are answered.
+  struct LastWords {
+    uint64_t request;
+    protocol::ErrorCode code;
+    std::string message;
+  };
   static void OnSubmitDone(SubmitCall& submit);
   template <typename Answer>
   Dispatcher::Done<Answer> Answers(Call& call);
@@ -97,8 +104,9 @@ class Connection {
   void RefuseRequest(uint64_t request, const std::string& message);
   // The dispatcher's: the request's fault, or the connection's end.
   void NotServed(uint64_t request, const absl::Status& status);
-  // The last frame says why the connection ends. `request` 0: the client is at fault.
-  void Fault(const std::string& message, uint64_t request = 0);
+  // The last frame says why the connection ends.
+  void EndWith(LastWords last_words);
+  void Fault(const std::string& message) { EndWith({0, protocol::ErrorCode::fault, message}); }
 
   // ---- sending and ending ----
   static void OnSent(wal::IoRequest& request);
@@ -132,9 +140,8 @@ class Connection {
   size_t sent_ = 0;
   wal::IoRequest send_;
 
-  bool has_last_words_ = false;
-  uint64_t last_request_ = 0;
-  std::string last_words_;
+  std::optional<LastWords> last_words_;
+  bool last_words_due_ = false;
 };
 
 }  // namespace tallystick

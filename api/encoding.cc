@@ -164,10 +164,11 @@ void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
   Finish(builder, request, protocol::CreateTickReply(builder, answer.outcome, answer.time));
 }
 
-void BuildError(Builder& builder, uint64_t request, absl::string_view message, bool closing) {
+void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
+                absl::string_view message) {
   builder.Clear();
   const auto text = Write(builder, message);
-  Finish(builder, request, protocol::CreateError(builder, text, closing));
+  Finish(builder, request, protocol::CreateError(builder, code, text));
 }
 
 std::string Text(const flatbuffers::String* text) {

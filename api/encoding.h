@@ -44,7 +44,8 @@ void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
-void BuildError(Builder& builder, uint64_t request, absl::string_view message, bool closing);
+void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
+                absl::string_view message);
 
 ServerInfo Decode(const protocol::HelloReply& reply);
 ProgramPutAnswer Decode(const protocol::ProgramPutReply& reply);

@@ -23,6 +23,7 @@
 namespace tallystick {
 namespace {
 
+using protocol::ErrorCode;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -43,8 +44,8 @@ FrameBuffer HelloReplyFrame(const ServerInfo& info) {
   return BuiltFrame([&](Builder& builder) { BuildReply(builder, 0, info); });
 }
 
-FrameBuffer ErrorFrame(uint64_t request, const std::string& message, bool closing) {
-  return BuiltFrame([&](Builder& builder) { BuildError(builder, request, message, closing); });
+FrameBuffer ErrorFrame(uint64_t request, ErrorCode code, const std::string& message) {
+  return BuiltFrame([&](Builder& builder) { BuildError(builder, request, code, message); });
 }
 
 Result ResultOf(int64_t points, Outcome outcome = Outcome::Ok) {
@@ -99,9 +100,8 @@ class ClientTest : public testing::Test {
     EXPECT_TRUE(socket.Send(HelloReplyFrame(info)));
     return socket;
   }
-  std::unique_ptr<Client> Connect(int64_t reconnect_ms = 10'000) {
-    absl::StatusOr<std::unique_ptr<Client>> client =
-        Client::Connect(listener_->address(), {.reconnect_ms = reconnect_ms});
+  std::unique_ptr<Client> Connect(const ClientOptions& options = {}) {
+    absl::StatusOr<std::unique_ptr<Client>> client = Client::Connect(listener_->address(), options);
     EXPECT_TRUE(client.ok()) << client.status();
     return client.ok() ? *std::move(client) : nullptr;
   }
@@ -265,7 +265,7 @@ TEST_F(ClientTest, RefusedRequestFailsAlone) {
     RawSocket socket = Greet();
     const ReadSubmit first = NextSubmit(socket);
     const ReadSubmit second = NextSubmit(socket);
-    socket.Send(ErrorFrame(first.request, "no", false));
+    socket.Send(ErrorFrame(first.request, ErrorCode::refused, "no"));
     const Result result = ResultOf(2);
     socket.Send(ResultsFrame(second.request, {&result, 1}));
     socket.AtEnd();
@@ -281,7 +281,7 @@ TEST_F(ClientTest, FaultOfTheClientIsFinal) {
   Run([&] {
     RawSocket socket = Greet();
     NextSubmit(socket);
-    socket.Send(ErrorFrame(0, "you speak nonsense", true));
+    socket.Send(ErrorFrame(0, ErrorCode::fault, "you speak nonsense"));
   });
   auto client = Connect();
   Submit(*client, 1);
@@ -306,10 +306,11 @@ TEST_F(ClientTest, ServerThatCannotServeIsTriedAgainButNotForEver) {
       RawSocket accepted = listener_->Accept();
       if (over) break;
       RawSocket socket = Greet(std::move(accepted), TestServer());
-      socket.Send(ErrorFrame(NextSubmit(socket).request, "shard 0 has stopped", true));
+      socket.Send(
+          ErrorFrame(NextSubmit(socket).request, ErrorCode::unavailable, "shard 0 has stopped"));
     }
   });
-  auto client = Connect(/*reconnect_ms=*/100);
+  auto client = Connect({.reconnect_ms = 100});
   Submit(*client, 1);
   const absl::Status status = client->Drain();
   over = true;
@@ -372,6 +373,30 @@ TEST_F(ClientTest, RequestsAreCheckedBeforeTheyAreSent) {
                                     HasSubstr("1 to 100 operations; this one has 101")));
 }
 
+TEST_F(ClientTest, SubmitThatWaitsForRoomDoesNotOvertakeWhatIsOverloadedMeanwhile) {
+  std::vector<uint32_t> seen;
+  Run([&] {
+    RawSocket socket = Greet();
+    for (int count = 0; count < 2; ++count) {
+      const ReadSubmit submit = NextSubmit(socket);
+      seen.push_back(submit.overloads_seen);
+      const Result overloaded = ResultOf(0, Outcome::Overloaded);
+      socket.Send(ResultsFrame(submit.request, {&overloaded, 1}));
+    }
+    socket.AtEnd();
+  });
+  auto client = Connect({.in_flight_bytes = 200});
+  const Operation operations[2] = {TestOperation(1, 1, 1, Kind::Accrue),
+                                   TestOperation(2, 1, 1, Kind::Accrue)};
+  for (const Operation& operation : operations) {
+    client->Submit({&operation, 1}, [](auto) {});
+    EXPECT_EQ(client->requests_in_flight(), &operation == operations ? 1u : 0u);
+  }
+  client.reset();
+  Join();
+  EXPECT_THAT(seen, ElementsAre(0, 0));
+}
+
 TEST_F(ClientTest, CallbackMaySubmitButNotWait) {
   Run([&] {
     RawSocket socket = Greet();
@@ -428,7 +453,7 @@ TEST_F(ClientTest, IdleClientOutlivesItsServer) {
     socket.Send(ResultsFrame(submit.request, {&result, 1}));
     socket.AtEnd();
   });
-  auto client = Connect(/*reconnect_ms=*/0);
+  auto client = Connect({.reconnect_ms = 0});
   // Returns when the connection is seen to be gone: there is nothing to wait for.
   EXPECT_TRUE(client->Poll(-1).ok());
   Submit(*client, 1);

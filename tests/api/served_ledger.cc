@@ -128,7 +128,7 @@ ReadError AsError(const protocol::Frame* frame) {
                                        : protocol::EnumNameBody(frame->body_type()));
     return {};
   }
-  return {frame->request(), Text(error->message()), error->closing()};
+  return {frame->request(), error->code(), Text(error->message())};
 }
 
 std::vector<Result> AsResults(const protocol::Frame* frame) {

@@ -67,8 +67,8 @@ class ServedLedger {
 // What an Error frame says; fails when `frame` is another.
 struct ReadError {
   uint64_t request = 0;
+  protocol::ErrorCode code = protocol::ErrorCode::refused;
   std::string message;
-  bool closing = false;
 };
 ReadError AsError(const protocol::Frame* frame);
 // The results in a Results frame; fails when `frame` is another.

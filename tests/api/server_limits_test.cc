@@ -124,7 +124,7 @@ TEST(ServerLimits, ConnectionBeyondTheLimitIsToldSo) {
   RawSocket second = served.Greet();
   RawSocket third = served.Connect();
   const ReadError error = AsError(third.ReadFrame());
-  EXPECT_TRUE(error.closing);
+  EXPECT_EQ(error.code, protocol::ErrorCode::unavailable);
   EXPECT_EQ(error.request, 0u);
   EXPECT_THAT(error.message, HasSubstr("the server has 2 connections, its limit"));
   EXPECT_TRUE(third.AtEnd());
@@ -308,7 +308,7 @@ TEST(ServerStop, StoppedShardEndsItsConnectionsWithASentence) {
   socket.Send(SubmitFrame(9, {&operation, 1}));
   const ReadError error = AsError(socket.ReadFrame());
   EXPECT_EQ(error.request, 9u);
-  EXPECT_TRUE(error.closing);
+  EXPECT_EQ(error.code, protocol::ErrorCode::unavailable);
   EXPECT_FALSE(error.message.empty());
   EXPECT_TRUE(socket.AtEnd());
 

@@ -39,7 +39,7 @@ ServedLedger* ServerTest::served_ = nullptr;
 void ExpectFault(RawSocket& socket, const std::string& part) {
   const ReadError error = AsError(socket.ReadFrame());
   EXPECT_EQ(error.request, 0u);
-  EXPECT_TRUE(error.closing);
+  EXPECT_EQ(error.code, protocol::ErrorCode::fault);
   EXPECT_THAT(error.message, HasSubstr(part));
   EXPECT_TRUE(socket.AtEnd());
 }
@@ -172,7 +172,7 @@ TEST_F(ServerTest, SubmitsOfAWrongSizeAreRefusedAndTheConnectionGoesOn) {
   socket.Send(SubmitFrame(2, std::vector<Operation>(kMaxRequestOperations + 1)));
   ReadError error = AsError(socket.ReadFrame());
   EXPECT_EQ(error.request, 2u);
-  EXPECT_FALSE(error.closing);
+  EXPECT_EQ(error.code, protocol::ErrorCode::refused);
   EXPECT_THAT(error.message, HasSubstr("1 to 8192 operations; this one has 8193"));
 
   socket.Send(BuiltFrame([](Builder& builder) {
@@ -213,7 +213,7 @@ TEST_F(ServerTest, RequestsWithoutWhatTheyNeedAreRefused) {
     socket.Send(frame);
     const ReadError error = AsError(socket.ReadFrame());
     EXPECT_EQ(error.request, 6u);
-    EXPECT_FALSE(error.closing);
+    EXPECT_EQ(error.code, protocol::ErrorCode::refused);
     EXPECT_EQ(error.message, message);
   }
 }
