@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/frame.h"
+#include "api/ids.h"
 #include "api/ledger_files.h"
 #include "api/shard_worker.h"
 #include "wal/host_io.h"
@@ -163,6 +164,7 @@ absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
     shard_options.create = options.create;
     shard_options.confirm_clock = options.confirm_clock;
     shard_options.digests = options.block_digests;
+    shard_options.hash_seed = RandomId().low();
     shard_options.report = [this](const std::string& sentence) { Report(sentence); };
     absl::StatusOr<std::unique_ptr<Shard>> opened = Shard::Open(worker.io(), shard_options);
     if (!opened.ok()) return opened.status();

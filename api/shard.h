@@ -44,6 +44,7 @@ struct ShardOptions {
   bool create = false;  // the log must not exist yet; else it must
   bool confirm_clock = false;
   bool digests = false;
+  uint64_t hash_seed = 0;  // StateMachine's
   std::function<void(const std::string&)> report;
 };
 

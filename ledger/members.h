@@ -38,9 +38,9 @@ static_assert(sizeof(Account) == 88);
 
 class Accounts {
  public:
-  explicit Accounts(uint32_t limit) : rows_(limit) {}
+  Accounts(uint32_t limit, uint64_t hash_seed) : hash_seed_(hash_seed), rows_(limit) {}
 
-  static uint64_t Hash(uint16_t program, const Id& member);
+  uint64_t Hash(uint16_t program, const Id& member) const;
 
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
   uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
@@ -64,6 +64,7 @@ class Accounts {
   size_t bytes() const { return rows_.bytes() + index_.bytes(); }
 
  private:
+  const uint64_t hash_seed_;
   HashIndex index_;
   Slab<Account> rows_;
 };

@@ -9,8 +9,8 @@ Receipts::~Receipts() {
   for (Receipt* chunk : chunks_) munmap(chunk, kChunkBytes);
 }
 
-uint64_t Receipts::Hash(uint32_t account, const Id& id) {
-  return XXH3_64bits_withSeed(&id, sizeof(id), account);
+uint64_t Receipts::Hash(uint32_t account, const Id& id) const {
+  return XXH3_64bits_withSeed(&id, sizeof(id), hash_seed_ + account);
 }
 
 uint32_t Receipts::TakeChunk() {

@@ -55,12 +55,13 @@ class Receipts {
  public:
   static constexpr uint32_t kRowsPerChunk = 1u << 13;
 
-  explicit Receipts(uint32_t limit) : limit_(limit), returned_(limit) {}
+  Receipts(uint32_t limit, uint64_t hash_seed)
+      : limit_(limit), hash_seed_(hash_seed), returned_(limit) {}
   ~Receipts();
   Receipts(const Receipts&) = delete;
   Receipts& operator=(const Receipts&) = delete;
 
-  static uint64_t Hash(uint32_t account, const Id& id);
+  uint64_t Hash(uint32_t account, const Id& id) const;
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
 
   // The account's receipt of the transaction for which `is_live` holds, or kNoRow.
@@ -113,6 +114,7 @@ class Receipts {
   void Drop(uint32_t row);
 
   uint32_t limit_;
+  const uint64_t hash_seed_;
   HashIndex index_;
   Slab<Returned> returned_;
   std::vector<Receipt*> chunks_;

@@ -59,10 +59,10 @@ Field BadField(const Operation& op) {
 
 }  // namespace
 
-StateMachine::StateMachine(const Limits& limits)
-    : accounts_(limits.accounts),
+StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed)
+    : accounts_(limits.accounts, hash_seed),
       lots_(limits.lots),
-      receipts_(limits.receipts),
+      receipts_(limits.receipts, hash_seed),
       program_slots_(std::numeric_limits<uint16_t>::max() + 1),
       chain_(std::make_unique<ChainUndo>(*this)) {
   newest_first_.reserve(kMaxLotsPerAccount);
@@ -89,14 +89,14 @@ void StateMachine::Prefetch(absl::Span<const Operation> operations) const {
   uint64_t hashes[kWindow];
   uint32_t rows[kWindow];
   for (size_t i = 0; i < operations.size(); ++i) {
-    hashes[i] = Accounts::Hash(operations[i].program(), operations[i].member());
+    hashes[i] = accounts_.Hash(operations[i].program(), operations[i].member());
     accounts_.PrefetchIndex(hashes[i]);
   }
   for (size_t i = 0; i < operations.size(); ++i) {
     rows[i] = accounts_.Guess(hashes[i]);
     if (rows[i] == kNoRow) continue;
     accounts_.Prefetch(rows[i]);
-    receipts_.PrefetchIndex(Receipts::Hash(rows[i], operations[i].id()));
+    receipts_.PrefetchIndex(receipts_.Hash(rows[i], operations[i].id()));
   }
   for (size_t i = 0; i < operations.size(); ++i) {
     if (rows[i] == kNoRow) continue;
@@ -129,7 +129,7 @@ size_t StateMachine::Apply(absl::Span<const Operation> operations, Result* resul
 }
 
 uint32_t StateMachine::AccountOf(const Operation& operation) const {
-  const uint64_t hash = Accounts::Hash(operation.program(), operation.member());
+  const uint64_t hash = accounts_.Hash(operation.program(), operation.member());
   return accounts_.Find(hash, operation.program(), operation.member());
 }
 
@@ -181,7 +181,7 @@ bool StateMachine::ApplyOne(const Operation& operation, Result& result, Out& out
     result.mutate_outcome(Outcome::UnknownProgram);
     return true;
   }
-  request.hash = Accounts::Hash(operation.program(), operation.member());
+  request.hash = accounts_.Hash(operation.program(), operation.member());
   request.row = accounts_.Find(request.hash, operation.program(), operation.member());
   if (FindReceipt(request)) return true;
   request.version = request.program->InForce(operation.occurred_at());

@@ -70,7 +70,9 @@ struct BlockTime {
 
 class StateMachine {
  public:
-  explicit StateMachine(const Limits& limits = {});
+  // `hash_seed`: places rows in the indexes, and touches nothing else. A secret one keeps anyone
+  // from choosing ids that all fall into one place.
+  explicit StateMachine(const Limits& limits = {}, uint64_t hash_seed = 0);
   ~StateMachine();
 
   // REQUIRES: stamps never go back.

@@ -113,7 +113,8 @@ using Machines = std::map<uint16_t, std::unique_ptr<ledger::StateMachine>>;
 absl::StatusOr<std::vector<ShardLog>> ReplayLedger(const Options& options, Machines* machines) {
   return ReadLedger(options.directory, [&](uint16_t shard, const wal::BlockView& block) {
     auto& machine = (*machines)[shard];
-    if (machine == nullptr) machine = std::make_unique<ledger::StateMachine>();
+    if (machine == nullptr)
+      machine = std::make_unique<ledger::StateMachine>(ledger::Limits{}, RandomId().low());
     return ReplayBlock(block, ShardDirectory(options.directory, shard), *machine, options.to);
   });
 }

@@ -56,7 +56,7 @@ class ReceiptQueues : public ::testing::Test {
     ASSERT_EQ(receipts_.size(), size);
   }
 
-  Receipts receipts_{1u << 30};
+  Receipts receipts_{1u << 30, 0};
   ReceiptQueue queues_[2];
   std::deque<uint64_t> expected_[2];
   uint64_t last_ = 0;
@@ -149,7 +149,7 @@ TEST_F(ReceiptQueues, ReturnsOfAReceiptKeepItsLot) {
 }
 
 TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
-  Receipts receipts(10);
+  Receipts receipts(10, 0);
   ReceiptQueue queue;
   Receipt receipt = Numbered(5);
   receipt.account = 1;

@@ -106,6 +106,15 @@ TEST_F(ReplayTest, MissingRecordIsFound) {
   }
 }
 
+TEST_F(ReplayTest, DigestIsTheSameInAnyBuildAndUnderAnyHashSeed) {
+  const std::vector<LogBlock> log = LogOfEverything();
+  for (const uint64_t hash_seed : {uint64_t{0}, uint64_t{0x9e3779b97f4a7c15}}) {
+    StateMachine machine({}, hash_seed);
+    EXPECT_TRUE(Replay(log, machine).ok());
+    EXPECT_EQ(machine.Digest(), 6157014653497811512u) << "hash seed " << hash_seed;
+  }
+}
+
 TEST_F(ReplayTest, MessageSaysWhere) {
   std::vector<LogBlock> log = LogOfEverything();
   log[2].slots[0].result.mutate_points(12'345);
