@@ -28,7 +28,8 @@ absl::Span<const uint8_t> CarriedProgram(absl::Span<const Record> slots) {
   const absl::Span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(slots.data() + 1), size);
   flatbuffers::Verifier verifier(bytes.data(), bytes.size());
   if (!verifier.VerifyBuffer<Program>()) return {};
-  if (CheckProgram(*flatbuffers::GetRoot<Program>(bytes.data()))) return {};
+  const Program& program = *flatbuffers::GetRoot<Program>(bytes.data());
+  if (program.id() != put.program() || CheckProgram(program)) return {};
   return bytes;
 }
 

@@ -164,5 +164,14 @@ TEST_F(ReplayTest, ProgramThatIsNoneIsFound) {
   }
 }
 
+TEST_F(ReplayTest, ProgramOfAnotherIdIsFound) {
+  std::vector<LogBlock> log = LogOfEverything();
+  auto& put = log[0].slots[0].operation;
+  put.mutate_program(put.program() + 1);
+  uint64_t digest;
+  EXPECT_EQ(WhatReplayFinds({log[0]}, &digest),
+            "replay at position 1: the program is not one that this engine knows");
+}
+
 }  // namespace
 }  // namespace tallystick::ledger
