@@ -29,7 +29,7 @@ median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 disk() {  # BLOCK DEPTH
   fio --name=log --filename="$folder/fio" --size=1G --rw=write --bs="$1" --iodepth="$2" --ioengine=io_uring --direct=1 \
     --sync=dsync --overwrite=1 --time_based --runtime=3 --output-format=json |
-    sed -n '/"write"/,/"trim"/p' | sed -n 's/.*"bw_bytes" : \([0-9]*\).*/\1/p' | head -1 | awk '{ printf "%.0f\n", $1 / 1e6 }'
+    sed -n '/"write" : {/,$p' | sed -n 's/.*"bw_bytes" : \([0-9]*\).*/\1/p' | head -1 | awk '{ printf "%.0f\n", $1 / 1e6 }'
 }
 
 echo "$(nproc) CPUs, $(sed -n 's/model name.*: //p' /proc/cpuinfo | head -1); Linux $(uname -r); $(df --output=fstype "$folder" | tail -1)"
