@@ -115,7 +115,7 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
   chain_->Begin(FindProgram(chain[0].program()), row, out);
   size_t failed = 0;
   while (failed < chain.size()) {
-    TALLYSTICK_LEDGER_CHECK(ApplyOne(chain[failed], results[failed], out));
+    TALLYSTICK_LEDGER_CHECK(ApplyOne(chain[failed], Locate(chain[failed]), results[failed], out));
     if (results[failed].outcome() != Outcome::Ok) break;
     ++failed;
   }

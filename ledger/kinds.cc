@@ -58,6 +58,7 @@ void StateMachine::Perform(Request& request) {
     request.flags |= kEnrolled;
     ++totals.members;
     chain_->Created(request.hash, request.row);
+    request.receipt_hash = receipts_.Hash(request.row, op.id());
   }
   Settle(request.row, request.t, request.out);
   switch (op.kind()) {

@@ -23,6 +23,7 @@ uint32_t Accounts::Create(uint64_t hash, uint16_t program, const Id& member) {
 
 void Accounts::Discard(uint64_t hash, uint32_t row) {
   index_.Erase(hash, row);
+  rows_[row].member = Id();
   rows_.Free(row);
 }
 

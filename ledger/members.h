@@ -44,17 +44,22 @@ class Accounts {
 
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
   uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
-  void Prefetch(uint32_t row) const { rows_.Prefetch(row); }
+  // A row has two lines.
+  void Prefetch(uint32_t row) const {
+    __builtin_prefetch(&rows_[row], 1);
+    __builtin_prefetch(&rows_[row].lot_count, 1);
+  }
 
   uint32_t Find(uint64_t hash, uint16_t program, const Id& member) const {
-    return index_.Find(hash, [&](uint32_t row) {
-      return rows_[row].member == member && rows_[row].program == program;
-    });
+    return index_.Find(hash, [&](uint32_t row) { return Is(row, program, member); });
+  }
+  bool Is(uint32_t row, uint16_t program, const Id& member) const {
+    return rows_[row].member == member && rows_[row].program == program;
   }
   bool full() const { return rows_.full(); }
   // An empty account. REQUIRES: !full(); the member has none in the program.
   uint32_t Create(uint64_t hash, uint16_t program, const Id& member);
-  // Undoes the latest Create.
+  // Undoes the latest Create; the row is nobody's.
   void Discard(uint64_t hash, uint32_t row);
 
   Account& operator[](uint32_t row) { return rows_[row]; }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "ledger/check.h"
@@ -12,16 +13,15 @@
 
 namespace tallystick::ledger {
 
-// Operations whose rows are fetched ahead of their being applied: enough to hide a miss, few enough
-// for the cache.
-inline constexpr size_t kWindow = 16;
-
 struct StateMachine::ProgramState {
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;
   Totals totals;
   ReceiptQueue brief;    // receipts that live for the retention
   ReceiptQueue lasting;  // of purchases, accruals and redemptions: for the return days
+  // The too-old bound as of an instant, until a version is put.
+  mutable std::optional<Instant> bound_at;
+  mutable Instant bound = 0;
 
   // Index of the version in force at `occurred_at`.
   uint16_t InForce(Instant occurred_at) const {
@@ -35,6 +35,13 @@ struct StateMachine::ProgramState {
   }
 };
 
+// Where an operation's rows are, as far as it was looked at before it is applied.
+struct StateMachine::Approach {
+  uint64_t hash = 0;          // of the account's key
+  uint32_t row = kNoRow;      // a guess at the account
+  uint64_t receipt_hash = 0;  // of the operation's id, for that row
+};
+
 // One operation on its way through the checks.
 struct StateMachine::Request {
   const Operation& operation;
@@ -45,6 +52,7 @@ struct StateMachine::Request {
   uint16_t version = 0;       // in force for the operation
   uint64_t hash = 0;          // of the account's key
   uint32_t row = kNoRow;      // of the account
+  uint64_t receipt_hash = 0;  // of the operation's id in the account
   Balance settled{};          // zeros where there is no account
   uint32_t receipt = kNoRow;  // of the operation itself, or of the purchase that a return names
   Points points = 0;          // earned, or claimed

@@ -26,7 +26,7 @@ uint32_t Receipts::TakeChunk() {
   return static_cast<uint32_t>(chunks_.size() - 1);
 }
 
-uint32_t Receipts::Append(ReceiptQueue& queue, const Receipt& receipt) {
+uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash, const Receipt& receipt) {
   if (queue.last_chunk == kNoRow || queue.end == kRowsPerChunk) {
     const uint32_t chunk = TakeChunk();
     next_chunk_[chunk] = kNoRow;
@@ -42,7 +42,7 @@ uint32_t Receipts::Append(ReceiptQueue& queue, const Receipt& receipt) {
   }
   const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end++;
   (*this)[row] = receipt;
-  index_.Insert(Hash(receipt.account, receipt.id), row);
+  index_.Insert(hash, row);
   return row;
 }
 

@@ -66,21 +66,26 @@ class Receipts {
 
   // The account's receipt of the transaction for which `is_live` holds, or kNoRow.
   template <typename IsLive>
-  uint32_t Find(uint32_t account, const Id& id, IsLive&& is_live) const {
-    return index_.Find(Hash(account, id), [&](uint32_t row) {
+  uint32_t Find(uint64_t hash, uint32_t account, const Id& id, IsLive&& is_live) const {
+    return index_.Find(hash, [&](uint32_t row) {
       const Receipt& receipt = (*this)[row];
       return receipt.account == account && receipt.id == id && is_live(receipt);
     });
   }
 
   bool full() const { return index_.size() >= limit_; }
-  // REQUIRES: !full().
-  uint32_t Append(ReceiptQueue& queue, const Receipt& receipt);
+  // `hash`: of its account and id. REQUIRES: !full().
+  uint32_t Append(ReceiptQueue& queue, uint64_t hash, const Receipt& receipt);
   static bool empty(const ReceiptQueue& queue) {
     return queue.first_chunk == queue.last_chunk && queue.first == queue.end;
   }
   const Receipt& Front(const ReceiptQueue& queue) const {
     return chunks_[queue.first_chunk][queue.first];
+  }
+  // The receipt `count` behind the front; null also where a chunk ends before it.
+  const Receipt* BehindFront(const ReceiptQueue& queue, uint32_t count) const {
+    const uint32_t end = queue.first_chunk == queue.last_chunk ? queue.end : kRowsPerChunk;
+    return queue.first + count < end ? &chunks_[queue.first_chunk][queue.first + count] : nullptr;
   }
   // REQUIRES: not empty.
   void PopFront(ReceiptQueue& queue);

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "ledger/look_ahead.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -38,10 +39,10 @@ absl::Span<const uint8_t> CarriedProgram(absl::Span<const Record> slots) {
 // Each on its own, chains too: links that were known already left no record, so that what the log
 // has of a chain may be none.
 void StateMachine::ApplyLogged(absl::Span<const Operation> operations, Out& out) {
+  LookAhead look_ahead(*this, operations);
   Result result;
   for (size_t i = 0; i < operations.size(); ++i) {
-    if (i % kWindow == 0) Prefetch(operations.subspan(i, kWindow));
-    if (!ApplyOne(operations[i], result, out)) return;
+    if (!ApplyOne(operations[i], look_ahead.At(i), result, out)) return;
   }
 }
 

@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include "ledger/chain.h"
+#include "ledger/look_ahead.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -85,53 +86,30 @@ StateMachine::ProgramState* StateMachine::FindProgram(uint16_t id) const {
   return slot == 0 ? nullptr : programs_[slot - 1].get();
 }
 
-void StateMachine::Prefetch(absl::Span<const Operation> operations) const {
-  uint64_t hashes[kWindow];
-  uint32_t rows[kWindow];
-  for (size_t i = 0; i < operations.size(); ++i) {
-    hashes[i] = accounts_.Hash(operations[i].program(), operations[i].member());
-    accounts_.PrefetchIndex(hashes[i]);
-  }
-  for (size_t i = 0; i < operations.size(); ++i) {
-    rows[i] = accounts_.Guess(hashes[i]);
-    if (rows[i] == kNoRow) continue;
-    accounts_.Prefetch(rows[i]);
-    receipts_.PrefetchIndex(receipts_.Hash(rows[i], operations[i].id()));
-  }
-  for (size_t i = 0; i < operations.size(); ++i) {
-    if (rows[i] == kNoRow) continue;
-    const Account& account = accounts_[rows[i]];
-    const LotList& list =
-        account.pending_lots.last != kNoRow ? account.pending_lots : account.available_lots;
-    const uint32_t lot =
-        operations[i].kind() == Kind::Redeem ? account.available_lots.first : list.last;
-    if (lot != kNoRow) lots_.Prefetch(lot);
-  }
-}
-
 size_t StateMachine::Apply(absl::Span<const Operation> operations, Result* results,
                            RecordSink& sink) {
-  size_t fetched = 0;
+  LookAhead look_ahead(*this, operations);
   size_t i = 0;
   while (i < operations.size()) {
-    if (i >= fetched) {
-      Prefetch(operations.subspan(i, kWindow));
-      fetched = i + kWindow;
-    }
+    const Approach& approach = look_ahead.At(i);
     const bool linked = (operations[i].flags() & kLinked) != 0;
     const size_t count = linked ? ChainLength(operations.subspan(i)) : 1;
     const bool fitted = linked ? ApplyChain(operations.subspan(i, count), results + i, sink)
-                               : ApplyOne(operations[i], results[i], sink);
+                               : ApplyOne(operations[i], approach, results[i], sink);
     if (!fitted) return i;
     i += count;
   }
   return i;
 }
 
-uint32_t StateMachine::AccountOf(const Operation& operation) const {
-  const uint64_t hash = accounts_.Hash(operation.program(), operation.member());
-  return accounts_.Find(hash, operation.program(), operation.member());
+StateMachine::Approach StateMachine::Locate(const Operation& operation) const {
+  Approach approach{accounts_.Hash(operation.program(), operation.member())};
+  approach.row = accounts_.Find(approach.hash, operation.program(), operation.member());
+  if (approach.row != kNoRow) approach.receipt_hash = receipts_.Hash(approach.row, operation.id());
+  return approach;
 }
+
+uint32_t StateMachine::AccountOf(const Operation& operation) const { return Locate(operation).row; }
 
 // `account_row`: kNoRow where there is no account.
 void StateMachine::Refuse(const Operation& operation, uint32_t account_row, Outcome outcome,
@@ -153,9 +131,9 @@ void StateMachine::Refuse(Request& request, Outcome outcome) const {
 bool StateMachine::FindReceipt(Request& request) {
   const Operation& op = request.operation;
   if (request.row == kNoRow) return false;
-  const uint32_t row = receipts_.Find(request.row, op.id(), [&](const Receipt& receipt) {
-    return IsLive(*request.program, receipt, request.t);
-  });
+  const uint32_t row = receipts_.Find(
+      request.receipt_hash, request.row, op.id(),
+      [&](const Receipt& receipt) { return IsLive(*request.program, receipt, request.t); });
   if (row == kNoRow) return false;
   const Receipt& receipt = receipts_[row];
   if (receipt.kind != op.kind() || receipt.amount != op.amount() || receipt.body != BodyHash(op)) {
@@ -168,7 +146,8 @@ bool StateMachine::FindReceipt(Request& request) {
   return true;
 }
 
-bool StateMachine::ApplyOne(const Operation& operation, Result& result, Out& out) {
+bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach, Result& result,
+                            Out& out) {
   result = Result();
   if (const Field field = BadField(operation); field != Field::None) {
     Refuse(operation, AccountOf(operation), Outcome::BadRequest, field, result);
@@ -181,8 +160,15 @@ bool StateMachine::ApplyOne(const Operation& operation, Result& result, Out& out
     result.mutate_outcome(Outcome::UnknownProgram);
     return true;
   }
-  request.hash = accounts_.Hash(operation.program(), operation.member());
-  request.row = accounts_.Find(request.hash, operation.program(), operation.member());
+  request.hash = approach.hash;
+  request.row = approach.row;
+  request.receipt_hash = approach.receipt_hash;
+  if (request.row == kNoRow ||
+      !accounts_.Is(request.row, operation.program(), operation.member())) {
+    const Approach located = Locate(operation);
+    request.row = located.row;
+    request.receipt_hash = located.receipt_hash;
+  }
   if (FindReceipt(request)) return true;
   request.version = request.program->InForce(operation.occurred_at());
   if (request.row != kNoRow) request.settled = SettledAside(accounts_[request.row], request.t);
@@ -238,6 +224,7 @@ bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& ou
 // The retention of each version bounds while it is in force, the first from the beginning of time;
 // a bound once reached stays.
 Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const {
+  if (program.bound_at == t) return program.bound;
   const auto& versions = program.versions;
   Instant bound = versions.back().bound_before;
   for (size_t i = 0; i < versions.size(); ++i) {
@@ -253,6 +240,8 @@ Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const 
     }
     bound = std::max(bound, until - versions[i].rules.retention_us);
   }
+  program.bound_at = t;
+  program.bound = bound;
   return bound;
 }
 
@@ -263,6 +252,9 @@ bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, I
   }
   return receipt.key_time >= TooOldBound(program, t);
 }
+
+// What a receipt's leaving touches is fetched so many leavings before.
+constexpr uint32_t kDropAhead = 16;
 
 // At most twice as many leave as arrive, so that no operation pays for a crowd.
 void StateMachine::DropReceipts(ProgramState& program, Instant t) {
@@ -275,6 +267,10 @@ void StateMachine::DropReceipts(ProgramState& program, Instant t) {
         if (lots_[lot].remaining == 0) lots_.Free(lot);
       }
       receipts_.PopFront(*queue);
+      if (const Receipt* later = receipts_.BehindFront(*queue, kDropAhead); later != nullptr) {
+        receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
+        if (later->link != kNoRow && (later->flags & kHasReturns) == 0) lots_.Prefetch(later->link);
+      }
     }
   }
 }
@@ -299,7 +295,8 @@ void StateMachine::Accept(Request& request, Points points, uint16_t details) {
                         kNoRow,          BodyHash(op),
                         request.version, op.kind(),
                         request.flags};
-  request.receipt = receipts_.Append(request.program->QueueOf(op.kind()), receipt);
+  request.receipt =
+      receipts_.Append(request.program->QueueOf(op.kind()), request.receipt_hash, receipt);
   chain_->Appended(op.kind());
 }
 
@@ -331,6 +328,7 @@ Result StateMachine::PutProgram(const Operation& operation, absl::Span<const uin
     program_slots_[operation.program()] = static_cast<uint16_t>(programs_.size());
   }
   log_time_ = t;
+  state->bound_at.reset();
   state->versions.push_back({operation.id(),
                              {program.begin(), program.end()},
                              CompiledProgram(*flatbuffers::GetRoot<Program>(program.data())),

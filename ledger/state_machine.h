@@ -142,7 +142,9 @@ class StateMachine {
 
  private:
   struct ProgramState;
+  struct Approach;
   struct Request;
+  class LookAhead;
   class ChainUndo;
   using Out = RecordSink;
 
@@ -150,8 +152,8 @@ class StateMachine {
   ProgramState* FindProgram(uint16_t id) const;
 
   // state_machine.cc: the ladder of checks, batches
-  void Prefetch(absl::Span<const Operation> operations) const;
-  bool ApplyOne(const Operation& operation, Result& result, Out& out);
+  bool ApplyOne(const Operation& operation, const Approach& approach, Result& result, Out& out);
+  Approach Locate(const Operation& operation) const;
   bool ApplyTick(const Operation& operation, Result& result, Out& out);
   bool FindReceipt(Request& request);
   uint32_t AccountOf(const Operation& operation) const;

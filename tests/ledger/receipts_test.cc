@@ -25,7 +25,7 @@ Receipt Numbered(uint64_t number) {
 class ReceiptQueues : public ::testing::Test {
  protected:
   void Append(int queue) {
-    const uint32_t row = receipts_.Append(queues_[queue], Numbered(++last_));
+    const uint32_t row = Add(queues_[queue], Numbered(++last_));
     ASSERT_EQ(receipts_[row].position, last_);
     expected_[queue].push_back(last_);
   }
@@ -40,8 +40,8 @@ class ReceiptQueues : public ::testing::Test {
   }
   bool Has(uint64_t number) const {
     const Receipt receipt = Numbered(number);
-    return receipts_.Find(receipt.account, receipt.id, [](const Receipt&) { return true; }) !=
-           kNoRow;
+    return receipts_.Find(receipts_.Hash(receipt.account, receipt.id), receipt.account, receipt.id,
+                          [](const Receipt&) { return true; }) != kNoRow;
   }
   void Compare() const {
     size_t size = 0;
@@ -54,6 +54,10 @@ class ReceiptQueues : public ::testing::Test {
       size += positions.size();
     }
     ASSERT_EQ(receipts_.size(), size);
+  }
+
+  uint32_t Add(ReceiptQueue& queue, const Receipt& receipt) {
+    return receipts_.Append(queue, receipts_.Hash(receipt.account, receipt.id), receipt);
   }
 
   Receipts receipts_{1u << 30, 0};
@@ -134,7 +138,7 @@ TEST_F(ReceiptQueues, RandomUseKeepsOrder) {
 TEST_F(ReceiptQueues, ReturnsOfAReceiptKeepItsLot) {
   Receipt made = Numbered(1);
   made.link = 42;
-  const uint32_t row = receipts_.Append(queues_[0], made);
+  const uint32_t row = Add(queues_[0], made);
   Receipt& receipt = receipts_[row];
   EXPECT_EQ(receipts_.ReturnedOf(receipt).amount, 0);
   EXPECT_EQ(receipts_.LotOf(receipt), 42u);
@@ -153,14 +157,18 @@ TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
   ReceiptQueue queue;
   Receipt receipt = Numbered(5);
   receipt.account = 1;
-  const uint32_t first = receipts.Append(queue, receipt);
+  const uint32_t first =
+      receipts.Append(queue, receipts.Hash(receipt.account, receipt.id), receipt);
   receipt.account = 2;
-  const uint32_t second = receipts.Append(queue, receipt);
+  const uint32_t second =
+      receipts.Append(queue, receipts.Hash(receipt.account, receipt.id), receipt);
   const auto any = [](const Receipt&) { return true; };
-  EXPECT_EQ(receipts.Find(1, receipt.id, any), first);
-  EXPECT_EQ(receipts.Find(2, receipt.id, any), second);
-  EXPECT_EQ(receipts.Find(3, receipt.id, any), kNoRow);
-  EXPECT_EQ(receipts.Find(1, receipt.id, [](const Receipt&) { return false; }), kNoRow);
+  EXPECT_EQ(receipts.Find(receipts.Hash(1, receipt.id), 1, receipt.id, any), first);
+  EXPECT_EQ(receipts.Find(receipts.Hash(2, receipt.id), 2, receipt.id, any), second);
+  EXPECT_EQ(receipts.Find(receipts.Hash(3, receipt.id), 3, receipt.id, any), kNoRow);
+  EXPECT_EQ(receipts.Find(receipts.Hash(1, receipt.id), 1, receipt.id,
+                          [](const Receipt&) { return false; }),
+            kNoRow);
 }
 
 }  // namespace
