@@ -109,19 +109,19 @@ uint64_t StateMachine::Digest() const {
       sum += RowHash::Of(kProgramRow, version.id.low(), version.id.high(),
                          XXH3_64bits(version.bytes.data(), version.bytes.size()));
     }
-    for (const ReceiptQueue* queue : {&program->brief, &program->lasting}) {
-      receipts_.ForEach(*queue, [&](uint32_t row) {
-        const Receipt& r = receipts_[row];
-        if (!IsLive(*program, r, log_time_)) return;
-        const Id& member = accounts_[r.account].member;
-        const Returned returned = receipts_.ReturnedOf(r);
-        const Points lost = returned.lot == kNoRow ? 0 : lots_[returned.lot].lost;
-        sum += RowHash::Of(kReceiptRow, program->id, member.low(), member.high(), r.id.low(),
-                           r.id.high(), r.key_time, r.position, r.amount, r.points, r.available,
-                           r.pending, r.body, r.version, r.kind, returned.amount, returned.claimed,
-                           lost);
-      });
-    }
+    const auto add = [&](uint32_t row) {
+      const Receipt& r = receipts_[row];
+      if (!IsLive(*program, r, log_time_)) return;
+      const Id& member = accounts_[r.account].member;
+      const Returned returned = receipts_.ReturnedOf(r);
+      const Points lost = returned.lot == kNoRow ? 0 : lots_[returned.lot].lost;
+      sum += RowHash::Of(kReceiptRow, program->id, member.low(), member.high(), r.id.low(),
+                         r.id.high(), r.key_time, r.position, r.amount, r.points, r.available,
+                         r.pending, r.body, r.version, r.kind, returned.amount, returned.claimed,
+                         lost);
+    };
+    receipts_.ForEach(program->brief, add);
+    for (const ReceiptQueue& queue : program->lasting) receipts_.ForEach(queue, add);
   }
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
     const Account& a = accounts_[row];

@@ -11,6 +11,7 @@ StateMachine::ChainUndo::ChainUndo(StateMachine& machine) : machine_(machine) {
   freed_.reserve(kMaxLotsPerAccount + kMaxChainOperations);
   allocated_.reserve(kMaxChainOperations);
   appended_.reserve(kMaxChainOperations);
+  superseded_.reserve(kMaxChainOperations);
   returns_.reserve(kMaxChainOperations);
 }
 
@@ -27,6 +28,7 @@ void StateMachine::ChainUndo::Begin(ProgramState* program, uint32_t account_row,
   allocated_.clear();
   freed_.clear();
   appended_.clear();
+  superseded_.clear();
   returns_.clear();
   if (account_row == kNoRow) return;
   account_ = machine_.accounts_[account_row];
@@ -62,8 +64,9 @@ void StateMachine::ChainUndo::Rollback(RecordSink& out) {
     }
   }
   for (auto it = appended_.rbegin(); it != appended_.rend(); ++it) {
-    receipts.PopBack(program_->QueueOf(*it));
+    receipts.PopBack(**it);
   }
+  for (const uint32_t row : superseded_) receipts.Reinstate(row);
   if (program_ != nullptr) program_->totals = totals_;
   if (account_row_ != kNoRow) RestoreAccount();
 }

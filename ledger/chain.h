@@ -38,8 +38,11 @@ class StateMachine::ChainUndo {
     if (active_) freed_.push_back(lot);
     return active_;
   }
-  void Appended(Kind kind) {
-    if (active_) appended_.push_back(kind);
+  void Appended(ReceiptQueue& queue) {
+    if (active_) appended_.push_back(&queue);
+  }
+  void Superseded(uint32_t receipt) {
+    if (active_) superseded_.push_back(receipt);
   }
   void Returning(uint32_t receipt);
 
@@ -68,7 +71,8 @@ class StateMachine::ChainUndo {
   std::vector<SavedLot> lots_;
   std::vector<uint32_t> allocated_;
   std::vector<uint32_t> freed_;
-  std::vector<Kind> appended_;
+  std::vector<ReceiptQueue*> appended_;
+  std::vector<uint32_t> superseded_;
   std::vector<SavedReturn> returns_;
 };
 

@@ -175,7 +175,10 @@ CompiledProgram::CompiledProgram(const Program& source)
                           reinterpret_cast<const Transition*>(source.transitions()->Data()),
                           reinterpret_cast<const Transition*>(source.transitions()->Data()) +
                               source.transitions()->size())) {
-  return_life_us = std::max(source.return_days(), pending_days_) * kMicrosPerDay;
+  // Pending days are days of a calendar, which may be an hour longer, and once in a while a whole
+  // day.
+  const Instant pending_us = pending_days_ == 0 ? 0 : (pending_days_ + 1) * kMicrosPerDay;
+  return_life_us = std::max(source.return_days() * kMicrosPerDay, pending_us);
 }
 
 std::optional<Points> CompiledProgram::Earned(int64_t spend) const {

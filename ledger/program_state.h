@@ -17,8 +17,9 @@ struct StateMachine::ProgramState {
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;
   Totals totals;
-  ReceiptQueue brief;    // receipts that live for the retention
-  ReceiptQueue lasting;  // of purchases, accruals and redemptions: for the return days
+  ReceiptQueue brief;                 // receipts that live for the retention
+  std::vector<ReceiptQueue> lasting;  // of purchases, accruals and redemptions, by version: each
+                                      // has its return days
   // The too-old bound as of an instant, until a version is put.
   mutable std::optional<Instant> bound_at;
   mutable Instant bound = 0;
@@ -29,7 +30,9 @@ struct StateMachine::ProgramState {
     while (i > 0 && versions[i].rules.effective_us > occurred_at) --i;
     return static_cast<uint16_t>(i);
   }
-  ReceiptQueue& QueueOf(Kind kind) { return IsLasting(kind) ? lasting : brief; }
+  ReceiptQueue& QueueOf(Kind kind, uint16_t version) {
+    return IsLasting(kind) ? lasting[version] : brief;
+  }
   static bool IsLasting(Kind kind) {
     return kind == Kind::Accrue || kind == Kind::Purchase || kind == Kind::Redeem;
   }
@@ -55,8 +58,9 @@ struct StateMachine::Request {
   uint64_t receipt_hash = 0;  // of the operation's id in the account
   Balance settled{};          // zeros where there is no account
   uint32_t receipt = kNoRow;  // of the operation itself, or of the purchase that a return names
-  Points points = 0;          // earned, or claimed
-  uint8_t flags = 0;          // ResultFlag of the acceptance
+  uint32_t dead_receipt = kNoRow;  // of an earlier operation of the same id, which lives no more
+  Points points = 0;               // earned, or claimed
+  uint8_t flags = 0;               // ResultFlag of the acceptance
 
   const CompiledProgram& rules() const { return program->versions[version].rules; }
 };

@@ -43,13 +43,27 @@ uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash, const Receipt& rec
   const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end++;
   (*this)[row] = receipt;
   index_.Insert(hash, row);
+  ++size_;
   return row;
 }
 
 void Receipts::Drop(uint32_t row) {
   Receipt& receipt = (*this)[row];
   ClearReturned(receipt);
+  if ((receipt.flags & kSuperseded) == 0) index_.Erase(Hash(receipt.account, receipt.id), row);
+  --size_;
+}
+
+void Receipts::Supersede(uint32_t row) {
+  Receipt& receipt = (*this)[row];
   index_.Erase(Hash(receipt.account, receipt.id), row);
+  receipt.flags |= kSuperseded;
+}
+
+void Receipts::Reinstate(uint32_t row) {
+  Receipt& receipt = (*this)[row];
+  index_.Insert(Hash(receipt.account, receipt.id), row);
+  receipt.flags &= static_cast<uint8_t>(~kSuperseded);
 }
 
 void Receipts::PopFront(ReceiptQueue& queue) {

@@ -30,10 +30,12 @@ struct Receipt {
   uint32_t body;     // hash of the operation's bytes beyond those compared one by one
   uint16_t version;  // of the program, an index: the rules that it was made under
   Kind kind;
-  uint8_t flags;  // ResultFlag of the original, and kHasReturns
+  uint8_t flags;  // ResultFlag of the original, and the two below
 };
 static_assert(sizeof(Receipt) == 80);
 inline constexpr uint8_t kHasReturns = 128;
+// Dead, and its id was used again: not in the index any more.
+inline constexpr uint8_t kSuperseded = 64;
 
 // What was given back of a purchase.
 struct Returned {
@@ -64,18 +66,20 @@ class Receipts {
   uint64_t Hash(uint32_t account, const Id& id) const;
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
 
-  // The account's receipt of the transaction for which `is_live` holds, or kNoRow.
-  template <typename IsLive>
-  uint32_t Find(uint64_t hash, uint32_t account, const Id& id, IsLive&& is_live) const {
+  // The account's receipt of the transaction, dead or alive, or kNoRow: at most one is found.
+  uint32_t Find(uint64_t hash, uint32_t account, const Id& id) const {
     return index_.Find(hash, [&](uint32_t row) {
       const Receipt& receipt = (*this)[row];
-      return receipt.account == account && receipt.id == id && is_live(receipt);
+      return receipt.account == account && receipt.id == id;
     });
   }
 
-  bool full() const { return index_.size() >= limit_; }
+  bool full() const { return size_ >= limit_; }
   // `hash`: of its account and id. REQUIRES: !full().
   uint32_t Append(ReceiptQueue& queue, uint64_t hash, const Receipt& receipt);
+  // Makes way in the index for another receipt of the same account and id; and undoes it.
+  void Supersede(uint32_t row);
+  void Reinstate(uint32_t row);
   static bool empty(const ReceiptQueue& queue) {
     return queue.first_chunk == queue.last_chunk && queue.first == queue.end;
   }
@@ -110,7 +114,7 @@ class Receipts {
   void SetReturned(Receipt& receipt, int64_t amount, Points claimed);
   void ClearReturned(Receipt& receipt);
 
-  size_t size() const { return index_.size(); }
+  size_t size() const { return size_; }
   size_t bytes() const;
 
  private:
@@ -119,6 +123,7 @@ class Receipts {
   void Drop(uint32_t row);
 
   uint32_t limit_;
+  size_t size_ = 0;
   const uint64_t hash_seed_;
   HashIndex index_;
   Slab<Returned> returned_;

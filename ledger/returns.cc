@@ -26,9 +26,12 @@ Points DueInAll(const CompiledProgram& rules, const Receipt& original, int64_t r
 Outcome StateMachine::CheckReturn(Request& request) {
   const Operation& op = request.operation;
   if (!IsZero(op.related())) {
-    request.receipt = receipts_.Find(
-        receipts_.Hash(request.row, op.related()), request.row, op.related(),
-        [&](const Receipt& receipt) { return IsLive(*request.program, receipt, request.t); });
+    request.receipt =
+        receipts_.Find(receipts_.Hash(request.row, op.related()), request.row, op.related());
+  }
+  if (request.receipt != kNoRow &&
+      !IsLive(*request.program, receipts_[request.receipt], request.t)) {
+    request.receipt = kNoRow;
   }
   if (request.receipt != kNoRow) return CheckKnownReturn(request, receipts_[request.receipt]);
   if (request.rules().unknown_original == UnknownOriginal::refuse) return Outcome::UnknownOriginal;

@@ -131,18 +131,20 @@ void StateMachine::Refuse(Request& request, Outcome outcome) const {
 bool StateMachine::FindReceipt(Request& request) {
   const Operation& op = request.operation;
   if (request.row == kNoRow) return false;
-  const uint32_t row = receipts_.Find(
-      request.receipt_hash, request.row, op.id(),
-      [&](const Receipt& receipt) { return IsLive(*request.program, receipt, request.t); });
+  const uint32_t row = receipts_.Find(request.receipt_hash, request.row, op.id());
   if (row == kNoRow) return false;
+  if (!IsLive(*request.program, receipts_[row], request.t)) {
+    request.dead_receipt = row;
+    return false;
+  }
   const Receipt& receipt = receipts_[row];
   if (receipt.kind != op.kind() || receipt.amount != op.amount() || receipt.body != BodyHash(op)) {
     Refuse(request, Outcome::IdConflict);
     return true;
   }
-  request.result =
-      Result(receipt.points, receipt.available, receipt.pending, receipt.position, Outcome::Ok,
-             (receipt.flags & ~kHasReturns) | kReplayed, Field::None, 0, 0);
+  request.result = Result(receipt.points, receipt.available, receipt.pending, receipt.position,
+                          Outcome::Ok, (receipt.flags & ~kHasReturns) | kReplayed, Field::None,
+                          (receipt.flags & kWrittenOff) != 0 ? 1 : 0, 0);
   return true;
 }
 
@@ -195,11 +197,17 @@ size_t StateMachine::SlotsNeeded(const Request& request) const {
 
 // Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
 // only an accepted operation lets them go.
-bool StateMachine::HasRows(const Request& request) {
+bool StateMachine::HasRows(Request& request) {
   const bool adds_lot = request.points > 0 && request.operation.kind() != Kind::Return;
   if (request.row == kNoRow && accounts_.full()) return false;
   if (adds_lot && lots_.full()) return false;
-  if (receipts_.full() && !chain_->active()) DropReceipts(*request.program, request.t);
+  if (receipts_.full() && !chain_->active()) {
+    DropReceipts(*request.program, request.t);
+    if (request.dead_receipt != kNoRow) {
+      request.dead_receipt =
+          receipts_.Find(request.receipt_hash, request.row, request.operation.id());
+    }
+  }
   return !receipts_.full();
 }
 
@@ -256,21 +264,24 @@ bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, I
 // What a receipt's leaving touches is fetched so many leavings before.
 constexpr uint32_t kDropAhead = 16;
 
-// At most twice as many leave as arrive, so that no operation pays for a crowd.
+// At most twice as many leave a queue as arrive, so that no operation pays for a crowd.
 void StateMachine::DropReceipts(ProgramState& program, Instant t) {
-  for (ReceiptQueue* queue : {&program.brief, &program.lasting}) {
-    for (int i = 0; i < 2 && !Receipts::empty(*queue); ++i) {
-      const Receipt& receipt = receipts_.Front(*queue);
-      if (IsLive(program, receipt, t)) break;
-      if (const uint32_t lot = receipts_.LotOf(receipt); lot != kNoRow) {
-        lots_[lot].receipted = false;
-        if (lots_[lot].remaining == 0) lots_.Free(lot);
-      }
-      receipts_.PopFront(*queue);
-      if (const Receipt* later = receipts_.BehindFront(*queue, kDropAhead); later != nullptr) {
-        receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
-        if (later->link != kNoRow && (later->flags & kHasReturns) == 0) lots_.Prefetch(later->link);
-      }
+  DropReceipts(program, program.brief, t);
+  for (ReceiptQueue& queue : program.lasting) DropReceipts(program, queue, t);
+}
+
+void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue, Instant t) {
+  for (int i = 0; i < 2 && !Receipts::empty(queue); ++i) {
+    const Receipt& receipt = receipts_.Front(queue);
+    if (IsLive(program, receipt, t)) break;
+    if (const uint32_t lot = receipts_.LotOf(receipt); lot != kNoRow) {
+      lots_[lot].receipted = false;
+      if (lots_[lot].remaining == 0) lots_.Free(lot);
+    }
+    receipts_.PopFront(queue);
+    if (const Receipt* later = receipts_.BehindFront(queue, kDropAhead); later != nullptr) {
+      receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
+      if (later->link != kNoRow && (later->flags & kHasReturns) == 0) lots_.Prefetch(later->link);
     }
   }
 }
@@ -295,9 +306,13 @@ void StateMachine::Accept(Request& request, Points points, uint16_t details) {
                         kNoRow,          BodyHash(op),
                         request.version, op.kind(),
                         request.flags};
-  request.receipt =
-      receipts_.Append(request.program->QueueOf(op.kind()), request.receipt_hash, receipt);
-  chain_->Appended(op.kind());
+  if (request.dead_receipt != kNoRow) {
+    receipts_.Supersede(request.dead_receipt);
+    chain_->Superseded(request.dead_receipt);
+  }
+  ReceiptQueue& queue = request.program->QueueOf(op.kind(), request.version);
+  request.receipt = receipts_.Append(queue, request.receipt_hash, receipt);
+  chain_->Appended(queue);
 }
 
 Result StateMachine::PutProgram(const Operation& operation, absl::Span<const uint8_t> program,
@@ -329,6 +344,7 @@ Result StateMachine::PutProgram(const Operation& operation, absl::Span<const uin
   }
   log_time_ = t;
   state->bound_at.reset();
+  state->lasting.emplace_back();
   state->versions.push_back({operation.id(),
                              {program.begin(), program.end()},
                              CompiledProgram(*flatbuffers::GetRoot<Program>(program.data())),

@@ -161,7 +161,7 @@ class StateMachine {
               Result& result) const;
   void Refuse(Request& request, Outcome outcome) const;
   size_t SlotsNeeded(const Request& request) const;
-  bool HasRows(const Request& request);
+  bool HasRows(Request& request);
   // kinds.cc
   Outcome Check(Request& request);
   Outcome CheckEarning(Request& request);
@@ -202,6 +202,7 @@ class StateMachine {
   Instant TooOldBound(const ProgramState& program, Instant t) const;
   bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
   void DropReceipts(ProgramState& program, Instant t);
+  void DropReceipts(ProgramState& program, ReceiptQueue& queue, Instant t);
 
   Accounts accounts_;
   Lots lots_;

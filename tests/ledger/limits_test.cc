@@ -56,6 +56,49 @@ TEST_F(LimitsTest, ClaimsAtARateStopAtTheLargestNumber) {
   EXPECT_EQ(totals().written_off, kMax);
 }
 
+// Dead receipts leave from the front of a queue, some for each operation. One id that is used again
+// as soon as its receipt is dead must not fill its place in the index meanwhile.
+TEST_F(LimitsTest, AnIdUsedAgainAndAgainHasOneEntry) {
+  ProgramSpec spec;
+  spec.retention_days = 1;
+  spec.return_days = 1;
+  Start(spec);
+  ledger_.BeginBlock({Day(0), false});
+  for (int i = 0; i < 12'000; ++i) {
+    if (i % 1'000 == 0) ledger_.BeginBlock({Day(0), false});
+    Chain(Day(0), {Make(Kind::Enrol, 0)});
+  }
+  Operation again = Make(Kind::Enrol, 0);
+  for (int i = 0; i <= 5'000; ++i) {
+    const Instant t = Day(2 + 2 * i);
+    again.mutate_occurred_at(t);
+    if (i % 2 == 0) {
+      EXPECT_EQ(At(t, again).outcome(), Outcome::Ok);
+    } else {
+      ledger_.BeginBlock({t, false});
+      // A chain that fails leaves the dead receipt where it was.
+      const Operation failing = Make(Kind::Redeem, 1);
+      EXPECT_EQ(Chain(t, {again, failing})[1].outcome(), Outcome::InsufficientPoints);
+      EXPECT_EQ(Chain(t, {again, Make(Kind::Enrol, 0)})[0].outcome(), Outcome::Ok);
+    }
+  }
+  const Result replayed = At(Day(2 + 2 * 5'000), again);
+  EXPECT_EQ(replayed.flags(), kReplayed);
+}
+
+// Receipts of a version that remembers for long do not hold back those of one that does not.
+TEST_F(LimitsTest, ShorterReturnDaysLetReceiptsLeave) {
+  ProgramSpec spec;
+  spec.retention_days = 1;
+  spec.return_days = 3'000;
+  Start(spec);
+  Purchase(Day(0), 1);
+  spec.return_days = 2;
+  PutVersion(spec, 2, Day(1), Day(1));
+  for (int day = 1; day < 300; ++day) Purchase(Day(day), 1);
+  EXPECT_LT(ledger_.machine().sizes().receipts, 10u);
+}
+
 TEST_F(LimitsTest, DebtReachesTheLargestNumber) {
   ProgramSpec spec;
   spec.debt_floor = kMax;

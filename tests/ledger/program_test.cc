@@ -181,7 +181,7 @@ TEST(CompiledProgram, ReturnLifeIsAtLeastThePendingTime) {
   ProgramSpec spec;
   spec.return_days = 5;
   spec.pending_days = 20;
-  EXPECT_EQ(CompiledProgram(Decode(Encode(spec))).return_life_us, 20 * kMicrosPerDay);
+  EXPECT_EQ(CompiledProgram(Decode(Encode(spec))).return_life_us, 21 * kMicrosPerDay);
   spec.return_days = 3'660;
   EXPECT_EQ(CompiledProgram(Decode(Encode(spec))).return_life_us, 3'660 * kMicrosPerDay);
 }

@@ -40,8 +40,8 @@ class ReceiptQueues : public ::testing::Test {
   }
   bool Has(uint64_t number) const {
     const Receipt receipt = Numbered(number);
-    return receipts_.Find(receipts_.Hash(receipt.account, receipt.id), receipt.account, receipt.id,
-                          [](const Receipt&) { return true; }) != kNoRow;
+    return receipts_.Find(receipts_.Hash(receipt.account, receipt.id), receipt.account,
+                          receipt.id) != kNoRow;
   }
   void Compare() const {
     size_t size = 0;
@@ -162,13 +162,9 @@ TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
   receipt.account = 2;
   const uint32_t second =
       receipts.Append(queue, receipts.Hash(receipt.account, receipt.id), receipt);
-  const auto any = [](const Receipt&) { return true; };
-  EXPECT_EQ(receipts.Find(receipts.Hash(1, receipt.id), 1, receipt.id, any), first);
-  EXPECT_EQ(receipts.Find(receipts.Hash(2, receipt.id), 2, receipt.id, any), second);
-  EXPECT_EQ(receipts.Find(receipts.Hash(3, receipt.id), 3, receipt.id, any), kNoRow);
-  EXPECT_EQ(receipts.Find(receipts.Hash(1, receipt.id), 1, receipt.id,
-                          [](const Receipt&) { return false; }),
-            kNoRow);
+  EXPECT_EQ(receipts.Find(receipts.Hash(1, receipt.id), 1, receipt.id), first);
+  EXPECT_EQ(receipts.Find(receipts.Hash(2, receipt.id), 2, receipt.id), second);
+  EXPECT_EQ(receipts.Find(receipts.Hash(3, receipt.id), 3, receipt.id), kNoRow);
 }
 
 }  // namespace

@@ -37,7 +37,10 @@ bool IsLive(const Receipt& receipt, const ProgramHistory& history, Instant t) {
   const Kind kind = static_cast<Kind>(receipt.operation.kind);
   if (kind != Kind::kAccrue && kind != Kind::kPurchase && kind != Kind::kRedeem) return false;
   const Program& version = history.version(receipt.version_index);
-  return receipt.key_time >= t - std::max(version.return_days, version.pending_days) * kDay;
+  return receipt.key_time >= t - std::max(version.return_days, version.pending_days == 0
+                                                                   ? 0
+                                                                   : version.pending_days + 1) *
+                                     kDay;
 }
 
 // Makes a lot of the points wanted; what they count as is the caller's.
