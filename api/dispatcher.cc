@@ -278,21 +278,19 @@ void Dispatcher::GetProgram(uint16_t program, Done<std::vector<uint8_t>> done) {
 
 namespace {
 
+// Each shard's sums fit; those of all may not.
 void Add(const TotalsAnswer& part, TotalsAnswer& sum) {
   if (part.outcome != Outcome::Ok) sum.outcome = part.outcome;
-  sum.members += part.members;
-  sum.issued += part.issued;
-  sum.redeemed += part.redeemed;
-  sum.expired += part.expired;
-  sum.clawed_back += part.clawed_back;
-  sum.written_off += part.written_off;
-  sum.adjusted += part.adjusted;
-  sum.reinstated += part.reinstated;
-  sum.forgiven += part.forgiven;
-  sum.pending += part.pending;
-  sum.available += part.available;
-  sum.held += part.held;
-  sum.debt += part.debt;
+  for (int64_t TotalsAnswer::*field :
+       {&TotalsAnswer::members, &TotalsAnswer::issued, &TotalsAnswer::redeemed,
+        &TotalsAnswer::expired, &TotalsAnswer::clawed_back, &TotalsAnswer::written_off,
+        &TotalsAnswer::adjusted, &TotalsAnswer::reinstated, &TotalsAnswer::forgiven,
+        &TotalsAnswer::pending, &TotalsAnswer::available, &TotalsAnswer::held,
+        &TotalsAnswer::debt}) {
+    if (__builtin_add_overflow(sum.*field, part.*field, &(sum.*field))) {
+      sum.outcome = Outcome::Overflow;
+    }
+  }
 }
 
 // One answer of several shards; calls `done` with the last.
@@ -348,8 +346,16 @@ void Dispatcher::Tick(const Id& id, Instant to, Done<TickAnswer> done) {
   State& s = *state_;
   auto gathering = std::make_shared<Gathering<TickAnswer>>();
   gathering->missing = s.worker.shard_count();
-  gathering->done = std::move(done);
-  gathering->sum.time = to;
+  // Log time is capped by the wall clock and never goes back: the shards say what it is now.
+  gathering->done = [this, done = std::move(done)](absl::StatusOr<TickAnswer> answer) {
+    if (!answer.ok()) return done(std::move(answer));
+    Totals(0, [outcome = answer->outcome, done](absl::StatusOr<TotalsAnswer> totals) {
+      if (!totals.ok()) return done(totals.status());
+      Instant time = kNever;
+      for (const auto& shard : totals->shards) time = std::min(time, shard.time);
+      done(TickAnswer{outcome, time});
+    });
+  };
   for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
     auto* tick = new OneTick();
     tick->operation = Operation(id, Id(), Id(), 0, to, 0, 0, 0, 0, Kind::Tick, 0, 0);

@@ -21,6 +21,8 @@ namespace {
 
 // Requests of embedding threads that wait at most, in one ledger.
 constexpr size_t kMaxEmbeddedRequests = 1024;
+// As many as one shard's queue takes: none of them finds it full.
+constexpr size_t kMaxEmbeddedOperations = kMaxQueuedOperations;
 // A program of the largest size fits into a block.
 constexpr uint64_t kMinSegmentBytes = 128 << 10;
 static_assert(kMinSegmentBytes >= 2 * ledger::kMaxProgramBytes);
@@ -85,6 +87,7 @@ struct Ledger::State {
   ShardWorker& WorkerOfThisThread();
   // A call that was let in is answered before the workers end.
   absl::Status Enter(size_t most);
+  bool OnWorkerThread() const;
   void Leave();
   template <typename Answer>
   absl::StatusOr<Answer> Await(
@@ -102,7 +105,8 @@ struct Ledger::State {
   std::atomic<bool> give_up{false};
   std::atomic<bool> closed{false};
   absl::Status close_status;
-  std::atomic<size_t> under_way{0};  // calls of embedding threads, from Enter to Leave
+  std::atomic<size_t> under_way{0};             // calls of embedding threads, from Enter to Leave
+  std::atomic<size_t> operations_under_way{0};  // of Submits
 };
 
 // ---- opening ----
@@ -285,6 +289,12 @@ ShardWorker& Ledger::State::WorkerOfThisThread() {
   return *workers[std::hash<std::thread::id>()(std::this_thread::get_id()) % workers.size()];
 }
 
+bool Ledger::State::OnWorkerThread() const {
+  return std::any_of(threads.begin(), threads.end(), [](const std::thread& thread) {
+    return thread.get_id() == std::this_thread::get_id();
+  });
+}
+
 absl::Status Ledger::State::Enter(size_t most) {
   absl::Status status;
   if (under_way.fetch_add(1) >= most) {
@@ -313,6 +323,12 @@ absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallb
         absl::StrCat("a request holds 1 to ", kMaxRequestOperations, " operations"));
   }
   if (absl::Status entered = s.Enter(kMaxEmbeddedRequests); !entered.ok()) return entered;
+  const size_t before = s.operations_under_way.fetch_add(operations.size());
+  if (before != 0 && before + operations.size() > kMaxEmbeddedOperations) {
+    s.operations_under_way -= operations.size();
+    s.Leave();
+    return absl::ResourceExhaustedError("too many operations are under way: try again in a moment");
+  }
   auto* call = new Call();
   call->operations.assign(operations.begin(), operations.end());
   call->results.resize(operations.size());
@@ -323,6 +339,7 @@ absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallb
   call->call.owner = call;
   call->call.done = [](SubmitCall& finished) {
     const std::unique_ptr<Call> own(static_cast<Call*>(finished.owner));
+    own->state->operations_under_way -= own->operations.size();
     own->state->Leave();
     if (finished.status.ok()) {
       own->done(absl::Span<const Result>(own->results));
@@ -338,6 +355,10 @@ absl::Status Ledger::Submit(absl::Span<const Operation> operations, ResultsCallb
 template <typename Answer>
 absl::StatusOr<Answer> Ledger::State::Await(
     const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask) {
+  if (OnWorkerThread()) {
+    return absl::FailedPreconditionError(
+        "a callback runs on a worker's thread, which cannot wait for itself: call from another");
+  }
   if (absl::Status entered = Enter(std::numeric_limits<size_t>::max()); !entered.ok()) {
     return entered;
   }

@@ -33,6 +33,8 @@ struct LedgerOptions {
   // Accept a clock that is more than a week ahead of the log's end.
   bool confirm_clock = false;
   wal::Durability durability = wal::Durability::kOpenDsync;
+  // From 4 MiB on, a block holds whatever one member may have due. With smaller ones a member of
+  // very many lots may stop its shard.
   uint64_t segment_bytes = uint64_t{64} << 20;
   uint32_t blocks_in_flight = 8;
   // A digest in the blocks, from which replay proves itself step by step; costs time.
@@ -52,12 +54,17 @@ class Ledger {
 
   using ResultsCallback = std::function<void(absl::StatusOr<absl::Span<const Result>>)>;
   // Thread-safe. Copies the operations (1 .. kMaxRequestOperations). `done` is called on a worker's
-  // thread (or in Step) when they are durable. ResourceExhausted when too much is queued: nothing
-  // was taken, try again. Operations of one member apply in the order in which one thread submits
-  // them.
+  // thread (or in Step) when they are durable; its results are valid inside the call only, and a
+  // refusal is a result's outcome, not a status. ResourceExhausted when too much is under way:
+  // nothing was taken, try again. Operations of one member apply in the order in which one thread
+  // submits them, but for those that come back Overloaded (on a full disk, or where connections
+  // of a server share the shards): they were not applied, and what was submitted behind them may
+  // have been.
   absl::Status Submit(absl::Span<const Operation> operations, ResultsCallback done);
 
-  // Blocking conveniences, from any thread but a worker's; in manual mode they step.
+  // Blocking conveniences, from any thread but a worker's (FailedPrecondition there); in manual
+  // mode they step. Unknown programs and members are outcomes of the answer. `before` 0: from the
+  // newest; `limit` 0: as many as one answer holds.
   absl::StatusOr<Result> Apply(const Operation& operation);
   absl::StatusOr<ProgramPutAnswer> PutProgram(const Id& id, absl::Span<const uint8_t> program);
   absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);

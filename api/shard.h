@@ -105,7 +105,7 @@ class Shard {
   bool ServePut(ControlRequest& request);
   bool Install(ControlRequest& request);
   void ServeProgram(ControlRequest& request);
-  bool ServeTotals(ControlRequest& request);
+  void ServeTotals(ControlRequest& request);
   void ServeStatement(ControlRequest& request);
   void ServeBalance(ControlRequest& request);
   void ServeLots(ControlRequest& request);
@@ -113,6 +113,7 @@ class Shard {
   Outcome Known(const ControlRequest& request) const;
 
   bool DueNow();
+  bool TotalsAreSettled();
   // Writes what is due, up to a block; false: nothing can be written now.
   bool SettleDue();
   size_t MostSlots() const;
@@ -132,7 +133,8 @@ class Shard {
 
   RequestQueue waiting_;
   size_t waiting_operations_ = 0;
-  RequestQueue held_;  // applied, not yet durable
+  RequestQueue waiting_totals_;  // for what is due to be settled
+  RequestQueue held_;            // applied, not yet durable
   size_t unanswered_ = 0;
 
   bool block_open_ = false;

@@ -146,12 +146,16 @@ void Shard::ServeBalance(ControlRequest& request) {
     answer.available = balance->available;
     answer.debt = balance->debt;
     answer.lifetime_earned = balance->lifetime_earned;
+    Points debt = answer.debt;  // paid by what activates
     for (const ledger::Lot& lot : machine_->LotsAt(request.program, request.member, answer.as_of)) {
+      Points left = lot.remaining;
       if (lot.pending && ledger::WillActivate(lot)) {
         answer.events.push_back({lot.activates_at, lot.remaining, Kind::Activation});
+        left -= std::min(debt, left);
+        debt -= lot.remaining - left;
       }
-      if (lot.expires_at != kNever) {
-        answer.events.push_back({lot.expires_at, lot.remaining, Kind::Expiry});
+      if (lot.expires_at != kNever && left > 0) {
+        answer.events.push_back({lot.expires_at, left, Kind::Expiry});
       }
     }
     std::sort(answer.events.begin(), answer.events.end(),
@@ -161,12 +165,7 @@ void Shard::ServeBalance(ControlRequest& request) {
   request.answer = std::move(answer);
 }
 
-// Totals are of accounts that are settled: what is due goes first, a block at a time.
-bool Shard::ServeTotals(ControlRequest& request) {
-  if (DueNow() && RoomWillCome()) {
-    SettleDue();
-    if (DueNow()) return false;
-  }
+void Shard::ServeTotals(ControlRequest& request) {
   TotalsAnswer answer;
   const Position position = (block_open_ ? sink_.next_position() : writer_->next_position()) - 1;
   answer.shards.push_back({position, Now()});
@@ -188,7 +187,6 @@ bool Shard::ServeTotals(ControlRequest& request) {
     answer.outcome = Outcome::UnknownProgram;
   }
   request.answer = std::move(answer);
-  return true;
 }
 
 }  // namespace tallystick

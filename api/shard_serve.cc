@@ -67,7 +67,7 @@ void Shard::FailAll() {
     writer_->AbandonBlock();
     block_open_ = false;
   }
-  for (RequestQueue* queue : {&held_, &waiting_}) {
+  for (RequestQueue* queue : {&held_, &waiting_totals_, &waiting_}) {
     while (!queue->empty()) {
       ShardRequest* request = queue->Pop();
       request->status = failure_;
@@ -85,7 +85,18 @@ void Shard::Hold(ShardRequest* request) {
 
 void Shard::ServeQueue() {
   if (DueNow()) SettleDue();
-  while (!waiting_.empty() && Serve(*waiting_.front())) {
+  // Totals are of accounts that are settled.
+  while (!waiting_totals_.empty() && TotalsAreSettled()) {
+    ShardRequest* request = waiting_totals_.Pop();
+    Serve(*request);
+    Hold(request);
+  }
+  while (!waiting_.empty()) {
+    if (waiting_.front()->type == ShardRequest::Type::kTotals && !TotalsAreSettled()) {
+      waiting_totals_.Push(waiting_.Pop());
+      continue;
+    }
+    if (!Serve(*waiting_.front())) break;
     ShardRequest* request = waiting_.Pop();
     if (request->type == ShardRequest::Type::kSubmit) {
       waiting_operations_ -= static_cast<SubmitPart*>(request)->operations.size();
@@ -104,7 +115,8 @@ bool Shard::Serve(ShardRequest& request) {
     case ShardRequest::Type::kInstallProgram:
       return Install(static_cast<ControlRequest&>(request));
     case ShardRequest::Type::kTotals:
-      return ServeTotals(static_cast<ControlRequest&>(request));
+      ServeTotals(static_cast<ControlRequest&>(request));
+      return true;
     case ShardRequest::Type::kGetProgram:
       ServeProgram(static_cast<ControlRequest&>(request));
       return true;
@@ -233,6 +245,9 @@ Instant Shard::Now() {
 
 bool Shard::DueNow() { return machine_->NextDue() <= Now(); }
 
+// On a full disk they are what they are.
+bool Shard::TotalsAreSettled() { return !DueNow() || !RoomWillCome(); }
+
 bool Shard::SettleDue() {
   ledger::RecordSink* sink = Sink(kBlockTargetSlots);
   if (sink == nullptr) return false;
@@ -240,6 +255,13 @@ bool Shard::SettleDue() {
   machine_->SettleDue(kTickBudget, *sink, &needed);
   if (needed == 0) return true;
   // An account with more lots than the rest of the block holds.
+  if (needed > MostSlots()) {
+    failure_ = absl::FailedPreconditionError(
+        absl::StrCat("shard ", number(), " has stopped: what is due of one member takes ", needed,
+                     " records, and a block of this log at most ", MostSlots(),
+                     ": start it again with segments of 4 MiB or more"));
+    return false;
+  }
   if (sink->used > 0) SealBlock();
   sink = Sink(needed);
   if (sink != nullptr) machine_->SettleDue(kTickBudget, *sink);

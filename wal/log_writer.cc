@@ -168,7 +168,10 @@ void LogWriter::State::AppendWitness() {
 
 void LogWriter::State::Append(std::byte* block, BlockType type, size_t count,
                               const BlockAttributes& attributes) {
-  if (!queue.failure().ok()) return;
+  if (!queue.failure().ok()) {
+    next_position += count;  // which never becomes durable
+    return;
+  }
   auto& header = *reinterpret_cast<BlockHeader*>(block);
   header.type = type;
   header.flags = attributes.flags;
