@@ -128,6 +128,49 @@ TEST_F(EmbeddedLedger, AnswersAResentOperationAsItDidAtFirst) {
   EXPECT_EQ(ledger_->Totals(kProgram)->available, 6);
 }
 
+TEST_F(EmbeddedLedger, SaysWhenTheSumsOfAllShardsOverflow) {
+  Create();
+  for (uint64_t member = 1; member <= 20; ++member) {
+    Apply(Make(Kind::Accrue, member, member, int64_t{4} << 60));
+  }
+  EXPECT_EQ(ledger_->Totals(kProgram)->outcome, Outcome::Overflow);
+}
+
+TEST_F(EmbeddedLedger, ExpiriesToComeLeaveOutWhatDebtTakes) {
+  Create(R"(, "debt_floor": 500, "pending": {"days": 3}, "expiry": {"months": 1},
+             "unknown_original": "newest")");
+  Apply(Make(Kind::Enrol, 1, 1, 0));
+  EXPECT_EQ(Apply(Make(Kind::Return, 2, 1, 100)).available(), -100);
+  Apply(Make(Kind::Accrue, 3, 1, 150));
+  const auto balance = ledger_->Balance(kProgram, Id(1, 2));
+  EXPECT_EQ(balance->debt, 100);
+  ASSERT_EQ(balance->events.size(), 2u);
+  EXPECT_EQ(balance->events[0].kind, Kind::Activation);
+  EXPECT_EQ(balance->events[0].points, 150);
+  EXPECT_EQ(balance->events[1].kind, Kind::Expiry);
+  EXPECT_EQ(balance->events[1].points, 50);
+}
+
+TEST_F(EmbeddedLedger, TickTellsTheTimeThatItIs) {
+  options_.clock = ClockMode::kImport;
+  Create();
+  const Instant noon = 1'600'000'000 * kMicrosPerSecond;
+  EXPECT_EQ(ledger_->Tick(Id(5, 5), noon)->time, noon);
+  EXPECT_EQ(ledger_->Tick(Id(6, 5), noon - 10)->time, noon);
+}
+
+TEST_F(EmbeddedLedger, CallbackThatWaitsIsToldSo) {
+  Create();
+  std::promise<absl::Status> told;
+  const Operation operation = Make(Kind::Accrue, 1, 1, 10);
+  ASSERT_TRUE(
+      ledger_
+          ->Submit({&operation, 1},
+                   [&](auto) { told.set_value(ledger_->Balance(kProgram, Id(1, 2)).status()); })
+          .ok());
+  EXPECT_TRUE(absl::IsFailedPrecondition(told.get_future().get()));
+}
+
 TEST_F(EmbeddedLedger, IsServedByOneProgramOnly) {
   Create();
   EXPECT_THAT(OpenError(), HasSubstr("another process holds it"));
