@@ -81,7 +81,8 @@ struct LogReader::State {
   uint64_t segment_bytes = 0;
   uint64_t offset = 0;
   uint32_t epoch = 0;
-  std::string fault;  // of what was found there instead
+  std::string fault;       // of what was found there instead
+  bool shortened = false;  // the file ends inside a block whose header is sound
 
   bool ended = false;
   absl::Status end_status;
@@ -211,7 +212,6 @@ std::string LogReader::State::HeaderMismatch(const BlockHeader& header) const {
   }
   if (header.previous_hash != tail.last_hash) return "the hash of the previous block is another";
   if (header.timestamp_us < tail.timestamp_us) return "time goes back";
-  if (header.bytes > segment_bytes - offset) return "the segment ends inside the block";
   return "";
 }
 
@@ -234,6 +234,11 @@ absl::StatusOr<bool> LogReader::State::CheckNext(BlockView* block) {
   const BlockHeader header = *reinterpret_cast<const BlockHeader*>(bytes->data());
   fault = HeaderMismatch(header);
   if (!fault.empty()) return false;
+  if (header.bytes > segment_bytes - offset) {
+    fault = "the segment ends inside the block";
+    shortened = true;
+    return false;
+  }
   if (bytes->size() < header.bytes) {
     bytes = window->Read(offset, header.bytes);
     if (!bytes.ok()) return bytes.status();
@@ -275,6 +280,14 @@ absl::Status LogReader::State::Finish() {
   if (scan.durable_before > tail.next_position) {
     if (scan.witness_segment != tail.segment) ExplainNextSegment();
     return Damaged(scan, fault);
+  }
+  if (shortened) {
+    return absl::DataLossError(absl::StrCat(
+        FilePath(directory, tail.segment, FileKind::kSegment), ": offset ", tail.offset,
+        ": the segment ends inside the block of position ", tail.next_position,
+        ". No crash shortens a segment: something else did, and blocks that were acknowledged may "
+        "be "
+        "missing behind. Nothing was changed. Restore the segment from a copy"));
   }
   tail.torn = scan.leftover_bytes > 0;
   tail.cut_bytes = scan.leftover_bytes;

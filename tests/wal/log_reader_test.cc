@@ -226,7 +226,7 @@ TEST_F(LogReaderTest, EveryRuleOfTheChainIsKept) {
     io.Contents(Segment(1)) = sound;
     Patch(1, at, change);
     const LogCopy log = ReadLog(io);
-    EXPECT_EQ(log.tail.offset, at);
+    EXPECT_TRUE(!log.status.ok() || log.tail.offset == at);
     return log.status.ok() ? log.tail.cut_reason : log.status.ToString();
   };
   EXPECT_EQ(reason_after([](BlockHeader& h) { ++h.ledger_id.low; }),
@@ -250,11 +250,15 @@ TEST_F(LogReaderTest, EveryRuleOfTheChainIsKept) {
             }),
             "a start block in the middle of a segment");
   EXPECT_EQ(reason_after([](BlockHeader& h) { h.body_crc ^= 1; }), "the body's checksum is wrong");
-  EXPECT_EQ(reason_after([](BlockHeader& h) {
-              h.count = 1000;
-              h.bytes = static_cast<uint32_t>(BlockBytes(1000));
-            }),
-            "the segment ends inside the block");
+  EXPECT_EQ(
+      reason_after([](BlockHeader& h) {
+        h.count = 1000;
+        h.bytes = static_cast<uint32_t>(BlockBytes(1000));
+      }),
+      "DATA_LOSS: " + Segment(1) +
+          ": offset 8192: the segment ends inside the block of position 5. No crash shortens a "
+          "segment: something else did, and blocks that were acknowledged may be missing "
+          "behind. Nothing was changed. Restore the segment from a copy");
 }
 
 TEST_F(LogReaderTest, ForeignLogsAreRefused) {
