@@ -86,6 +86,7 @@ class Shard {
   absl::Status CheckClockAtStart(const wal::LogTail& tail) const;
 
   void CheckClock();
+  void ReportSpace();
   Instant Clock();
   // Log time, or the clock when it has gone on: what reads are as of.
   Instant Now();
@@ -143,6 +144,7 @@ class Shard {
   Instant clock_ = 0;  // wall clock, read once a turn
   Instant wall_minus_monotonic_ = 0;
   uint64_t records_since_digest_ = 0;
+  bool out_of_space_ = false;  // and the operator was told
 };
 
 }  // namespace tallystick

@@ -39,6 +39,7 @@ int64_t Shard::Step() {
     return -1;
   }
   const int64_t wait_us = writer_->Tick(io_.MonotonicMicros());
+  ReportSpace();
   AnswerDurable();
   ServeQueue();
   if (block_open_) SealBlock();
@@ -47,6 +48,17 @@ int64_t Shard::Step() {
   const Instant due = machine_->NextDue();
   if (options_.clock != ClockMode::kWall || due <= clock_ || due == kNever) return wait_us;
   return wait_us < 0 ? due - clock_ : std::min(wait_us, due - clock_);
+}
+
+void Shard::ReportSpace() {
+  if (out_of_space_ == !RoomWillCome()) return;
+  out_of_space_ = !out_of_space_;
+  if (!options_.report) return;
+  options_.report(out_of_space_
+                      ? absl::StrCat("shard ", number(), ": ", writer_->space_status().message(),
+                                     ". Until then, writes are refused as Overloaded once the "
+                                     "segment in use is full; reads go on")
+                      : absl::StrCat("shard ", number(), ": there is room for the log again"));
 }
 
 void Shard::AnswerDurable() {

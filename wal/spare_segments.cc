@@ -14,15 +14,14 @@ namespace {
 // A full disk is the operator's to cure; the bytes written so far are kept for when it is.
 bool IsDiskFull(int error) { return error == ENOSPC || error == EDQUOT; }
 
-absl::Status WithAdvice(const absl::Status& cause, const std::string& path,
-                        uint64_t segment_bytes) {
+absl::Status WithAdvice(const absl::Status& cause, const std::string& path, uint64_t segment_bytes,
+                        absl::string_view advice) {
   // Unavailable is kept for a spare that is being written.
   const absl::StatusCode code =
       absl::IsUnavailable(cause) ? absl::StatusCode::kInternal : cause.code();
-  return absl::Status(code,
-                      absl::StrCat(path, ": no log space: a new segment of ", segment_bytes,
-                                   " bytes could not be prepared: ", cause.message(),
-                                   ". Free or add disk space; it is tried again once a second"));
+  return absl::Status(code, absl::StrCat(path, ": no log space: a new segment of ", segment_bytes,
+                                         " bytes could not be prepared: ", cause.message(),
+                                         ". Free or add disk space", advice));
 }
 
 }  // namespace
@@ -86,7 +85,8 @@ absl::Status SpareSegments::PrepareNow() {
   if (status.ok()) status = io_.Sync(handle_);
   if (status.ok()) status = Publish();
   if (status.ok()) return status;
-  absl::Status failure = WithAdvice(status, PreparingPath(), options_.segment_bytes);
+  absl::Status failure =
+      WithAdvice(status, PreparingPath(), options_.segment_bytes, ", then start again");
   GiveUp();
   return failure;
 }
@@ -243,7 +243,8 @@ void SpareSegments::GiveUp() {
 }
 
 void SpareSegments::Failed(const absl::Status& cause) {
-  failure_ = WithAdvice(cause, PreparingPath(), options_.segment_bytes);
+  failure_ = WithAdvice(cause, PreparingPath(), options_.segment_bytes,
+                        "; it is tried again once a second");
   retry_at_us_ = now_us_ + kRetryUs;
 }
 

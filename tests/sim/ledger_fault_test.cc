@@ -16,6 +16,7 @@
 namespace tallystick::sim {
 namespace {
 
+using ::testing::Contains;
 using ::testing::HasSubstr;
 
 constexpr Instant kHour = 3600 * kMicrosPerSecond;
@@ -112,12 +113,14 @@ TEST(LedgerFaults, AFullDiskOverloadsUntilThereIsRoom) {
     EXPECT_TRUE(world.ledger()->Statement(1, world.Member(number)).ok());
   }
   EXPECT_TRUE(world.ledger()->Totals(1).ok());
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("writes are refused as Overloaded")));
   world.machine().SetDiskBytes(UINT64_MAX);
   for (int second = 0; second < 3; ++second) {
     world.machine().AdvanceMicros(kMicrosPerSecond);
     world.Run(10);
   }
   world.Run(50);
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("there is room for the log again")));
   world.Finish();
 }
 

@@ -89,6 +89,7 @@ LedgerOptions World::Options(bool create) {
   options.segment_bytes = options_.segment_bytes;
   options.blocks_in_flight = options_.blocks_in_flight;
   options.block_digests = true;
+  options.report = [this](const std::string& sentence) { reports_.push_back(sentence); };
   options.make_io = [this](uint16_t) -> absl::StatusOr<std::unique_ptr<wal::Io>> {
     return std::make_unique<ProcessIo>(machine_, *process_);
   };

@@ -72,6 +72,8 @@ class World {
   const WorldOptions& options() const { return options_; }
   size_t unanswered() const { return unanswered_; }
   size_t overloads() const { return overloads_; }
+  // What the operator was told.
+  const std::vector<std::string>& reports() const { return reports_; }
   // Why requests failed, if any did.
   const absl::Status& last_failure() const { return last_failure_; }
   Operation Draw();
@@ -117,6 +119,7 @@ class World {
   Instant business_time_ = 0;
   Instant time_left_;  // what may go by in all, so that no receipt ends
   size_t unanswered_ = 0;
+  std::vector<std::string> reports_;
   size_t overloads_ = 0;
   absl::Status last_failure_;
 };
