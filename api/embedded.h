@@ -30,7 +30,8 @@ struct LedgerOptions {
   uint16_t threads = 0;  // 0: one a core, at most one a shard
   bool manual = false;   // no threads: the caller drives it with Step()
   ClockMode clock = ClockMode::kWall;
-  // Accept a clock that is more than a week ahead of the log's end.
+  // Accept a clock that is more than a week ahead of the log's end, or more than an hour behind it:
+  // then log time stands still until the clock has caught up.
   bool confirm_clock = false;
   wal::Durability durability = wal::Durability::kOpenDsync;
   // From 4 MiB on, a block holds whatever one member may have due. With smaller ones a member of
