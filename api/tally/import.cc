@@ -5,7 +5,6 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -25,6 +24,7 @@
 #include "api/tally/command.h"
 #include "api/tally/pipeline.h"
 #include "api/tally/progress.h"
+#include "api/tally/rejects.h"
 #include "api/time_zones.h"
 
 namespace tallystick::tally {
@@ -83,13 +83,12 @@ class Import {
   bool EnrolsFirst(const Order& order);
   void TakeAnswer(const Pipeline::Answer& answer);
   void Reject(uint32_t file, int64_t line, absl::string_view order, absl::string_view reason);
-  absl::Status CloseRejects();
   void PrintResult() const;
   void PrintText() const;
 
   const Options& options_;
   Client& client_;
-  std::ofstream rejects_;
+  RejectsFile rejects_;
   std::vector<Order> orders_;
   bool implicit_enrolment_ = false;
   absl::flat_hash_set<std::pair<uint64_t, uint64_t>> members_;  // that have had an order
@@ -203,34 +202,21 @@ void Import::TakeAnswer(const Pipeline::Answer& answer) {
 
 void Import::Reject(uint32_t file, int64_t line, absl::string_view order,
                     absl::string_view reason) {
-  if (!rejects_.is_open()) return;
-  rejects_ << CsvLine({options_.files[file], absl::StrCat(line), order, reason});
-}
-
-absl::Status Import::CloseRejects() {
-  if (!rejects_.is_open()) return absl::OkStatus();
-  rejects_.close();
-  if (rejects_) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("cannot write all of ", options_.rejects, ": is there space left?"));
+  rejects_.Add(options_.files[file], line, order, reason);
 }
 
 int Import::Run() {
   OrderRules rules;
   if (absl::Status status = Prepare(&rules); !status.ok()) return Fail(status);
   if (!options_.rejects.empty()) {
-    rejects_.open(options_.rejects, std::ios::binary | std::ios::trunc);
-    if (!rejects_) {
-      return Fail(absl::UnavailableError(
-          absl::StrCat("cannot write ", options_.rejects, ": ", std::strerror(errno))));
-    }
-    rejects_ << CsvLine({"file", "line", "order", "reason"});
+    absl::Status status = rejects_.Open(options_.rejects, options_.files);
+    if (!status.ok()) return Fail(status);
   }
   const auto start = std::chrono::steady_clock::now();
   if (absl::Status status = Read(rules); !status.ok()) return Fail(status);
   const absl::Status applied = Apply();
   seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const absl::Status written = CloseRejects();
+  const absl::Status written = rejects_.Close();
   PrintResult();
   if (!applied.ok()) {
     Fail(applied);
