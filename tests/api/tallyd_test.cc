@@ -1,10 +1,7 @@
 // tallyd as a process: what it prints, when it ends, and how.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -14,9 +11,7 @@
 #include <vector>
 
 #include "api/client.h"
-#include "tests/api/raw_socket.h"
-
-extern char** environ;
+#include "tests/api/process.h"
 
 namespace tallystick {
 namespace {
@@ -24,66 +19,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
 using ::testing::StartsWith;
-
-class Process {
- public:
-  explicit Process(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), TALLYD);
-    std::vector<char*> pointers;
-    for (std::string& argument : arguments) pointers.push_back(argument.data());
-    pointers.push_back(nullptr);
-    int out[2];
-    int error[2];
-    EXPECT_EQ(pipe2(out, O_CLOEXEC), 0);
-    EXPECT_EQ(pipe2(error, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, out[1], STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, error[1], STDERR_FILENO);
-    EXPECT_EQ(posix_spawn(&pid_, TALLYD, &actions, nullptr, pointers.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(out[1]);
-    close(error[1]);
-    out_ = out[0];
-    error_ = error[0];
-  }
-  ~Process() {
-    if (pid_ > 0) End(SIGKILL);
-    close(out_);
-    close(error_);
-  }
-
-  std::string ReadLine() {
-    std::string line;
-    for (char c; read(out_, &c, 1) == 1 && c != '\n';) line += c;
-    return line;
-  }
-  // Sends a signal (0: none) and waits; the exit status, or minus the signal that ended it.
-  int End(int signal) {
-    if (signal != 0) kill(pid_, signal);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    pid_ = 0;
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-  }
-  // All that is left of the streams, after End.
-  std::string Output() { return ReadAll(out_); }
-  std::string Errors() { return ReadAll(error_); }
-
- private:
-  static std::string ReadAll(int fd) {
-    std::string all;
-    char bytes[4096];
-    for (ssize_t count; (count = read(fd, bytes, sizeof(bytes))) > 0;) {
-      all.append(bytes, static_cast<size_t>(count));
-    }
-    return all;
-  }
-
-  pid_t pid_ = 0;
-  int out_ = -1;
-  int error_ = -1;
-};
 
 class TallydTest : public testing::Test {
  protected:
@@ -95,8 +30,8 @@ class TallydTest : public testing::Test {
   ~TallydTest() override { std::filesystem::remove_all(directory_); }
 
   std::vector<std::string> Arguments(std::vector<std::string> more = {}) const {
-    std::vector<std::string> all = {"--data", directory_ / "ledger", "--listen",
-                                    address_, "--segment-mib",       "8"};
+    std::vector<std::string> all = {
+        TALLYD, "--data", directory_ / "ledger", "--listen", address_, "--segment-mib", "8"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -152,15 +87,15 @@ TEST_F(TallydTest, SecondOneOfALedgerIsRefused) {
 }
 
 TEST_F(TallydTest, AddressThatCannotBeIsNamed) {
-  Process process({"--data", directory_ / "ledger", "--create", "--segment-mib", "8", "--listen",
-                   "tcp:0.0.0.0:99"});
+  Process process({TALLYD, "--data", directory_ / "ledger", "--create", "--segment-mib", "8",
+                   "--listen", "tcp:0.0.0.0:99"});
   EXPECT_EQ(process.End(0), 1);
   EXPECT_THAT(process.Errors(), HasSubstr("tallyd: cannot listen on \"tcp:0.0.0.0:99\": "));
 }
 
 TEST_F(TallydTest, WrongCommandLinesAreRefused) {
-  for (const std::vector<std::string>& arguments : {std::vector<std::string>{},
-                                                    {"--data", "x"},
+  for (const std::vector<std::string>& arguments : {std::vector<std::string>{TALLYD},
+                                                    {TALLYD, "--data", "x"},
                                                     Arguments({"--shards", "2"}),
                                                     Arguments({"--durability", "some"}),
                                                     Arguments({"--clock", "moon"})}) {
