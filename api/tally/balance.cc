@@ -77,8 +77,10 @@ void AddBalanceCommand(CLI::App& app, const Server& server) {
   CLI::App* command = app.add_subcommand("balance", "A member's balance");
   auto options = std::make_shared<Options>();
   AddAccountOptions(command, &options->account);
-  command->add_option("--as-of", options->as_of,
-                      "At a later time: what will have activated and expired by then");
+  command
+      ->add_option("--as-of", options->as_of,
+                   "At a later time: what will have activated and expired by then")
+      ->check(NotEmpty());
   OnRun(command, [&server, options] { return Run(server, *options); });
 }
 

@@ -49,6 +49,14 @@ std::string InstantText(Instant instant) {
   return FormatInstant(instant);
 }
 
+CLI::Validator NotEmpty() {
+  return CLI::Validator(
+      [](const std::string& text) {
+        return std::string(text.empty() ? "is empty: give it a value, or leave it out" : "");
+      },
+      "");
+}
+
 CLI::Option* AddProgramOption(CLI::App* command, uint16_t* program) {
   return command->add_option("--program", *program, "The program's id")
       ->required()

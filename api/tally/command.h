@@ -43,6 +43,9 @@ nlohmann::ordered_json InstantJson(Instant instant);
 // The same for people.
 std::string InstantText(Instant instant);
 
+// For options whose absence means something: an empty text, as of an unset variable, is an error.
+CLI::Validator NotEmpty();
+
 // What most subcommands are about.
 struct AccountOptions {
   std::string member;

@@ -341,6 +341,11 @@ void AddImportCommand(CLI::App& app, const Server& server) {
                       "Column of the order that a return gives back");
   command->add_option("--rejects", options->rejects,
                       "CSV file to write: what was skipped or refused, and why");
+  for (const char* name :
+       {"--member", "--time", "--time-format", "--time-zone", "--spend", "--quantity",
+        "--unit-price", "--order", "--return-prefix", "--original", "--rejects"}) {
+    command->get_option(name)->check(NotEmpty());
+  }
   AddJsonFlag(command, &options->json);
   command->add_option("--batch", options->limits.batch, "Operations in a request")
       ->check(CLI::Range(1, 1'000'000))

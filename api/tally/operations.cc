@@ -128,14 +128,19 @@ void AddOperationCommands(CLI::App& app, const Server& server) {
     if (verb.amount != nullptr) {
       command->add_option("amount", options->amount, verb.amount)->required();
     }
-    command->add_option("--id", options->id, "Transaction id; default: a random one, printed");
-    command->add_option("--at", options->at,
-                        "When it occurred: RFC 3339, or \"2026-01-31 10:00\" UTC; default: now");
+    command->add_option("--id", options->id, "Transaction id; default: a random one, printed")
+        ->check(NotEmpty());
+    command
+        ->add_option("--at", options->at,
+                     "When it occurred: RFC 3339, or \"2026-01-31 10:00\" UTC; default: now")
+        ->check(NotEmpty());
     if (verb.kind == Kind::Return) {
-      command->add_option("--original", options->original, "Transaction id of the purchase");
+      command->add_option("--original", options->original, "Transaction id of the purchase")
+          ->check(NotEmpty());
     }
     if (verb.may_expire) {
-      command->add_option("--expires", options->expires, "When the points expire, as --at");
+      command->add_option("--expires", options->expires, "When the points expire, as --at")
+          ->check(NotEmpty());
     }
     if (verb.kind == Kind::Adjust) {
       command->add_option("--reason", options->reason, "The reason's code, 0 to 65535");

@@ -70,7 +70,7 @@ void AddProgramCommands(CLI::App& app, const Server& server) {
   CLI::App* put = program->add_subcommand("put", "Make a file's rules the program's next version");
   auto options = std::make_shared<PutOptions>();
   put->add_option("file", options->file, "The program as JSON; comments are allowed")->required();
-  put->add_option("--id", options->id, "Transaction id; default: a random one");
+  put->add_option("--id", options->id, "Transaction id; default: a random one")->check(NotEmpty());
   AddJsonFlag(put, &options->json);
   OnRun(put, [&server, options] { return Put(server, *options); });
 

@@ -1,0 +1,200 @@
+// tally as a process, with a tallyd of its own: exit status, and what it says to whom.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/api/frames.h"
+#include "tests/api/process.h"
+
+namespace tallystick {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr char kSeed[] = TALLYSTICK_SOURCE_DIR "/docs/programs/seed.json";
+
+struct Ran {
+  int status = 0;
+  std::string output;
+  std::string errors;
+};
+
+class Commands : public ::testing::Test {
+ protected:
+  Commands() : folder_(fs::temp_directory_path() / ("commands_test." + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~Commands() override {
+    Stop();
+    fs::remove_all(folder_);
+  }
+
+  void Start(std::vector<std::string> more) {
+    std::vector<std::string> command = {
+        TALLYD, "--data", Path("ledger"), "--listen", Address(), "--segment-mib", "1"};
+    command.insert(command.end(), more.begin(), more.end());
+    server_ = std::make_unique<Process>(command);
+    ASSERT_THAT(server_->ReadLine(), HasSubstr("ready "));
+  }
+  void Stop() {
+    if (server_ != nullptr) {
+      EXPECT_EQ(server_->End(SIGTERM), 0);
+    }
+    server_.reset();
+  }
+  // A new ledger with the program of seed.json, changed.
+  void StartWithProgram(std::vector<std::string> more = {},
+                        const nlohmann::json& patch = nlohmann::json::object()) {
+    more.push_back("--create");
+    Start(more);
+    auto program = nlohmann::json::parse(std::ifstream(kSeed));
+    program.update(patch);
+    Write("program.json", program.dump());
+    ASSERT_EQ(Run({"program", "put", Path("program.json")}).status, 0);
+  }
+
+  Ran Run(std::vector<std::string> arguments, const std::string& output = "") const {
+    arguments.insert(arguments.begin(), {TALLY, "--connect", Address()});
+    Process process(arguments, output);
+    Ran ran;
+    ran.status = process.End();
+    ran.output = process.Output();
+    ran.errors = process.Errors();
+    return ran;
+  }
+
+  std::string Path(const std::string& name) const { return folder_ / name; }
+  std::string Address() const { return "unix:" + Path("socket"); }
+  void Write(const std::string& name, const std::string& contents) const {
+    std::ofstream(Path(name)) << contents;
+  }
+
+  const fs::path folder_;
+  std::unique_ptr<Process> server_;
+};
+
+// The text between two others, as in "--id X --at Y".
+std::string Between(const std::string& text, const std::string& before, const std::string& after) {
+  const size_t begin = text.find(before) + before.size();
+  return text.substr(begin, text.find(after, begin) - begin);
+}
+
+// ---- single operations ----
+
+TEST_F(Commands, EmptyOptionsAreNotOptionsLeftOut) {
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"purchase", "7", "9500", "--program", "1", "--id", ""},
+           {"purchase", "7", "9500", "--program", "1", "--at", ""},
+           {"accrue", "7", "9", "--program", "1", "--expires", ""},
+           {"return", "7", "9500", "--program", "1", "--original", ""},
+           {"balance", "7", "--program", "1", "--as-of", ""},
+           {"program", "put", kSeed, "--id", ""}}) {
+    const Ran ran = Run(command);
+    EXPECT_EQ(ran.status, 2) << ran.errors;
+    EXPECT_THAT(ran.errors, HasSubstr("is empty: give it a value, or leave it out"));
+  }
+}
+
+TEST_F(Commands, OutputThatCannotBeWrittenIsAFailure) {
+  StartWithProgram();
+  const std::string program = "--program=1";
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"totals", program}, {"program", "get", "1"}, {"sample-orders", "--orders", "10"}}) {
+    const Ran ran = Run(command, "/dev/full");
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.errors, HasSubstr("tally: cannot write all of standard output"));
+  }
+  const Ran ran = Run({"purchase", "7", "9500", program, "--id", "order-1"}, "/dev/full");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.errors, AllOf(HasSubstr("the operation was applied; to repeat it safely: --id "),
+                                HasSubstr("cannot write all of standard output")));
+  const Ran again = Run({"purchase", "7", "9500", program, "--id", "order-1", "--at",
+                         Between(ran.errors, "--at ", "\n")});
+  EXPECT_THAT(again.output, HasSubstr("Done before: purchase"));
+}
+
+// Greets whoever connects, and says nothing more.
+class SilentServer {
+ public:
+  explicit SilentServer(const std::string& path) : listener_(socket(AF_UNIX, SOCK_STREAM, 0)) {
+    sockaddr_un where = {};
+    where.sun_family = AF_UNIX;
+    std::strncpy(where.sun_path, path.c_str(), sizeof(where.sun_path) - 1);
+    EXPECT_EQ(bind(listener_, reinterpret_cast<const sockaddr*>(&where), sizeof(where)), 0);
+    EXPECT_EQ(listen(listener_, 1), 0);
+    thread_ = std::thread([this] { Serve(); });
+  }
+  ~SilentServer() {
+    thread_.join();
+    close(listener_);
+  }
+
+ private:
+  // Until the client is gone.
+  void Serve() const {
+    const int client = accept(listener_, nullptr, nullptr);
+    char bytes[1024];
+    if (read(client, bytes, sizeof(bytes)) > 0) {
+      ServerInfo info;
+      info.protocol_version = kProtocolVersion;
+      info.max_operations = 1;
+      const auto build = [&info](Builder& builder) { BuildReply(builder, 0, info); };
+      const FrameBuffer hello = BuiltFrame(build);
+      EXPECT_EQ(write(client, hello.data(), hello.size()), static_cast<ssize_t>(hello.size()));
+    }
+    while (read(client, bytes, sizeof(bytes)) > 0) {
+    }
+    close(client);
+  }
+
+  const int listener_;
+  std::thread thread_;
+};
+
+TEST_F(Commands, AnswersThatDoNotComeLeaveAWayToAskAgain) {
+  const SilentServer server(Path("socket"));
+  const Ran ran = Run({"purchase", "7", "9500", "--program", "1", "--patience", "1", "--at",
+                       "2026-01-31 10:00", "--id", "4711"});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.errors,
+            "tally: the server has not answered for 1 s\n"
+            "tally: it is not known whether the operation was applied: repeat the same command "
+            "with --id 4711 --at 2026-01-31T10:00:00.000000Z, which applies it once\n");
+}
+
+TEST_F(Commands, ConflictOfIdsAsksForTheFirstTime) {
+  StartWithProgram();
+  const std::vector<std::string> purchase = {"purchase", "7",    "9500",   "--program",
+                                             "1",        "--id", "order-1"};
+  const Ran first = Run(purchase);
+  ASSERT_EQ(first.status, 0) << first.errors;
+  const Ran second = Run(purchase);
+  EXPECT_EQ(second.status, 1);
+  EXPECT_THAT(second.errors, AllOf(HasSubstr("id_conflict"), HasSubstr("give the same --at")));
+  std::vector<std::string> repeated = purchase;
+  repeated.insert(repeated.end(), {"--at", Between(first.output, "--at ", "\n")});
+  EXPECT_THAT(Run(repeated).output, HasSubstr("Done before"));
+  repeated.back() = "2026-01-01";
+  EXPECT_THAT(Run(repeated).errors, AllOf(HasSubstr("id_conflict"), Not(HasSubstr("--at"))));
+}
+
+}  // namespace
+}  // namespace tallystick
