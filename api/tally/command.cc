@@ -33,6 +33,12 @@ int Refuse(Outcome outcome, Field field) {
   return 1;
 }
 
+absl::Status FlushOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      "cannot write all of standard output: is there space left? What the command did is done");
+}
+
 void PrintJson(const nlohmann::ordered_json& json) {
   using Json = nlohmann::ordered_json;
   std::printf("%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());

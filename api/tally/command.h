@@ -36,6 +36,8 @@ int Fail(const absl::Status& status);
 // The same for an operation or a question that the ledger refused.
 int Refuse(Outcome outcome, Field field = Field::None);
 
+// Not OK when standard output has not taken all that was printed.
+absl::Status FlushOutput();
 // One JSON object on stdout.
 void PrintJson(const nlohmann::ordered_json& json);
 // "2026-01-31T09:00:00.000000Z"; null for never and for the time before all operations.

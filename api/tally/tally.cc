@@ -38,9 +38,12 @@ int Main(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // --help is an "error" of status 0.
-    return app.exit(error) == 0 ? 0 : 2;
+    if (app.exit(error) != 0) return 2;
+    ChosenRun() = [] { return 0; };
   }
-  return ChosenRun()();
+  const int status = ChosenRun()();
+  const absl::Status written = FlushOutput();
+  return written.ok() ? status : Fail(written);
 }
 
 }  // namespace
