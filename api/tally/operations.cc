@@ -1,8 +1,10 @@
 // tally enrol|accrue|purchase|redeem|return|adjust: one operation.
 
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "absl/strings/numbers.h"
@@ -24,6 +26,7 @@ struct Options {
   std::string at;
   std::string expires;
   uint16_t reason = 0;
+  int64_t patience_s = 10;
 };
 
 absl::StatusOr<Instant> InstantOr(const std::string& text, Instant otherwise) {
@@ -54,6 +57,31 @@ absl::StatusOr<Operation> MakeOperation(Kind kind, const Options& options) {
                    options.account.program, options.reason, kind, /*flags=*/0, /*reserved=*/0);
 }
 
+// With these, the same command is the same operation.
+std::string RepeatOptions(const Operation& operation) {
+  return absl::StrCat("--id ", FormatId(operation.id()), " --at ",
+                      FormatInstant(operation.occurred_at()));
+}
+
+// Client::Apply, but only for so long.
+absl::StatusOr<Result> Apply(Client& client, const Operation& operation, int64_t patience_s) {
+  using Clock = std::chrono::steady_clock;
+  const auto answer = std::make_shared<std::optional<absl::StatusOr<Result>>>();
+  client.Submit({&operation, 1}, [answer](absl::StatusOr<absl::Span<const Result>> results) {
+    *answer = results.ok() ? absl::StatusOr<Result>(results->front()) : results.status();
+  });
+  const Clock::time_point end = Clock::now() + std::chrono::seconds(patience_s);
+  while (!answer->has_value()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - Clock::now());
+    if (left.count() <= 0) {
+      return absl::DeadlineExceededError(
+          absl::StrCat("the server has not answered for ", patience_s, " s"));
+    }
+    client.Poll(left.count()).IgnoreError();  // a failure is an answer too
+  }
+  return **answer;
+}
+
 void Print(const Operation& operation, const Result& result, bool json) {
   const bool replayed = (result.flags() & kReplayed) != 0;
   if (json) {
@@ -79,23 +107,44 @@ void Print(const Operation& operation, const Result& result, bool json) {
               replayed ? "Done before:" : "Done:", std::string(KindName(operation.kind())).c_str(),
               FormatId(operation.member()).c_str(), result.points(), result.available(),
               result.pending());
-  std::printf("To repeat it safely: --id %s --at %s\n", FormatId(operation.id()).c_str(),
-              FormatInstant(operation.occurred_at()).c_str());
+  std::printf("To repeat it safely: %s\n", RepeatOptions(operation).c_str());
 }
 
 int Run(const Server& server, Kind kind, const Options& options) {
   const auto operation = MakeOperation(kind, options);
   if (!operation.ok()) return Fail(operation.status());
-  auto client = server.Connect();
+  ClientOptions client_options;
+  client_options.reconnect_ms = options.patience_s * 1000;
+  auto client = server.Connect(client_options);
   if (!client.ok()) return Fail(client.status());
-  const auto result = (*client)->Apply(*operation);
-  if (!result.ok()) return Fail(result.status());
+  const auto result = Apply(**client, *operation, options.patience_s);
+  if (!result.ok()) {
+    Fail(result.status());
+    std::fprintf(
+        stderr,
+        "tally: it is not known whether the operation was applied: repeat the same command "
+        "with %s, which applies it once\n",
+        RepeatOptions(*operation).c_str());
+    return 1;
+  }
   Print(*operation, *result, options.account.json);
-  if (result->outcome() == Outcome::Ok) return 0;
+  if (result->outcome() == Outcome::Ok) {
+    if (FlushOutput().ok()) return 0;
+    std::fprintf(stderr, "tally: the operation was applied; to repeat it safely: %s\n",
+                 RepeatOptions(*operation).c_str());
+    return 1;
+  }
   if (result->outcome() == Outcome::InsufficientPoints) {
     std::fprintf(stderr, "tally: %ld points are available\n", result->available());
   }
-  return Refuse(result->outcome(), result->field());
+  const int status = Refuse(result->outcome(), result->field());
+  if (result->outcome() == Outcome::IdConflict && options.at.empty()) {
+    std::fputs(
+        "tally: the time is a part of the content, and --at defaults to now: to repeat an "
+        "operation, give the same --at as was printed the first time\n",
+        stderr);
+  }
+  return status;
 }
 
 struct Verb {
@@ -145,6 +194,9 @@ void AddOperationCommands(CLI::App& app, const Server& server) {
     if (verb.kind == Kind::Adjust) {
       command->add_option("--reason", options->reason, "The reason's code, 0 to 65535");
     }
+    command->add_option("--patience", options->patience_s, "Seconds to wait for the answer")
+        ->check(CLI::Range(1, 86'400))
+        ->capture_default_str();
     OnRun(command, [&server, kind = verb.kind, options] { return Run(server, kind, *options); });
   }
 }

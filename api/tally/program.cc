@@ -33,7 +33,14 @@ int Put(const Server& server, const PutOptions& options) {
   auto client = server.Connect();
   if (!client.ok()) return Fail(client.status());
   const auto answer = (*client)->PutProgram(*id, file->bytes());
-  if (!answer.ok()) return Fail(answer.status());
+  if (!answer.ok()) {
+    Fail(answer.status());
+    std::fprintf(stderr,
+                 "tally: it is not known whether the program was put: repeat the same command with "
+                 "--id %s, which puts it once\n",
+                 FormatId(*id).c_str());
+    return 1;
+  }
   const int program = file->program().id();
   if (options.json) {
     PrintJson({{"program", program},
