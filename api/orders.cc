@@ -240,17 +240,12 @@ bool OrderBuilder::ReadAmount(const CsvRow& row, const Columns& columns, int64_t
   return true;
 }
 
-Id OrderBuilder::TransactionId(const CsvRow& row, const Id& member, absl::string_view order) {
-  const bool by_order = !rules_.columns.order.empty();
-  encoded_.assign(by_order ? "order" : "row");
+Id OrderBuilder::RowId(const CsvRow& row, const Id& member) {
+  encoded_.assign("row");
   encoded_.push_back('\0');
   AppendNumber(&encoded_, rules_.program);
   AppendNumber(&encoded_, member.low());
   AppendNumber(&encoded_, member.high());
-  if (by_order) {
-    absl::StrAppend(&encoded_, order);
-    return HashId(encoded_);
-  }
   for (const absl::string_view field : row.fields) {
     AppendNumber(&encoded_, static_cast<uint32_t>(field.size()));
     absl::StrAppend(&encoded_, field);
@@ -274,7 +269,10 @@ void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
   const absl::string_view order = field(columns.order);
   SkipReason reason;
   if (!CheckShape(row, columns, &reason)) return Leave(row.line, order, reason);
-  if (columns.order >= 0 && order.empty()) return Leave(row.line, order, SkipReason::kNoOrder);
+  const auto order_id = ParseId(order);
+  if (columns.order >= 0 && !order_id.has_value()) {
+    return Leave(row.line, order, SkipReason::kNoOrder);
+  }
   const auto member = ParseId(field(columns.member));
   if (!member.has_value()) return Leave(row.line, order, SkipReason::kNoMember);
   Instant time = 0;
@@ -282,8 +280,8 @@ void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
   int64_t amount = 0;
   if (!ReadAmount(row, columns, &amount, &reason)) return Leave(row.line, order, reason);
 
-  const Id id = TransactionId(row, *member, order);
-  const auto [place, is_new] = index_.try_emplace(Key(id), orders_.size());
+  const Id id = order_id.has_value() ? *order_id : RowId(row, *member);
+  const auto [place, is_new] = index_.try_emplace({Key(id), Key(*member)}, orders_.size());
   if (is_new) {
     Order& added = orders_.emplace_back();
     added.id = id;
@@ -301,8 +299,8 @@ void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
   }
   all.sum = sum;
   all.time = std::min(all.time, time);
-  if (const absl::string_view original = field(columns.original); !original.empty()) {
-    if (IsZero(all.original)) all.original = TransactionId(row, *member, original);
+  if (const auto original = ParseId(field(columns.original)); original.has_value()) {
+    if (IsZero(all.original)) all.original = *original;
   }
 }
 

@@ -2,14 +2,13 @@
 // lines of each order up, and names what it had to leave out.
 //
 // An order is all lines with the same order id and member. It becomes one purchase, or one return
-// when its id begins with the return prefix or its sum is negative, at the time of its earliest
-// line. Its transaction id is a hash of what identifies it, so that importing a file again adds
-// exactly what is missing. With an order column it is HashId of, in this order,
-//   "order", a zero byte; program u16; member u64 low, u64 high; the order id, trimmed of spaces
-// and without one, of
+// when its text begins with the return prefix or its sum is negative, at the time of its earliest
+// line. Its transaction id is that of its text, as ParseId reads it, so that importing a file again
+// adds exactly what is missing, and a return may name it. Without an order column each row is an
+// order, and its transaction id HashId of, in this order,
 //   "row", a zero byte; program u16; member u64 low, u64 high; of each field of the row, its
 //   length u32 and its bytes; occurrence u64: n - 1 for the n-th row of the same content
-// Numbers are little-endian.
+// Numbers are little-endian. No text of an order has a zero byte.
 
 #ifndef TALLYSTICK_API_ORDERS_H_
 #define TALLYSTICK_API_ORDERS_H_
@@ -39,7 +38,7 @@ enum class SkipReason : uint8_t {
   kFieldCount,
   kNulByte,  // in a column that is used
   kNotUtf8,  // in a column that is used
-  kNoOrder,
+  kNoOrder,  // neither an empty text nor 0 names one
   kNoMember,
   kBadTime,
   kFutureTime,
@@ -123,7 +122,7 @@ class OrderBuilder {
   bool CheckShape(const CsvRow& row, const Columns& columns, SkipReason* reason) const;
   bool ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount, SkipReason* reason);
   bool ReadTime(absl::string_view text, Instant* time, SkipReason* reason);
-  Id TransactionId(const CsvRow& row, const Id& member, absl::string_view order);
+  Id RowId(const CsvRow& row, const Id& member);
   void Leave(int64_t line, absl::string_view order, SkipReason reason);
 
   const OrderRules rules_;
@@ -132,9 +131,9 @@ class OrderBuilder {
   int64_t lines_ = 0;
   std::array<int64_t, kSkipReasonCount> skipped_ = {};
   std::vector<Order> orders_;
-  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, size_t> index_;  // id → place in orders_
-  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, uint64_t>
-      repeats_;  // row content → times seen
+  using IdKey = std::pair<uint64_t, uint64_t>;
+  absl::flat_hash_map<std::pair<IdKey, IdKey>, size_t> index_;  // id, member → place in orders_
+  absl::flat_hash_map<IdKey, uint64_t> repeats_;                // row content → times seen
   std::string encoded_;
   std::string last_time_text_;  // neighbouring lines mostly have the same time
   Instant last_time_ = 0;

@@ -46,11 +46,12 @@ struct Options {
 constexpr uint32_t kEnrolment = ~uint32_t{0};
 
 // Of a member whose first order is a return. Always the same one, so that importing again changes
-// nothing.
+// nothing; and none that an order or a row could have, whose texts have no zero byte or begin
+// otherwise.
 Operation Enrolment(const Order& order, uint16_t program) {
-  const std::string name = absl::StrCat("enrol ", program, " ", FormatId(order.member));
-  return Operation(HashId(name), order.member, Id(), 0, order.time, 0, 0, program, 0, Kind::Enrol,
-                   0, 0);
+  constexpr absl::string_view kPrefix("enrol\0", 6);
+  const Id id = HashId(absl::StrCat(kPrefix, FormatId(order.member)));
+  return Operation(id, order.member, Id(), 0, order.time, 0, 0, program, 0, Kind::Enrol, 0, 0);
 }
 
 // What became of the orders.

@@ -196,5 +196,33 @@ TEST_F(Commands, ConflictOfIdsAsksForTheFirstTime) {
   EXPECT_THAT(Run(repeated).errors, AllOf(HasSubstr("id_conflict"), Not(HasSubstr("--at"))));
 }
 
+// ---- import ----
+
+class Imports : public Commands {
+ protected:
+  Ran Import(std::vector<std::string> more = {}) const {
+    more.insert(more.begin(), {"import", Path("orders.csv"), "--program", "1", "--order", "order",
+                               "--member", "member", "--time", "time", "--time-format", "%Y-%m-%d",
+                               "--spend", "amount", "--return-prefix", "C"});
+    return Run(more);
+  }
+  // Without the position, which counts blocks that say only what is durable.
+  std::string Totals() const {
+    auto totals = nlohmann::json::parse(Run({"totals", "--program", "1", "--json"}).output);
+    totals.erase("position");
+    return totals.dump();
+  }
+};
+
+TEST_F(Imports, OrdersCanBeReturnedByTheirNumber) {
+  StartWithProgram({"--clock", "import"}, {{"unknown_original", "refuse"}});
+  Write("orders.csv", "order,member,time,amount\n536365,7,2024-05-02,90\n");
+  ASSERT_EQ(Import().status, 0);
+  const Ran ran =
+      Run({"return", "7", "9000", "--program", "1", "--original", "536365", "--at", "2024-05-03"});
+  EXPECT_EQ(ran.status, 0) << ran.errors;
+  EXPECT_THAT(ran.output, HasSubstr(": -9 points; available 0, pending 0."));
+}
+
 }  // namespace
 }  // namespace tallystick

@@ -100,7 +100,9 @@ TEST(Orders, OfSeveralMembersAreSeparate) {
   const Built built = BuildText(
       Rules(), std::string(kHeader) + "A1,7,2024-05-01 10:00,1\nA1,8,2024-05-01 10:00,2\n");
   ASSERT_EQ(built.orders.size(), 2u);
-  EXPECT_FALSE(built.orders[0].id == built.orders[1].id);
+  EXPECT_TRUE(built.orders[0].id == built.orders[1].id) << "ids are scoped to members";
+  EXPECT_EQ(built.orders[0].sum, 100);
+  EXPECT_EQ(built.orders[1].sum, 200);
 }
 
 TEST(Orders, PrefixAndNegativeSumsAreReturns) {
@@ -132,10 +134,37 @@ TEST(Orders, ReturnsMayNameTheirPurchase) {
   EXPECT_TRUE(IsZero(built.orders[2].ToOperation(1).related()));
 }
 
-TEST(Orders, TransactionIdFollowsTheDocumentedEncoding) {
-  const Built built = BuildText(Rules(), std::string(kHeader) + " A1 ,7,2024-05-01 10:00,10\n");
+TEST(Orders, TransactionIdIsThatOfTheOrdersText) {
+  const Built built =
+      BuildText(Rules(), std::string(kHeader) +
+                             " A1 ,7,2024-05-01 10:00,10\n"
+                             "536365,7,2024-05-01 10:00,10\n"
+                             "01234567-89ab-CDEF-0123-456789abcdef,7,2024-05-01 10:00,10\n"
+                             "01234567-89AB-cdef-0123-456789abcdef,7,2024-05-01 10:00,10\n"
+                             "0,7,2024-05-01 10:00,10\n");
+  ASSERT_EQ(built.orders.size(), 3u);
+  EXPECT_TRUE(built.orders[0].id == HashId("A1"));
+  EXPECT_TRUE(built.orders[1].id == Id(536365, 0));
+  EXPECT_TRUE(built.orders[2].id == Id(0x0123456789abcdef, 0x0123456789abcdef));
+  EXPECT_EQ(built.orders[2].sum, 2000) << "two ways to write one id";
+  EXPECT_THAT(built.skips, ElementsAre("6 0: no order"));
+}
+
+TEST(Orders, RowIdFollowsTheDocumentedEncoding) {
+  OrderRules rules = Rules();
+  rules.columns.order = "";
+  const Built built = BuildText(rules, "member,time,amount\n7,2024-05-01 10:00,1\n");
   ASSERT_EQ(built.orders.size(), 1u);
-  const std::string encoded("order\0\1\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0A1", 6 + 2 + 16 + 2);
+  const std::string encoded(
+      "row\0\1\0\7\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+      "\1\0\0\0"
+      "7"
+      "\20\0\0\0"
+      "2024-05-01 10:00"
+      "\1\0\0\0"
+      "1"
+      "\0\0\0\0\0\0\0\0",
+      4 + 2 + 16 + 4 + 1 + 4 + 16 + 4 + 1 + 8);
   EXPECT_TRUE(built.orders[0].id == HashId(encoded));
 }
 
