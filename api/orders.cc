@@ -305,22 +305,30 @@ void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
 }
 
 std::vector<Order> OrderBuilder::TakeOrders() {
+  for (Order& order : orders_) {
+    order.is_return = order.sum < 0 || (!rules_.return_prefix.empty() &&
+                                        absl::StartsWith(order.order, rules_.return_prefix));
+    order.turn = order.time;
+    const auto named = index_.find({Key(order.original), Key(order.member)});
+    if (order.is_return && named != index_.end()) {
+      order.turn = std::max(order.time, orders_[named->second].time);
+    }
+  }
   std::vector<Order> orders;
   orders.reserve(orders_.size());
   for (Order& order : orders_) {
-    if (order.sum == 0) {
-      file_ = order.file;
-      Leave(order.line, order.order, SkipReason::kZeroAmount);
+    if (order.sum != 0) {
+      orders.push_back(std::move(order));
       continue;
     }
-    order.is_return = order.sum < 0 || (!rules_.return_prefix.empty() &&
-                                        absl::StartsWith(order.order, rules_.return_prefix));
-    orders.push_back(std::move(order));
+    file_ = order.file;
+    Leave(order.line, order.order, SkipReason::kZeroAmount);
   }
   orders_ = {};
   index_ = {};
-  std::stable_sort(orders.begin(), orders.end(),
-                   [](const Order& a, const Order& b) { return a.time < b.time; });
+  std::stable_sort(orders.begin(), orders.end(), [](const Order& a, const Order& b) {
+    return std::make_pair(a.turn, a.is_return) < std::make_pair(b.turn, b.is_return);
+  });
   return orders;
 }
 

@@ -80,6 +80,7 @@ struct Order {
   Id original;        // zero: none named
   int64_t sum = 0;    // in minor units; signed
   Instant time = 0;   // of the earliest line
+  Instant turn = 0;   // `time`, or that of the order that is given back if it is later
   uint32_t file = 0;  // of its first line, as it was read
   int64_t line = 0;
   std::string order;  // as the file names it; empty without an order column
@@ -107,8 +108,9 @@ class OrderBuilder {
   absl::Status AddFile(const std::string& name, std::istream& in,
                        const std::function<void(int64_t bytes)>& on_bytes = nullptr);
 
-  // The orders of all files in the order of time; of equal times, in the order in which they
-  // appeared.
+  // The orders of all files in the order of time, a return behind the order that it names, if that
+  // is among them, and of equal times behind purchases; else in the order in which they appeared.
+  // So that applying them once more changes nothing.
   std::vector<Order> TakeOrders();
 
   int64_t lines() const { return lines_; }

@@ -214,6 +214,28 @@ class Imports : public Commands {
   }
 };
 
+TEST_F(Imports, TwiceIsAsOnce) {
+  StartWithProgram({"--clock", "import", "--shards", "2"}, {{"unknown_original", "refuse"}});
+  Write("orders.csv",
+        "order,member,time,amount,of\n"
+        "C1,7,2024-05-02,-40,A1\n"  // of the same time, and told first
+        "A1,7,2024-05-02,90,\n"
+        "C2,7,2024-05-01,-10,A2\n"  // before its purchase
+        "A2,7,2024-05-03,50,\n"
+        "C3,8,2024-05-01,-10,A9\n"  // of no purchase
+        "A3,8,2024-05-02,70,\n"
+        "C4,8,2024-05-04,-70,A3\n");
+  const Ran first = Import({"--original", "of"});
+  ASSERT_EQ(first.status, 0) << first.errors;
+  EXPECT_THAT(first.output, AllOf(HasSubstr("6 accepted"), HasSubstr("1 refused, unknown_original"),
+                                  HasSubstr("1 members enrolled")));
+  const std::string totals = Totals();
+  const Ran second = Import({"--original", "of"});
+  EXPECT_THAT(second.output, AllOf(HasSubstr("0 accepted"), HasSubstr("6 replayed"),
+                                   HasSubstr("1 refused, unknown_original")));
+  EXPECT_EQ(Totals(), totals);
+}
+
 TEST_F(Imports, OrdersCanBeReturnedByTheirNumber) {
   StartWithProgram({"--clock", "import"}, {{"unknown_original", "refuse"}});
   Write("orders.csv", "order,member,time,amount\n536365,7,2024-05-02,90\n");

@@ -193,6 +193,28 @@ TEST(Orders, FilesMergeInTheOrderOfTime) {
   EXPECT_EQ(built.orders[0].file, 1u);
 }
 
+TEST(Orders, ReturnsComeBehindPurchasesOfTheSameTime) {
+  const Built built = BuildText(Rules(), std::string(kHeader) +
+                                             "C2,7,2024-05-01 10:00,-4\n"
+                                             "A1,7,2024-05-01 10:00,10\n"
+                                             "A3,7,2024-05-01 09:00,10\n");
+  EXPECT_THAT(Names(built), ElementsAre("A3", "A1", "C2"));
+}
+
+TEST(Orders, ReturnsComeBehindTheOrderThatTheyName) {
+  OrderRules rules = Rules();
+  rules.columns.original = "of";
+  const Built built = BuildText(rules,
+                                "order,member,time,amount,of\n"
+                                "C2,7,2024-05-01 10:00,-4,A1\n"
+                                "C3,8,2024-05-01 10:00,-4,A1\n"  // of a member who has no A1
+                                "A1,7,2024-05-09 10:00,10,\n"
+                                "A4,7,2024-05-08 10:00,10,C2\n"  // no return
+                                "C5,7,2024-05-10 10:00,-1,A1\n");
+  EXPECT_THAT(Names(built), ElementsAre("C3", "A4", "A1", "C2", "C5"));
+  EXPECT_EQ(built.orders[3].time, *ParseInstant("2024-05-01 10:00")) << "its own time stays";
+}
+
 TEST(Orders, WhatIsLeftOutHasItsReason) {
   const Built built = BuildText(Rules(), std::string(kHeader) +
                                              "A01,,2024-05-01 10:00,1\n"                   // 2
