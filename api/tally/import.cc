@@ -233,6 +233,11 @@ int Import::Run() {
         " orders are older than the program's retention: only a server started with --clock import "
         "takes past orders with their own dates")));
   }
+  if (lines_ > 0 && counts_.accepted + counts_.replayed == 0) {
+    return Fail(absl::FailedPreconditionError(
+        absl::StrCat("not one order was accepted: the counts say why",
+                     options_.rejects.empty() ? ", and --rejects FILE lists the lines" : "")));
+  }
   return 0;
 }
 

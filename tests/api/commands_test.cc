@@ -246,5 +246,21 @@ TEST_F(Imports, OrdersCanBeReturnedByTheirNumber) {
   EXPECT_THAT(ran.output, HasSubstr(": -9 points; available 0, pending 0."));
 }
 
+TEST_F(Imports, OfWhichNothingWasAcceptedFail) {
+  StartWithProgram({"--clock", "import"}, {{"unknown_original", "refuse"}});
+  Write("orders.csv", "order,member,time,amount\nA1,7,02.05.2024,90\n");
+  Ran ran = Import();
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.errors,
+            "tally: not one order was accepted: the counts say why, and --rejects FILE lists the "
+            "lines\n");
+  Write("orders.csv", "order,member,time,amount\nC1,7,2024-05-02,90\n");
+  ran = Import({"--rejects", Path("rejects.csv")});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.errors, "tally: not one order was accepted: the counts say why\n");
+  Write("orders.csv", "order,member,time,amount\n");
+  EXPECT_EQ(Import().status, 0) << "nothing to do";
+}
+
 }  // namespace
 }  // namespace tallystick
