@@ -13,6 +13,7 @@
 #include "api/ids.h"
 #include "api/instants.h"
 #include "api/money.h"
+#include "api/time_zones.h"
 #include "flatbuffers/util.h"
 
 namespace tallystick {
@@ -196,16 +197,33 @@ bool OrderBuilder::CheckShape(const CsvRow& row, const Columns& columns, SkipRea
   return false;
 }
 
-bool OrderBuilder::ReadTime(absl::string_view text, Instant* time, SkipReason* reason) {
-  if (text != last_time_text_ || text.empty()) {
-    absl::Time parsed;
+bool OrderBuilder::ParseTime(absl::string_view text, Instant* time) {
+  const auto parse = [&](const absl::TimeZone& zone, absl::Time* parsed) {
     std::string error;
-    *reason = SkipReason::kBadTime;
-    if (text.empty() || !absl::ParseTime(rules_.time_format, text, rules_.zone, &parsed, &error) ||
-        parsed <= absl::UnixEpoch() || parsed >= absl::FromUnixMicros(kEndOfTime)) {
-      return false;
-    }
-    last_time_ = ToInstant(parsed);
+    return absl::ParseTime(rules_.time_format, text, zone, parsed, &error);
+  };
+  const absl::TimeZone utc = absl::UTCTimeZone();
+  absl::Time parsed;
+  if (text.empty() || !parse(utc, &parsed)) return false;
+  if (parsed == absl::InfiniteFuture() || parsed == absl::InfinitePast()) return false;
+  if (!has_offset_.has_value()) {
+    absl::Time elsewhere;
+    has_offset_ = parse(absl::FixedTimeZone(3600), &elsewhere) && elsewhere == parsed;
+  }
+  *time = ToInstant(parsed);
+  if (!*has_offset_) {
+    const absl::CivilSecond civil = absl::ToCivilSecond(parsed, utc);
+    const bool in_gap = rules_.zone.At(civil).kind == absl::TimeZone::TimeInfo::SKIPPED;
+    const Instant fraction = in_gap ? 0 : *time - ToInstant(absl::FromCivil(civil, utc));
+    *time = CivilToInstant(civil, rules_.zone) + fraction;
+  }
+  return *time > 0 && *time < kEndOfTime;
+}
+
+bool OrderBuilder::ReadTime(absl::string_view text, Instant* time, SkipReason* reason) {
+  *reason = SkipReason::kBadTime;
+  if (text != last_time_text_ || text.empty()) {
+    if (!ParseTime(text, &last_time_)) return false;
     last_time_text_ = std::string(text);
   }
   *time = last_time_;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <istream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -68,7 +69,9 @@ struct OrderRules {
   OrderColumns columns;
   uint16_t program = 0;
   int currency_digits = 2;
-  std::string time_format;  // as absl::ParseTime takes it
+  // As absl::ParseTime takes it. Without an offset, a time in a gap of the zone is the first
+  // instant after it, and of two in an overlap the earlier.
+  std::string time_format;
   absl::TimeZone zone;
   std::string return_prefix;  // empty: only negative sums are returns
   Instant latest = kNever;    // a line of a later time is skipped
@@ -123,6 +126,7 @@ class OrderBuilder {
   void AddRow(const CsvRow& row, const Columns& columns);
   bool CheckShape(const CsvRow& row, const Columns& columns, SkipReason* reason) const;
   bool ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount, SkipReason* reason);
+  bool ParseTime(absl::string_view text, Instant* time);
   bool ReadTime(absl::string_view text, Instant* time, SkipReason* reason);
   Id RowId(const CsvRow& row, const Id& member);
   void Leave(int64_t line, absl::string_view order, SkipReason reason);
@@ -137,7 +141,8 @@ class OrderBuilder {
   absl::flat_hash_map<std::pair<IdKey, IdKey>, size_t> index_;  // id, member → place in orders_
   absl::flat_hash_map<IdKey, uint64_t> repeats_;                // row content → times seen
   std::string encoded_;
-  std::string last_time_text_;  // neighbouring lines mostly have the same time
+  std::optional<bool> has_offset_;  // the time format, as the first time shows
+  std::string last_time_text_;      // neighbouring lines mostly have the same time
   Instant last_time_ = 0;
 };
 

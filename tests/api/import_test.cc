@@ -284,6 +284,30 @@ TEST(Orders, TimesAreInTheGivenZone) {
   EXPECT_EQ(built.orders[0].time, *ParseInstant("2024-05-01 14:00"));
 }
 
+// 2024-03-31 01:00 to 02:00 does not exist in London, 2024-10-27 01:00 to 02:00 exists twice.
+TEST(Orders, TimesInAGapAreTheFirstInstantAfterIt) {
+  OrderRules rules = Rules();
+  ASSERT_TRUE(absl::LoadTimeZone("Europe/London", &rules.zone));
+  rules.time_format = "%Y-%m-%d %H:%M:%E*S";
+  Built built = BuildText(rules, std::string(kHeader) +
+                                     "A1,7,2024-03-31 00:59:59.5,1\n"
+                                     "A2,7,2024-03-31 01:30:00.5,1\n"
+                                     "A3,7,2024-03-31 02:00:00,1\n"
+                                     "A4,7,2024-10-27 01:30:00.5,1\n");
+  ASSERT_EQ(built.orders.size(), 4u);
+  EXPECT_EQ(built.orders[0].time, *ParseInstant("2024-03-31T00:59:59.5Z"));
+  EXPECT_EQ(built.orders[1].time, *ParseInstant("2024-03-31T01:00:00Z"));
+  EXPECT_EQ(built.orders[2].time, *ParseInstant("2024-03-31T01:00:00Z"));
+  EXPECT_EQ(built.orders[3].time, *ParseInstant("2024-10-27T00:30:00.5Z"));
+  rules.time_format = "%Y-%m-%d %H:%M:%S%Ez";
+  built = BuildText(rules, std::string(kHeader) +
+                               "A1,7,2024-03-31 01:30:00Z,1\n"
+                               "A2,7,2024-03-31 01:30:00-02:00,1\n");
+  ASSERT_EQ(built.orders.size(), 2u);
+  EXPECT_EQ(built.orders[0].time, *ParseInstant("2024-03-31T01:30:00Z"));
+  EXPECT_EQ(built.orders[1].time, *ParseInstant("2024-03-31T03:30:00Z"));
+}
+
 TEST(Orders, FilesThatAreNotWhatTheyShouldBe) {
   EXPECT_THAT(ErrorOf(""), HasSubstr("orders.csv is empty"));
   EXPECT_THAT(ErrorOf("\n"), HasSubstr("orders.csv:1: the names of the columns were expected"));
