@@ -37,6 +37,19 @@ bool IsUtf8(absl::string_view text) {
   return true;
 }
 
+// For a header without a column that should be there.
+absl::string_view SeparatorHint(const std::vector<absl::string_view>& fields) {
+  for (const absl::string_view field : fields) {
+    if (absl::StrContains(field, ';')) {
+      return " (fields must be separated by commas, and semicolons are here: convert it first)";
+    }
+    if (absl::StrContains(field, '\t')) {
+      return " (fields must be separated by commas, and tabs are here: convert it first)";
+    }
+  }
+  return "";
+}
+
 std::pair<uint64_t, uint64_t> Key(const Id& id) { return {id.low(), id.high()}; }
 
 }  // namespace
@@ -134,9 +147,9 @@ absl::Status OrderBuilder::ReadHeader(const std::string& name, CsvReader& reader
       *place = static_cast<int>(i);
     }
     if (*place < 0) {
-      return absl::InvalidArgumentError(absl::StrCat(name, ":1: there is no column \"", column,
-                                                     "\"; the columns are ",
-                                                     absl::StrJoin(row.fields, ", ")));
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, ":1: there is no column \"", column, "\"; the columns are ",
+                       absl::StrJoin(row.fields, ", "), SeparatorHint(row.fields)));
     }
     columns->used.push_back(*place);
     return absl::OkStatus();

@@ -314,6 +314,10 @@ TEST(Orders, FilesThatAreNotWhatTheyShouldBe) {
   EXPECT_EQ(
       ErrorOf("order,customer,time,amount\n"),
       "orders.csv:1: there is no column \"member\"; the columns are order, customer, time, amount");
+  EXPECT_THAT(ErrorOf("order;member;time;amount\n"),
+              HasSubstr("must be separated by commas, and semicolons are here"));
+  EXPECT_THAT(ErrorOf("order\tmember\ttime\tamount\n"),
+              HasSubstr("must be separated by commas, and tabs are here"));
   EXPECT_THAT(ErrorOf("order,member,time,amount,member\n"), HasSubstr("two columns \"member\""));
   EXPECT_THAT(ErrorOf(std::string("\xff\xfeo\0r\0", 6)), HasSubstr("is UTF-16"));
   EXPECT_THAT(ErrorOf("order,member\rA1,7\r"), HasSubstr("CR alone"));
