@@ -26,6 +26,7 @@ constexpr size_t kMaxEmbeddedOperations = kMaxQueuedOperations;
 // A program of the largest size fits into a block.
 constexpr uint64_t kMinSegmentBytes = 128 << 10;
 static_assert(kMinSegmentBytes >= 2 * ledger::kMaxProgramBytes);
+constexpr uint64_t kDefaultSegmentBytes = 64 << 20;
 
 std::string Name(wal::Durability durability) {
   switch (durability) {
@@ -41,6 +42,8 @@ std::string Name(wal::Durability durability) {
   return "";
 }
 
+const char* Name(ClockMode clock) { return clock == ClockMode::kWall ? "wall" : "import"; }
+
 wal::Id128 RandomLedgerId() {
   std::random_device random;
   const auto word = [&] { return (uint64_t{random()} << 32) | random(); };
@@ -52,7 +55,8 @@ absl::Status CheckOptions(const LedgerOptions& options) {
   if (options.create && (options.shards < 1 || options.shards > kMaxShards)) {
     return absl::InvalidArgumentError(absl::StrCat("a ledger has 1 to ", kMaxShards, " shards"));
   }
-  if (options.segment_bytes < kMinSegmentBytes || options.segment_bytes % wal::kSectorBytes != 0) {
+  const uint64_t bytes = options.segment_bytes;
+  if (bytes != 0 && (bytes < kMinSegmentBytes || bytes % wal::kSectorBytes != 0)) {
     return absl::InvalidArgumentError("segments are at least 128 KiB, and a multiple of 4 KiB");
   }
   if (options.blocks_in_flight < 1 || options.blocks_in_flight > wal::kMaxBlocksInFlight) {
@@ -94,7 +98,8 @@ struct Ledger::State {
       const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask);
 
   LedgerOptions options;
-  LedgerIdentity identity;
+  LedgerIdentity identity;  // with how it is served now
+  LedgerIdentity stored;    // as the LEDGER file has it
   std::vector<std::unique_ptr<ShardWorker>> workers;
   std::vector<uint16_t> owners;  // worker of each shard
   wal::Handle lock = wal::kNoHandle;
@@ -139,12 +144,17 @@ absl::Status Ledger::State::FindIdentity() {
   if (options.create) {
     if (absl::Status s = CheckEmpty(io, options.directory); !s.ok()) return s;
     if (absl::Status s = io.MakeDirectory(options.directory); !s.ok()) return s;
-    identity = {RandomLedgerId(), options.shards};
+    identity = {RandomLedgerId(), options.shards, ClockMode::kWall, kDefaultSegmentBytes};
   } else {
     absl::StatusOr<LedgerIdentity> found = ReadIdentity(io, options.directory);
     if (!found.ok()) return found.status();
-    identity = *found;
+    identity = stored = *found;
   }
+  if (options.clock.has_value()) identity.clock = options.clock;
+  if (options.segment_bytes != 0) identity.segment_bytes = options.segment_bytes;
+  options.clock = identity.clock.value_or(ClockMode::kWall);
+  options.segment_bytes =
+      identity.segment_bytes != 0 ? identity.segment_bytes : kDefaultSegmentBytes;
   absl::StatusOr<wal::Handle> locked = LockLedger(io, options.directory);
   if (!locked.ok()) return locked.status();
   lock = *locked;
@@ -164,7 +174,7 @@ absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
     shard_options.log.segment_bytes = options.segment_bytes;
     shard_options.log.blocks_in_flight = options.blocks_in_flight;
     shard_options.log.durability = options.durability;
-    shard_options.clock = options.clock;
+    shard_options.clock = *options.clock;
     shard_options.create = options.create;
     shard_options.confirm_clock = options.confirm_clock;
     shard_options.digests = options.block_digests;
@@ -197,7 +207,7 @@ void Ledger::State::Connect() {
   info.protocol_version = kProtocolVersion;
   info.ledger = Id(identity.ledger_id.low, identity.ledger_id.high);
   info.shard_count = identity.shard_count;
-  info.clock = options.clock;
+  info.clock = *options.clock;
   info.durability = Name(options.durability);
   info.max_operations = kMaxRequestOperations;
   std::vector<ShardWorker*> all;
@@ -226,11 +236,16 @@ absl::Status Ledger::State::OpenAll() {
                                  [](const absl::Status& s) { return !s.ok(); });
     return it == statuses.end() ? absl::OkStatus() : *it;
   };
-  // All shards have their logs: now there is a ledger.
+  // All shards have their logs: now there is a ledger, and it is served this way.
   const auto begin = [&]() -> absl::Status {
-    if (options.create) {
+    if (!(identity == stored)) {
       absl::Status s = WriteIdentity(workers[0]->io(), options.directory, identity);
       if (!s.ok()) return s;
+    }
+    if (stored.clock.has_value() && identity.clock != stored.clock) {
+      Report(absl::StrCat("the ledger goes by the ", Name(*identity.clock),
+                          " clock from now on, and by the ", Name(*stored.clock),
+                          " clock no more"));
     }
     Connect();
     return absl::OkStatus();

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,14 +30,15 @@ struct LedgerOptions {
   uint16_t shards = 1;   // with create; otherwise the ledger says
   uint16_t threads = 0;  // 0: one a core, at most one a shard
   bool manual = false;   // no threads: the caller drives it with Step()
-  ClockMode clock = ClockMode::kWall;
+  // Absent: as the ledger was last served; a new one, and one that does not say: the wall clock.
+  std::optional<ClockMode> clock;
   // Accept a clock that is more than a week ahead of the log's end, or more than an hour behind it:
   // then log time stands still until the clock has caught up.
   bool confirm_clock = false;
   wal::Durability durability = wal::Durability::kOpenDsync;
   // From 4 MiB on, a block holds whatever one member may have due. With smaller ones a member of
-  // very many lots may stop its shard.
-  uint64_t segment_bytes = uint64_t{64} << 20;
+  // very many lots may stop its shard. 0: as the ledger was last served; else 64 MiB.
+  uint64_t segment_bytes = 0;
   uint32_t blocks_in_flight = 8;
   // A digest in the blocks, from which replay proves itself step by step; costs time.
   bool block_digests = false;

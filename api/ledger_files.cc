@@ -16,9 +16,11 @@ struct IdentityFile {
   char magic[8];  // "TALLYLGR"
   uint16_t format_version;
   uint16_t shard_count;
-  uint32_t reserved;
+  uint8_t clock;  // 0: not said; else 1 + ClockMode
+  uint8_t reserved[3];
   wal::Id128 ledger_id;
-  uint8_t padding[4060];
+  uint32_t segment_sectors;  // 0: not said
+  uint8_t padding[4056];
   uint32_t crc;  // CRC32C of the bytes before it
 };
 static_assert(sizeof(IdentityFile) == wal::kSectorBytes);
@@ -66,7 +68,7 @@ absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& dire
   io.Close(*handle);
   if (!read.ok()) return read.status();
   if (*read != sizeof(file) || std::memcmp(file.magic, kMagic, sizeof(kMagic)) != 0 ||
-      file.crc != Crc(file)) {
+      file.crc != Crc(file) || file.clock > 1 + static_cast<uint8_t>(ClockMode::kImport)) {
     return absl::DataLossError(
         absl::StrCat(path, " is damaged: restore this 4 KiB file from a backup"));
   }
@@ -75,7 +77,10 @@ absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& dire
         absl::StrCat(path, " is of format version ", file.format_version, ", this program knows ",
                      wal::kFormatVersion, ": start the newer program"));
   }
-  return LedgerIdentity{file.ledger_id, file.shard_count};
+  LedgerIdentity identity{file.ledger_id, file.shard_count, std::nullopt,
+                          file.segment_sectors * uint64_t{wal::kSectorBytes}};
+  if (file.clock != 0) identity.clock = static_cast<ClockMode>(file.clock - 1);
+  return identity;
 }
 
 absl::Status CheckEmpty(wal::Io& io, const std::string& directory) {
@@ -104,9 +109,17 @@ absl::Status WriteIdentity(wal::Io& io, const std::string& directory,
   file.format_version = wal::kFormatVersion;
   file.shard_count = identity.shard_count;
   file.ledger_id = identity.ledger_id;
+  if (identity.clock.has_value()) {
+    file.clock = static_cast<uint8_t>(1 + static_cast<uint8_t>(*identity.clock));
+  }
+  file.segment_sectors = static_cast<uint32_t>(identity.segment_bytes / wal::kSectorBytes);
   file.crc = Crc(file);
   const std::string path = absl::StrCat(directory, "/", kIdentityName);
   const std::string temporary = path + ".new";
+  // Left by a crash.
+  if (io.Exists(temporary)) {
+    if (absl::Status s = io.Remove(temporary); !s.ok()) return s;
+  }
   if (absl::Status s = WriteAndSync(io, temporary, file); !s.ok()) return s;
   return io.Rename(temporary, path);
 }

@@ -1,6 +1,6 @@
 // The directory of a ledger: one file that says what it is, one folder a shard.
 //
-//   DIR/LEDGER        identity: ledger id and shard count (docs/log-format.md)
+//   DIR/LEDGER        identity, and how it was last served
 //   DIR/LOCK          held by the one program that serves it
 //   DIR/shard-0000/   the log of shard 0, and so on
 
@@ -8,10 +8,12 @@
 #define TALLYSTICK_API_LEDGER_FILES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "api/messages.h"
 #include "wal/format.h"
 #include "wal/io.h"
 
@@ -22,6 +24,11 @@ inline constexpr uint16_t kMaxShards = 1024;
 struct LedgerIdentity {
   wal::Id128 ledger_id;
   uint16_t shard_count = 0;
+  // How it was last served; absent and 0: it does not say.
+  std::optional<ClockMode> clock;
+  uint64_t segment_bytes = 0;
+
+  friend bool operator==(const LedgerIdentity&, const LedgerIdentity&) = default;
 };
 
 std::string ShardDirectory(const std::string& directory, uint16_t shard);
@@ -33,7 +40,7 @@ absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory
 absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory);
 // AlreadyExists unless the directory is missing or holds nothing but LOCK.
 absl::Status CheckEmpty(wal::Io& io, const std::string& directory);
-// The last step of creating a ledger: durable when it returns.
+// The last step of creating a ledger, or a change of how it is served: durable when it returns.
 absl::Status WriteIdentity(wal::Io& io, const std::string& directory,
                            const LedgerIdentity& identity);
 

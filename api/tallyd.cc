@@ -37,7 +37,7 @@ constexpr rlim_t kOtherDescriptors = 1024;
 
 struct Flags {
   LedgerOptions ledger;
-  uint32_t segment_mib = 64;
+  uint64_t segment_mib = 0;  // 0: not given
   std::string listen;
 };
 
@@ -58,7 +58,8 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--clock", ledger.clock,
-                 "wall: the host's clock; import: the orders' own dates (default wall)")
+                 "wall: the host's clock; import: the orders' own dates (default: as before; of a "
+                 "new ledger wall)")
       ->transform(CLI::CheckedTransformer(std::map<std::string, ClockMode>{
           {"wall", ClockMode::kWall}, {"import", ClockMode::kImport}}));
   app.add_option("--durability", ledger.durability,
@@ -70,9 +71,9 @@ void Declare(CLI::App& app, Flags& flags) {
                                                  {"none", wal::Durability::kNone}}));
   app.add_option("--threads", ledger.threads, "0: one a core, at most one a shard")
       ->capture_default_str();
-  app.add_option("--segment-mib", flags.segment_mib, "size of a log segment")
-      ->check(CLI::Range(1, 4096))
-      ->capture_default_str();
+  app.add_option("--segment-mib", flags.segment_mib,
+                 "size of a log segment (default: as before; of a new ledger 64)")
+      ->check(CLI::Range(1, 4096));
   app.add_option("--blocks-in-flight", ledger.blocks_in_flight, "log writes at a time")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
@@ -144,7 +145,7 @@ int main(int argc, char** argv) {
   CLI::App app("Serves a Tallystick ledger.");
   tallystick::Declare(app, flags);
   CLI11_PARSE(app, argc, argv);
-  flags.ledger.segment_bytes = uint64_t{flags.segment_mib} << 20;
+  flags.ledger.segment_bytes = flags.segment_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
   return tallystick::Run(flags);
 }

@@ -16,8 +16,10 @@
 namespace tallystick {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::MatchesRegex;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class TallydTest : public testing::Test {
@@ -102,6 +104,30 @@ TEST_F(TallydTest, WrongCommandLinesAreRefused) {
     Process process(arguments);
     EXPECT_GT(process.End(0), 2);
     EXPECT_NE(process.Errors(), "");
+  }
+}
+
+TEST_F(TallydTest, RemembersItsClockAndItsSegments) {
+  // What the line of readiness and standard error say of the clock.
+  const auto serve = [this](std::vector<std::string> more) {
+    std::vector<std::string> command = {TALLYD, "--data", directory_ / "ledger", "--listen",
+                                        address_};
+    command.insert(command.end(), more.begin(), more.end());
+    Process process(command);
+    std::string said = process.ReadLine();
+    EXPECT_EQ(process.End(SIGTERM), 0);
+    return said + "\n" + process.Errors();
+  };
+  EXPECT_THAT(serve({"--create", "--clock", "import", "--segment-mib", "1"}),
+              HasSubstr(" clock=import "));
+  EXPECT_THAT(serve({}), AllOf(HasSubstr(" clock=import "), Not(HasSubstr("from now on"))));
+  EXPECT_THAT(serve({"--clock", "wall"}),
+              AllOf(HasSubstr(" clock=wall "),
+                    HasSubstr("tallyd: the ledger goes by the wall clock from now on")));
+  EXPECT_THAT(serve({"--clock", "wall"}), Not(HasSubstr("from now on")));
+  EXPECT_THAT(serve({}), HasSubstr(" clock=wall "));
+  for (const auto& file : std::filesystem::directory_iterator(directory_ / "ledger/shard-0000")) {
+    EXPECT_LE(file.file_size(), uint64_t{1} << 20) << file.path();
   }
 }
 
