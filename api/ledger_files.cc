@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "wal/checksum.h"
@@ -28,8 +29,25 @@ static_assert(sizeof(IdentityFile) == wal::kSectorBytes);
 constexpr char kMagic[8] = {'T', 'A', 'L', 'L', 'Y', 'L', 'G', 'R'};
 constexpr const char* kIdentityName = "LEDGER";
 constexpr const char* kLockName = "LOCK";
+constexpr const char* kShardPrefix = "shard-";
 
 uint32_t Crc(const IdentityFile& file) { return wal::Crc32c(&file, offsetof(IdentityFile, crc)); }
+
+// DataLoss where logs are and no LEDGER is. It may be a creation that broke off, or points that
+// have lost their key: no advice may lead to deleting them.
+absl::Status CheckNoLogs(wal::Io& io, const std::string& directory) {
+  if (!io.Exists(directory)) return absl::OkStatus();
+  const absl::StatusOr<std::vector<std::string>> names = io.List(directory);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (!absl::StartsWith(name, kShardPrefix)) continue;
+    return absl::DataLossError(absl::StrCat(
+        directory, " holds logs (", name, ") but the file ", kIdentityName,
+        " is missing: keep the logs, and restore that file from a backup; for a new ledger name "
+        "another directory"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status WriteAndSync(wal::Io& io, const std::string& path, const IdentityFile& file) {
   wal::OpenOptions options;
@@ -47,7 +65,7 @@ absl::Status WriteAndSync(wal::Io& io, const std::string& path, const IdentityFi
 }  // namespace
 
 std::string ShardDirectory(const std::string& directory, uint16_t shard) {
-  return absl::StrFormat("%s/shard-%04d", directory, shard);
+  return absl::StrFormat("%s/%s%04d", directory, kShardPrefix, shard);
 }
 
 absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory) {
@@ -57,6 +75,7 @@ absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory
 absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/", kIdentityName);
   if (!io.Exists(path)) {
+    if (absl::Status s = CheckNoLogs(io, directory); !s.ok()) return s;
     return absl::NotFoundError(
         absl::StrCat(directory, " holds no ledger: make one with --create --shards N"));
   }
@@ -93,11 +112,11 @@ absl::Status CheckEmpty(wal::Io& io, const std::string& directory) {
           absl::StrCat(directory, " holds a ledger already: leave out --create to serve it"));
     }
   }
+  if (absl::Status s = CheckNoLogs(io, directory); !s.ok()) return s;
   for (const std::string& name : *names) {
     if (name == kLockName) continue;
     return absl::AlreadyExistsError(absl::StrCat(directory, " is not empty (", name,
-                                                 ") and holds no ledger: name an empty directory, "
-                                                 "or clear this one if a creation broke off"));
+                                                 ") and holds no ledger: name an empty directory"));
   }
   return absl::OkStatus();
 }

@@ -36,9 +36,10 @@ std::string ShardDirectory(const std::string& directory, uint16_t shard);
 // FailedPrecondition: another program serves it.
 absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory);
 
-// NotFound: no ledger there; FailedPrecondition: of a newer format; DataLoss: damaged.
+// NotFound: no ledger there; FailedPrecondition: of a newer format; DataLoss: damaged, or missing
+// where logs are.
 absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory);
-// AlreadyExists unless the directory is missing or holds nothing but LOCK.
+// AlreadyExists (DataLoss: logs) unless the directory is missing or holds nothing but LOCK.
 absl::Status CheckEmpty(wal::Io& io, const std::string& directory);
 // The last step of creating a ledger, or a change of how it is served: durable when it returns.
 absl::Status WriteIdentity(wal::Io& io, const std::string& directory,

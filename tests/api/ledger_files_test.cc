@@ -1,5 +1,6 @@
 #include "api/ledger_files.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -15,6 +16,9 @@ namespace tallystick {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 class LedgerFiles : public ::testing::Test {
  protected:
@@ -51,6 +55,17 @@ TEST_F(LedgerFiles, NeedNotSayHowItIsServed) {
   const auto identity = ReadIdentity(*io_, folder_);
   ASSERT_TRUE(identity.ok()) << identity.status();
   EXPECT_TRUE(*identity == (LedgerIdentity{{1, 2}, 3, std::nullopt, 0}));
+}
+
+TEST_F(LedgerFiles, MissingBesideLogsIsNoReasonToDeleteThem) {
+  fs::create_directory(folder_ / "shard-0000");
+  for (const absl::Status& status :
+       {ReadIdentity(*io_, folder_).status(), CheckEmpty(*io_, folder_)}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("holds logs (shard-0000) but the file LEDGER is missing"),
+                      HasSubstr("restore that file from a backup"), Not(HasSubstr("--create"))));
+  }
 }
 
 }  // namespace
