@@ -1,8 +1,8 @@
 // tallyd: opens a ledger and serves it until SIGTERM or SIGINT.
 //
 // Standard output has one line, "ready ADDRESS ledger=… shards=… clock=… durability=…", when
-// clients may connect. Exit status: 0 after a signal, 1 when it cannot start, 2 when a shard has
-// stopped; CLI11's for a wrong command line.
+// clients may connect; all else is said on standard error. Exit status: 0 after a signal, 1 when it
+// cannot start, 2 for a command line that cannot be understood, 3 when a shard has stopped.
 
 #include <sys/resource.h>
 
@@ -11,10 +11,10 @@
 #include <csignal>
 #include <cstdio>
 #include <ctime>
-#include <map>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -22,13 +22,15 @@
 #include "absl/strings/string_view.h"
 #include "api/embedded.h"
 #include "api/ids.h"
+#include "api/ledger_files.h"
 #include "api/server.h"
 
 namespace tallystick {
 namespace {
 
 constexpr int kExitCannotStart = 1;
-constexpr int kExitStopped = 2;
+constexpr int kExitUsage = 2;
+constexpr int kExitStopped = 3;
 
 // How often the health of the shards is looked at.
 constexpr timespec kHealthInterval = {.tv_sec = 0, .tv_nsec = 200'000'000};
@@ -46,6 +48,24 @@ void Say(absl::string_view sentence) {
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
+// Words that stand for values.
+template <typename Value>
+CLI::Validator OneOf(const std::vector<std::pair<std::string, Value>>& choices) {
+  return CLI::Validator(
+      [choices](std::string& text) -> std::string {
+        std::string words;
+        for (const auto& [word, value] : choices) {
+          if (text == word) {
+            text = std::to_string(static_cast<int>(value));
+            return "";
+          }
+          absl::StrAppend(&words, words.empty() ? "" : " or ", word);
+        }
+        return absl::StrCat("say ", words, ", not \"", text, "\"");
+      },
+      "");
+}
+
 void Declare(CLI::App& app, Flags& flags) {
   LedgerOptions& ledger = flags.ledger;
   app.set_version_flag("--version", "tallyd " TALLYSTICK_VERSION);
@@ -55,30 +75,31 @@ void Declare(CLI::App& app, Flags& flags) {
   CLI::Option* create = app.add_flag("--create", ledger.create, "make a new ledger in --data");
   app.add_option("--shards", ledger.shards, "of a new ledger; never changes")
       ->needs(create)
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, int{kMaxShards}))
       ->capture_default_str();
   app.add_option("--clock", ledger.clock,
                  "wall: the host's clock; import: the orders' own dates (default: as before; of a "
                  "new ledger wall)")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ClockMode>{
-          {"wall", ClockMode::kWall}, {"import", ClockMode::kImport}}));
-  app.add_option("--durability", ledger.durability,
-                 "how blocks are made durable; none: for benchmarks only (default open-dsync)")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, wal::Durability>{{"open-dsync", wal::Durability::kOpenDsync},
-                                                 {"dsync", wal::Durability::kDsync},
-                                                 {"fdatasync", wal::Durability::kFdatasync},
-                                                 {"none", wal::Durability::kNone}}));
+      ->transform(OneOf<ClockMode>({{"wall", ClockMode::kWall}, {"import", ClockMode::kImport}}));
+  app.add_option(
+         "--durability", ledger.durability,
+         "how blocks are made durable: open-dsync, dsync or fdatasync; none: for benchmarks "
+         "only (default open-dsync)")
+      ->transform(OneOf<wal::Durability>({{"open-dsync", wal::Durability::kOpenDsync},
+                                          {"dsync", wal::Durability::kDsync},
+                                          {"fdatasync", wal::Durability::kFdatasync},
+                                          {"none", wal::Durability::kNone}}));
   app.add_option("--threads", ledger.threads, "0: one a core, at most one a shard")
+      ->check(CLI::Range(0, int{kMaxShards}))
       ->capture_default_str();
   app.add_option("--segment-mib", flags.segment_mib,
                  "size of a log segment (default: as before; of a new ledger 64)")
       ->check(CLI::Range(1, 4096));
   app.add_option("--blocks-in-flight", ledger.blocks_in_flight, "log writes at a time")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(1, int{wal::kMaxBlocksInFlight}))
       ->capture_default_str();
   app.add_flag("--confirm-clock", ledger.confirm_clock,
-               "accept a clock more than a week ahead of the ledger's");
+               "accept a clock more than a week ahead of the ledger's, or an hour behind it");
 }
 
 // Blocked in all threads, and taken by the main one.
@@ -144,7 +165,12 @@ int main(int argc, char** argv) {
   tallystick::Flags flags;
   CLI::App app("Serves a Tallystick ledger.");
   tallystick::Declare(app, flags);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // --help is an "error" of status 0.
+    return app.exit(error) == 0 ? 0 : tallystick::kExitUsage;
+  }
   flags.ledger.segment_bytes = flags.segment_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
   return tallystick::Run(flags);

@@ -18,8 +18,11 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Le;
 using ::testing::MatchesRegex;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::testing::StartsWith;
 
 class TallydTest : public testing::Test {
@@ -99,12 +102,21 @@ TEST_F(TallydTest, WrongCommandLinesAreRefused) {
   for (const std::vector<std::string>& arguments : {std::vector<std::string>{TALLYD},
                                                     {TALLYD, "--data", "x"},
                                                     Arguments({"--shards", "2"}),
+                                                    Arguments({"--create", "--shards", "0"}),
+                                                    Arguments({"--create", "--shards", "9999"}),
+                                                    Arguments({"--threads", "-1"}),
+                                                    Arguments({"--blocks-in-flight", "0"}),
+                                                    Arguments({"--segment-mib", "5000"}),
                                                     Arguments({"--durability", "some"}),
                                                     Arguments({"--clock", "moon"})}) {
     Process process(arguments);
-    EXPECT_GT(process.End(0), 2);
-    EXPECT_NE(process.Errors(), "");
+    EXPECT_EQ(process.End(0), 2);
+    const std::string errors = process.Errors();
+    EXPECT_THAT(errors, AllOf(Not(IsEmpty()), SizeIs(Le(120u))));
   }
+  Process process(Arguments({"--clock", "moon"}));
+  EXPECT_EQ(process.End(0), 2);
+  EXPECT_THAT(process.Errors(), StartsWith("--clock: say wall or import, not \"moon\"\n"));
 }
 
 TEST_F(TallydTest, RemembersItsClockAndItsSegments) {
