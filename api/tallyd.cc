@@ -148,14 +148,19 @@ int Run(const Flags& flags) {
   SayReady(**server);
 
   absl::Status health;
-  while (health.ok() && sigtimedwait(&signals, nullptr, &kHealthInterval) < 0) {
-    health = (*ledger)->health();
+  int signal = -1;
+  while (health.ok() && signal < 0) {
+    signal = sigtimedwait(&signals, nullptr, &kHealthInterval);
+    if (signal < 0) health = (*ledger)->health();
   }
   if (!health.ok()) Say(health.message());
   (*server)->Stop();
   const absl::Status closed = (*ledger)->Close();
   if (health.ok() && !closed.ok()) Say(closed.message());
-  return health.ok() && closed.ok() ? 0 : kExitStopped;
+  if (!health.ok() || !closed.ok()) return kExitStopped;
+  Say(absl::StrCat("stopped by ", signal == SIGINT ? "SIGINT" : "SIGTERM",
+                   "; the logs are closed"));
+  return 0;
 }
 
 }  // namespace

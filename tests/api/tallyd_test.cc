@@ -63,6 +63,8 @@ TEST_F(TallydTest, ServesUntilItIsToldToEnd) {
     }
     EXPECT_EQ(process.End(signal), 0);
     EXPECT_EQ(process.Output(), "");
+    EXPECT_THAT(process.Errors(), HasSubstr(signal == SIGTERM ? "tallyd: stopped by SIGTERM"
+                                                              : "tallyd: stopped by SIGINT"));
   }
 }
 
