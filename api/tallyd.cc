@@ -20,10 +20,12 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "api/embedded.h"
 #include "api/ids.h"
 #include "api/ledger_files.h"
 #include "api/server.h"
+#include "wal/posix_io.h"
 
 namespace tallystick {
 namespace {
@@ -123,6 +125,17 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Before the ledger is made, or read, which may take long. Leaves nothing behind.
+absl::Status CheckAddress(const std::string& address) {
+  const auto io = wal::PosixIo::Create();
+  if (!io.ok()) return io.status();
+  const absl::StatusOr<wal::Handle> listener = (*io)->Listen(address);
+  if (!listener.ok()) return listener.status();
+  (*io)->Close(*listener);
+  absl::string_view path = address;
+  return absl::ConsumePrefix(&path, "unix:") ? (*io)->Remove(std::string(path)) : absl::OkStatus();
+}
+
 void SayReady(const Server& server) {
   const ServerInfo& info = server.info();
   std::printf("ready %s ledger=%s shards=%u clock=%s durability=%s\n", server.address().c_str(),
@@ -134,6 +147,10 @@ void SayReady(const Server& server) {
 int Run(const Flags& flags) {
   const sigset_t signals = BlockSignals();
   RaiseDescriptorLimit();
+  if (absl::Status address = CheckAddress(flags.listen); !address.ok()) {
+    Say(address.message());
+    return kExitCannotStart;
+  }
   absl::StatusOr<std::unique_ptr<Ledger>> ledger = Ledger::Open(flags.ledger);
   if (!ledger.ok()) {
     Say(ledger.status().message());

@@ -98,6 +98,7 @@ TEST_F(TallydTest, AddressThatCannotBeIsNamed) {
                    "--listen", "tcp:0.0.0.0:99"});
   EXPECT_EQ(process.End(0), 1);
   EXPECT_THAT(process.Errors(), HasSubstr("tallyd: cannot listen on \"tcp:0.0.0.0:99\": "));
+  EXPECT_FALSE(std::filesystem::exists(directory_ / "ledger")) << "nothing was made";
 }
 
 TEST_F(TallydTest, WrongCommandLinesAreRefused) {
