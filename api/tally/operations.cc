@@ -107,6 +107,14 @@ void Print(const Operation& operation, const Result& result, bool json) {
               replayed ? "Done before:" : "Done:", std::string(KindName(operation.kind())).c_str(),
               FormatId(operation.member()).c_str(), result.points(), result.available(),
               result.pending());
+  if ((result.flags() & kWrittenOff) != 0) {
+    std::printf(
+        "Part of what was due is written off: the member's points and the debt that the "
+        "program allows do not cover it.\n");
+  }
+  if (operation.kind() == Kind::Return && IsZero(operation.related())) {
+    std::printf("No --original was given: the newest points were taken, at today's rate.\n");
+  }
   std::printf("To repeat it safely: %s\n", RepeatOptions(operation).c_str());
 }
 

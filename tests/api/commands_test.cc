@@ -196,6 +196,19 @@ TEST_F(Commands, ConflictOfIdsAsksForTheFirstTime) {
   EXPECT_THAT(Run(repeated).errors, AllOf(HasSubstr("id_conflict"), Not(HasSubstr("--at"))));
 }
 
+TEST_F(Commands, ReturnsSayWhatTheyTook) {
+  StartWithProgram({}, {{"pending", {{"days", 0}}}});
+  ASSERT_EQ(Run({"purchase", "7", "9500", "--program", "1", "--id", "order-1"}).status, 0);
+  ASSERT_EQ(Run({"redeem", "7", "5", "--program", "1"}).status, 0);
+  Ran ran = Run({"return", "7", "1000", "--program", "1"});
+  EXPECT_THAT(ran.output, AllOf(HasSubstr("-1 points"), HasSubstr("the newest points were taken"),
+                                Not(HasSubstr("written off"))));
+  ran = Run({"return", "7", "9500", "--program", "1", "--original", "order-1"});
+  EXPECT_THAT(ran.output,
+              AllOf(HasSubstr("-3 points"), HasSubstr("Part of what was due is written off"),
+                    Not(HasSubstr("newest"))));
+}
+
 // ---- import ----
 
 class Imports : public Commands {
