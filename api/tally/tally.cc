@@ -1,7 +1,10 @@
 // tally: everything about a ledger but serving it.
 
+#include <cstdio>
 #include <functional>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "api/tally/command.h"
 
@@ -13,9 +16,20 @@ std::function<int()>& ChosenRun() {
   return run;
 }
 
+// What CLI11 calls a missing subcommand: the word where one was expected; empty: it is another
+// error.
+std::string UnknownCommand(const CLI::App& app) {
+  const CLI::App* chosen = &app;
+  while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
+  const bool has_commands = !chosen->get_subcommands([](const CLI::App*) { return true; }).empty();
+  const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
+  return has_commands && !rest.empty() ? rest.front() : "";
+}
+
 int Main(int argc, char** argv) {
   CLI::App app("tally: the command line of Tallystick, a ledger for loyalty points", "tally");
   Server server;
+  app.set_version_flag("--version", "tally " TALLYSTICK_VERSION);
   app.require_subcommand(1);
   // So that --connect is understood behind the subcommand too.
   app.fallthrough();
@@ -37,6 +51,11 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (const std::string word = UnknownCommand(app); !word.empty()) {
+      std::fprintf(stderr, "tally: there is no %s \"%s\": see tally --help\n",
+                   word[0] == '-' ? "option" : "command", word.c_str());
+      return 2;
+    }
     // --help is an "error" of status 0.
     if (app.exit(error) != 0) return 2;
     ChosenRun() = [] { return 0; };

@@ -209,6 +209,18 @@ TEST_F(Commands, ReturnsSayWhatTheyTook) {
                     Not(HasSubstr("newest"))));
 }
 
+// ---- command lines and questions ----
+
+TEST_F(Commands, UnknownOnesAreNamed) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"nosuch"}, {"nosuch", "7"}, {"log", "nosuch", "x"}}) {
+    const Ran ran = Run(command);
+    EXPECT_EQ(ran.status, 2);
+    EXPECT_EQ(ran.errors, "tally: there is no command \"nosuch\": see tally --help\n");
+  }
+  EXPECT_THAT(Run({"--version"}).output, testing::MatchesRegex("tally [0-9.]+\n"));
+}
+
 // ---- import ----
 
 class Imports : public Commands {
