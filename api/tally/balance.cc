@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "api/ids.h"
 #include "api/instants.h"
 #include "api/outcomes.h"
@@ -29,6 +30,11 @@ void PrintText(const Options& options, const Id& member, const BalanceAnswer& ba
   for (const BalanceEvent& event : balance.events) {
     std::printf("  %s %14ld will %s\n", InstantText(event.at).c_str(), event.points,
                 event.kind == Kind::Activation ? "become available" : "expire");
+  }
+  if (balance.events.size() == kMaxBalanceEvents) {
+    std::printf(
+        "  No more than %zu events are shown, the next ones: tally lots shows all points.\n",
+        kMaxBalanceEvents);
   }
 }
 
@@ -63,6 +69,11 @@ int Run(const Server& server, const Options& options) {
   const auto balance = (*client)->Balance(options.account.program, *member, *as_of);
   if (!balance.ok()) return Fail(balance.status());
   if (balance->outcome != Outcome::Ok) return Refuse(balance->outcome);
+  if (*as_of != 0 && balance->as_of > *as_of) {
+    return Fail(absl::InvalidArgumentError(absl::StrCat(
+        "--as-of ", options.as_of, " is past: the ledger's time is ", InstantText(balance->as_of),
+        ", and a balance is told as of then or later; tally statement tells what was")));
+  }
   if (options.account.json) {
     PrintJson(ToJson(options, *member, *balance));
   } else {

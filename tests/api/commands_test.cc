@@ -221,6 +221,26 @@ TEST_F(Commands, UnknownOnesAreNamed) {
   EXPECT_THAT(Run({"--version"}).output, testing::MatchesRegex("tally [0-9.]+\n"));
 }
 
+TEST_F(Commands, BalanceIsOfNowAndLater) {
+  StartWithProgram();
+  ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  EXPECT_EQ(Run({"balance", "7", "--program", "1", "--as-of", "2999-01-01"}).status, 0);
+  const Ran past = Run({"balance", "7", "--program", "1", "--as-of", "2020-01-01"});
+  EXPECT_EQ(past.status, 1);
+  EXPECT_EQ(past.output, "");
+  EXPECT_THAT(past.errors, HasSubstr("tally: --as-of 2020-01-01 is past: the ledger's time is 2"));
+}
+
+TEST_F(Commands, BalanceSaysThatItDoesNotShowAllEvents) {
+  StartWithProgram();
+  for (int i = 0; i < 16; ++i) {
+    const Ran balance = Run({"balance", "7", "--program", "1"});
+    EXPECT_THAT(balance.output, Not(HasSubstr("No more than 32 events")));
+    ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  }
+  EXPECT_THAT(Run({"balance", "7", "--program", "1"}).output, HasSubstr("No more than 32 events"));
+}
+
 // ---- import ----
 
 class Imports : public Commands {
