@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
@@ -30,18 +31,22 @@ struct Options {
   Position to = std::numeric_limits<Position>::max();
 };
 
-// What reading one shard's log to its end has shown.
+// What reading one shard's log to its end has shown. The counts go to `position`, the tail to the
+// end.
 struct ShardLog {
   uint16_t shard = 0;
   uint64_t blocks = 0;
   uint64_t records = 0;
+  Position position = 0;
   wal::LogTail tail;
+
+  bool whole() const { return position == tail.next_position - 1; }
 };
 
 using OnBlock = std::function<absl::Status(const wal::BlockView&)>;
 
 absl::StatusOr<ShardLog> ReadShard(wal::Io& io, const std::string& directory,
-                                   const LedgerIdentity& identity, uint16_t shard,
+                                   const LedgerIdentity& identity, uint16_t shard, Position to,
                                    const OnBlock& on_block) {
   const std::string path = ShardDirectory(directory, shard);
   auto reader = wal::LogReader::Open(
@@ -54,28 +59,47 @@ absl::StatusOr<ShardLog> ReadShard(wal::Io& io, const std::string& directory,
     const absl::StatusOr<bool> more = (*reader)->Next(&block);
     if (!more.ok()) return more.status();
     if (!*more) break;
-    ++log.blocks;
-    if (block.header->type == wal::BlockType::kRecords) log.records += block.slots.size();
+    if (block.header->first_position <= to) {
+      ++log.blocks;
+      if (block.header->type == wal::BlockType::kRecords) {
+        log.records += std::min(block.slots.size(), to - block.header->first_position + 1);
+      }
+    }
     if (absl::Status s = on_block(block); !s.ok()) return s;
   }
   log.tail = (*reader)->TakeTail();
   if (log.tail.segment == 0) {
     return absl::DataLossError(absl::StrCat(path, ": the log of this shard is missing"));
   }
+  log.position = std::min(to, log.tail.next_position - 1);
   return log;
 }
 
 // Reads every shard; `on_block` also gets the shard's number. Stops at the first error.
 absl::StatusOr<std::vector<ShardLog>> ReadLedger(
-    const std::string& directory,
+    const Options& options,
     const std::function<absl::Status(uint16_t, const wal::BlockView&)>& on_block) {
+  const std::string& directory = options.directory;
   auto io = wal::PosixIo::Create();
   if (!io.ok()) return io.status();
   const auto identity = ReadIdentity(**io, directory);
+  if (absl::IsNotFound(identity.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(directory, " holds no ledger: name what tallyd was given as --data"));
+  }
   if (!identity.ok()) return identity.status();
+  // What a server is writing looks like damage. A copy that must not be written to has no server.
+  const auto lock = LockLedger(**io, directory);
+  if (absl::IsFailedPrecondition(lock.status())) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        directory, " is in use: stop its tallyd first, or copy the directory and read the copy"));
+  }
+  const absl::Cleanup unlock = [&] {
+    if (lock.ok()) (*io)->Close(*lock);
+  };
   std::vector<ShardLog> logs;
   for (uint16_t shard = 0; shard < identity->shard_count; ++shard) {
-    auto log = ReadShard(**io, directory, *identity, shard,
+    auto log = ReadShard(**io, directory, *identity, shard, options.to,
                          [&](const wal::BlockView& block) { return on_block(shard, block); });
     if (!log.ok()) return log.status();
     logs.push_back(*std::move(log));
@@ -87,17 +111,19 @@ nlohmann::ordered_json EndJson(const ShardLog& log) {
   nlohmann::ordered_json json = {{"shard", log.shard},
                                  {"blocks", log.blocks},
                                  {"records", log.records},
-                                 {"position", log.tail.next_position - 1},
-                                 {"segment", log.tail.segment},
-                                 {"offset", log.tail.offset},
-                                 {"torn_bytes", log.tail.torn ? log.tail.cut_bytes : 0}};
+                                 {"position", log.position}};
+  if (!log.whole()) return json;
+  json["segment"] = log.tail.segment;
+  json["offset"] = log.tail.offset;
+  json["torn_bytes"] = log.tail.torn ? log.tail.cut_bytes : 0;
   if (log.tail.torn) json["torn_because"] = log.tail.cut_reason;
   return json;
 }
 
 std::string EndText(const ShardLog& log) {
   std::string text = absl::StrCat("shard ", log.shard, ": ", log.blocks, " blocks, ", log.records,
-                                  " records, position ", log.tail.next_position - 1);
+                                  " records, position ", log.position);
+  if (!log.whole()) return absl::StrCat(text, " of ", log.tail.next_position - 1);
   if (log.tail.torn) {
     absl::StrAppend(&text, "; a torn tail of ", log.tail.cut_bytes, " bytes behind segment ",
                     log.tail.segment, " offset ", log.tail.offset,
@@ -111,7 +137,7 @@ std::string EndText(const ShardLog& log) {
 using Machines = std::map<uint16_t, std::unique_ptr<ledger::StateMachine>>;
 
 absl::StatusOr<std::vector<ShardLog>> ReplayLedger(const Options& options, Machines* machines) {
-  return ReadLedger(options.directory, [&](uint16_t shard, const wal::BlockView& block) {
+  return ReadLedger(options, [&](uint16_t shard, const wal::BlockView& block) {
     auto& machine = (*machines)[shard];
     if (machine == nullptr)
       machine = std::make_unique<ledger::StateMachine>(ledger::Limits{}, RandomId().low());
@@ -260,7 +286,7 @@ void PrintRecord(const Options& options, uint16_t shard, Position position, cons
 }
 
 int RunDump(const Options& options) {
-  const auto logs = ReadLedger(options.directory, [&](uint16_t shard, const wal::BlockView& block) {
+  const auto logs = ReadLedger(options, [&](uint16_t shard, const wal::BlockView& block) {
     if (block.header->type != wal::BlockType::kRecords) return absl::OkStatus();
     size_t i = 0;
     while (i < block.slots.size()) {
@@ -279,7 +305,7 @@ int RunDump(const Options& options) {
 CLI::App* AddCommand(CLI::App* log, const std::string& name, const std::string& what,
                      const std::shared_ptr<Options>& options, int (*run)(const Options&)) {
   CLI::App* command = log->add_subcommand(name, what);
-  command->add_option("directory", options->directory, "the ledger's data directory")->required();
+  command->add_option("directory", options->directory, "The ledger's data directory")->required();
   AddJsonFlag(command, &options->json);
   OnRun(command, [options, run] { return run(*options); });
   return command;
@@ -293,11 +319,12 @@ void AddLogCommands(CLI::App& app) {
   const auto options = std::make_shared<Options>();
   AddCommand(log, "verify", "Check every block and record, and replay them", options, RunVerify);
   CLI::App* dump = AddCommand(log, "dump", "Print the records", options, RunDump);
-  dump->add_option("--from", options->from, "first position, in each shard");
-  dump->add_option("--to", options->to, "last position, in each shard");
+  dump->add_option("--from", options->from, "First position, each shard's own");
+  dump->add_option("--to", options->to, "Last position, each shard's own");
   CLI::App* replay =
       AddCommand(log, "replay", "Replay, and print the digest and totals", options, RunReplay);
-  replay->add_option("--to", options->to, "last position, in each shard");
+  replay->add_option("--to", options->to,
+                     "Last position, each shard's own: as in the shards of tally totals --json");
 }
 
 }  // namespace tallystick::tally

@@ -31,7 +31,12 @@ ShardTime Extent(const TotalsAnswer& totals) {
 
 nlohmann::ordered_json ToJson(uint16_t program, const TotalsAnswer& totals) {
   const ShardTime extent = Extent(totals);
+  auto shards = nlohmann::ordered_json::array();
+  for (const ShardTime& shard : totals.shards) {
+    shards.push_back({{"position", shard.position}, {"time", InstantJson(shard.time)}});
+  }
   return {{"program", program},
+          {"shards", shards},
           {"position", extent.position},
           {"time", InstantJson(extent.time)},
           {"members", totals.members},

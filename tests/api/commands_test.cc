@@ -241,6 +241,51 @@ TEST_F(Commands, BalanceSaysThatItDoesNotShowAllEvents) {
   EXPECT_THAT(Run({"balance", "7", "--program", "1"}).output, HasSubstr("No more than 32 events"));
 }
 
+// ---- log ----
+
+TEST_F(Commands, LogIsReadOfALedgerThatNobodyServes) {
+  StartWithProgram({"--shards", "2"});
+  for (const char* verb : {"verify", "dump", "replay"}) {
+    const Ran ran = Run({"log", verb, Path("ledger")});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_EQ(ran.output, "");
+    EXPECT_EQ(ran.errors, "tally: " + Path("ledger") +
+                              " is in use: stop its tallyd first, or copy the directory and read "
+                              "the copy\n");
+  }
+  Stop();
+  EXPECT_EQ(Run({"log", "verify", Path("ledger")}).status, 0);
+  const Ran none = Run({"log", "verify", folder_});
+  EXPECT_EQ(none.status, 1);
+  EXPECT_EQ(none.errors, "tally: " + folder_.string() +
+                             " holds no ledger: name what tallyd was given as --data\n");
+}
+
+TEST_F(Commands, LogReplaysToThePositionOfAShard) {
+  StartWithProgram();
+  ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  const auto totals = nlohmann::json::parse(Run({"totals", "--program", "1", "--json"}).output);
+  ASSERT_EQ(totals["shards"].size(), 1u);
+  const std::string position = totals["shards"][0]["position"].dump();
+  EXPECT_EQ(totals["position"].dump(), position);
+  ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  Stop();
+  const auto replay = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"log", "replay", Path("ledger"), "--json"});
+    return nlohmann::json::parse(Run(more).output);
+  };
+  const auto whole = replay({});
+  EXPECT_EQ(whole["programs"][0]["issued"], 18);
+  EXPECT_TRUE(whole["shards"][0].contains("offset"));
+  const auto part = replay({"--to", position});
+  EXPECT_EQ(part["programs"][0]["issued"], 9);
+  EXPECT_EQ(part["shards"][0]["position"].dump(), position);
+  EXPECT_EQ(part["shards"][0]["records"], whole["shards"][0]["records"].get<int>() - 1);
+  EXPECT_FALSE(part["shards"][0].contains("offset"));
+  EXPECT_THAT(Run({"log", "replay", Path("ledger"), "--to", position}).output,
+              HasSubstr("position " + position + " of "));
+}
+
 // ---- import ----
 
 class Imports : public Commands {
@@ -251,10 +296,11 @@ class Imports : public Commands {
                                "--spend", "amount", "--return-prefix", "C"});
     return Run(more);
   }
-  // Without the position, which counts blocks that say only what is durable.
+  // Without positions, which count blocks that say only what is durable.
   std::string Totals() const {
     auto totals = nlohmann::json::parse(Run({"totals", "--program", "1", "--json"}).output);
     totals.erase("position");
+    totals.erase("shards");
     return totals.dump();
   }
 };
