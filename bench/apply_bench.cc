@@ -169,6 +169,14 @@ void Apply(benchmark::State& state, Mix mix, double theta) {
   state.counters["receipts"] = static_cast<double>(sizes.receipts);
 }
 
+BENCHMARK_CAPTURE(Apply, accrue, Mix::kAccrue, 0)
+    ->RangeMultiplier(10)
+    ->Range(1'000'000, 10'000'000)
+    ->UseManualTime();
+BENCHMARK_CAPTURE(Apply, redeem, Mix::kRedeem, 0)
+    ->RangeMultiplier(10)
+    ->Range(1'000'000, 10'000'000)
+    ->UseManualTime();
 BENCHMARK_CAPTURE(Apply, accrue_redeem, Mix::kAccrueRedeem, 0)
     ->RangeMultiplier(10)
     ->Range(1'000'000, 10'000'000)

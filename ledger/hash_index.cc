@@ -4,25 +4,13 @@
 #include <cstring>
 
 namespace tallystick::ledger {
-namespace {
-
-constexpr uint32_t kTablesPerChunk = 64;
-
-}  // namespace
 
 HashIndex::HashIndex() { directory_.push_back(NewTable(0)); }
 
-HashIndex::~HashIndex() {
-  for (std::byte* chunk : chunks_) munmap(chunk, kTablesPerChunk * sizeof(Table));
-}
-
 HashIndex::Table* HashIndex::NewTable(uint32_t depth) {
-  if (chunks_.empty() || chunk_used_ == kTablesPerChunk) {
-    chunks_.push_back(MapPages(kTablesPerChunk * sizeof(Table)));
-    chunk_used_ = 0;
-  }
-  auto* table = reinterpret_cast<Table*>(chunks_.back() + chunk_used_++ * sizeof(Table));
+  auto* table = reinterpret_cast<Table*>(pages_.Take(sizeof(Table)));
   table->depth = depth;
+  ++tables_;
   return table;
 }
 
@@ -87,7 +75,7 @@ void HashIndex::Erase(uint64_t hash, uint32_t row) {
 }
 
 size_t HashIndex::bytes() const {
-  return chunks_.size() * kTablesPerChunk * sizeof(Table) + directory_.size() * sizeof(Table*);
+  return tables_ * sizeof(Table) + directory_.size() * sizeof(Table*);
 }
 
 }  // namespace tallystick::ledger

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ledger/slab.h"
+#include "ledger/pages.h"
 
 namespace tallystick::ledger {
 
@@ -26,9 +26,6 @@ class HashIndex {
   static constexpr uint32_t kMaxDepth = 20;
 
   HashIndex();
-  ~HashIndex();
-  HashIndex(const HashIndex&) = delete;
-  HashIndex& operator=(const HashIndex&) = delete;
 
   void Prefetch(uint64_t hash) const {
     const Table& table = TableOf(hash);
@@ -83,8 +80,8 @@ class HashIndex {
   uint32_t depth_ = 0;
   size_t size_ = 0;
   std::vector<Table*> directory_;
-  std::vector<std::byte*> chunks_;  // of tables
-  uint32_t chunk_used_ = 0;
+  Pages pages_;
+  size_t tables_ = 0;
 };
 
 }  // namespace tallystick::ledger

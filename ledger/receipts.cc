@@ -5,10 +5,6 @@
 
 namespace tallystick::ledger {
 
-Receipts::~Receipts() {
-  for (Receipt* chunk : chunks_) munmap(chunk, kChunkBytes);
-}
-
 uint64_t Receipts::Hash(uint32_t account, const Id& id) const {
   return XXH3_64bits_withSeed(&id, sizeof(id), hash_seed_ + account);
 }
@@ -19,7 +15,7 @@ uint32_t Receipts::TakeChunk() {
     free_chunks_.pop_back();
     return chunk;
   }
-  chunks_.push_back(reinterpret_cast<Receipt*>(MapPages(kChunkBytes)));
+  chunks_.push_back(reinterpret_cast<Receipt*>(pages_.Take(kChunkBytes)));
   next_chunk_.push_back(kNoRow);
   previous_chunk_.push_back(kNoRow);
   free_chunks_.reserve(chunks_.capacity());

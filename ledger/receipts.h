@@ -59,9 +59,6 @@ class Receipts {
 
   Receipts(uint32_t limit, uint64_t hash_seed)
       : limit_(limit), hash_seed_(hash_seed), returned_(limit) {}
-  ~Receipts();
-  Receipts(const Receipts&) = delete;
-  Receipts& operator=(const Receipts&) = delete;
 
   uint64_t Hash(uint32_t account, const Id& id) const;
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
@@ -127,6 +124,7 @@ class Receipts {
   const uint64_t hash_seed_;
   HashIndex index_;
   Slab<Returned> returned_;
+  Pages pages_;
   std::vector<Receipt*> chunks_;
   std::vector<uint32_t> next_chunk_;  // of the queue, by chunk
   std::vector<uint32_t> previous_chunk_;

@@ -4,29 +4,15 @@
 #ifndef TALLYSTICK_LEDGER_SLAB_H_
 #define TALLYSTICK_LEDGER_SLAB_H_
 
-#include <sys/mman.h>
-
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <vector>
 
-#include "ledger/check.h"
+#include "ledger/pages.h"
 
 namespace tallystick::ledger {
-
-// No row.
-inline constexpr uint32_t kNoRow = ~uint32_t{0};
-
-// Zeroed pages of the system, in huge pages where it grants them; touched on first use.
-inline std::byte* MapPages(size_t size) {
-  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  TALLYSTICK_LEDGER_CHECK(pages != MAP_FAILED);
-  madvise(pages, size, MADV_HUGEPAGE);
-  return static_cast<std::byte*>(pages);
-}
 
 // Row needs a `uint32_t next` for the free list, used as such only while it is free.
 // REQUIRES of Row: trivially copyable; all zeros is valid memory for it.
@@ -39,9 +25,6 @@ class Slab {
 
   // Rows that may be in use at once at most: `limit` < kNoRow.
   explicit Slab(uint32_t limit) : limit_(limit) {}
-  ~Slab() {
-    for (Row* chunk : chunks_) munmap(chunk, kChunkBytes);
-  }
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
@@ -58,7 +41,7 @@ class Slab {
       return row;
     }
     if (end_ == chunks_.size() * kRowsPerChunk) {
-      chunks_.push_back(reinterpret_cast<Row*>(MapPages(kChunkBytes)));
+      chunks_.push_back(reinterpret_cast<Row*>(pages_.Take(kChunkBytes)));
     }
     return end_++;
   }
@@ -79,6 +62,7 @@ class Slab {
   uint32_t used_ = 0;
   uint32_t end_ = 0;  // rows that were ever used
   uint32_t free_ = kNoRow;
+  Pages pages_;
   std::vector<Row*> chunks_;
 };
 

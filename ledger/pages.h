@@ -1,0 +1,64 @@
+// Zeroed memory for tables that only grow, in huge pages where the system grants them: a random
+// access then misses the cache, not the page tables as well.
+
+#ifndef TALLYSTICK_LEDGER_PAGES_H_
+#define TALLYSTICK_LEDGER_PAGES_H_
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "ledger/check.h"
+
+namespace tallystick::ledger {
+
+// Rows of tables have 32-bit numbers; this is none.
+inline constexpr uint32_t kNoRow = ~uint32_t{0};
+
+class Pages {
+ public:
+  static constexpr size_t kHugePage = size_t{2} << 20;
+  static constexpr size_t kRegionBytes = 32 * kHugePage;
+
+  Pages() = default;
+  ~Pages() {
+    for (std::byte* region : regions_) munmap(region, kRegionBytes);
+  }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+
+  // Aligned to 64 bytes; there until the end. Nothing is used before it is touched. REQUIRES: at
+  // most kRegionBytes.
+  std::byte* Take(size_t size) {
+    size = (size + 63) / 64 * 64;
+    TALLYSTICK_LEDGER_CHECK(size <= kRegionBytes);
+    if (size > left_) MapRegion();
+    std::byte* taken = regions_.back() + kRegionBytes - left_;
+    left_ -= size;
+    return taken;
+  }
+
+ private:
+  // On a boundary of huge pages: what lies before and behind it is given back.
+  void MapRegion() {
+    void* mapped = mmap(nullptr, kRegionBytes + kHugePage, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    TALLYSTICK_LEDGER_CHECK(mapped != MAP_FAILED);
+    const size_t before = -reinterpret_cast<uintptr_t>(mapped) % kHugePage;
+    auto* region = static_cast<std::byte*>(mapped) + before;
+    if (before > 0) munmap(mapped, before);
+    if (before < kHugePage) munmap(region + kRegionBytes, kHugePage - before);
+    madvise(region, kRegionBytes, MADV_HUGEPAGE);
+    regions_.push_back(region);
+    left_ = kRegionBytes;
+  }
+
+  std::vector<std::byte*> regions_;
+  size_t left_ = 0;  // of the last region
+};
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_PAGES_H_
