@@ -125,7 +125,9 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Before the ledger is made, or read, which may take long. Leaves nothing behind.
+// Before a ledger is made, which would be there when the address is put right. Leaves nothing
+// behind. Not before one is opened: the kernel takes a moment to end the sockets of a server that
+// was killed.
 absl::Status CheckAddress(const std::string& address) {
   const auto io = wal::PosixIo::Create();
   if (!io.ok()) return io.status();
@@ -147,9 +149,11 @@ void SayReady(const Server& server) {
 int Run(const Flags& flags) {
   const sigset_t signals = BlockSignals();
   RaiseDescriptorLimit();
-  if (absl::Status address = CheckAddress(flags.listen); !address.ok()) {
-    Say(address.message());
-    return kExitCannotStart;
+  if (flags.ledger.create) {
+    if (absl::Status address = CheckAddress(flags.listen); !address.ok()) {
+      Say(address.message());
+      return kExitCannotStart;
+    }
   }
   absl::StatusOr<std::unique_ptr<Ledger>> ledger = Ledger::Open(flags.ledger);
   if (!ledger.ok()) {

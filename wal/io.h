@@ -58,9 +58,9 @@ struct IoRequest {
 
 struct OpenOptions {
   bool write = false;
-  bool create = false;     // must not exist yet
-  bool direct = false;     // O_DIRECT; falls back to buffered where the file system has none
-  bool dsync = false;      // O_DSYNC: a write is durable when complete
+  bool create = false;  // must not exist yet
+  bool direct = false;  // O_DIRECT; falls back to buffered where the file system has none
+  bool dsync = false;   // O_DSYNC: a write is durable when complete
 };
 
 // Page-aligned memory for direct I/O, registered with the backend where that pays.
@@ -77,7 +77,7 @@ class Io {
   virtual absl::string_view name() const = 0;
 
   // ---- clocks ----
-  virtual int64_t WallMicros() = 0;       // since 1970-01-01 UTC
+  virtual int64_t WallMicros() = 0;  // since 1970-01-01 UTC
   virtual int64_t MonotonicMicros() = 0;
 
   // ---- control plane: synchronous; errors name the path ----
@@ -87,15 +87,19 @@ class Io {
   // Sets the length; new bytes read as zeros.
   virtual absl::Status Resize(Handle handle, uint64_t size) = 0;
   // Synchronous positioned read: fills all of `size` or returns fewer bytes at the end of the file.
-  virtual absl::StatusOr<size_t> ReadAt(Handle handle, uint64_t offset, std::byte* data, size_t size) = 0;
+  virtual absl::StatusOr<size_t> ReadAt(Handle handle, uint64_t offset, std::byte* data,
+                                        size_t size) = 0;
   // Synchronous positioned write of all of `size`; not durable until Sync.
-  virtual absl::Status WriteAt(Handle handle, uint64_t offset, const std::byte* data, size_t size) = 0;
+  virtual absl::Status WriteAt(Handle handle, uint64_t offset, const std::byte* data,
+                               size_t size) = 0;
   virtual absl::Status Sync(Handle handle) = 0;
-  virtual absl::Status MakeDirectory(const std::string& path) = 0;   // and its parents; durable
-  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& path) = 0;  // names, sorted
+  virtual absl::Status MakeDirectory(const std::string& path) = 0;  // and its parents; durable
+  virtual absl::StatusOr<std::vector<std::string>> List(
+      const std::string& path) = 0;  // names, sorted
   virtual bool Exists(const std::string& path) = 0;
-  virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;  // same directory; durable
-  virtual absl::Status Remove(const std::string& path) = 0;          // durable
+  virtual absl::Status Rename(const std::string& from,
+                              const std::string& to) = 0;    // same directory; durable
+  virtual absl::Status Remove(const std::string& path) = 0;  // durable
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
   // An exclusive lock that dies with the process. FailedPrecondition when another holds it.
   virtual absl::StatusOr<Handle> Lock(const std::string& path) = 0;
@@ -109,7 +113,8 @@ class Io {
   virtual absl::StatusOr<Handle> Listen(const std::string& address) = 0;
   // The address that a listener is bound to, with its real port.
   virtual absl::StatusOr<std::string> LocalAddress(Handle listener) = 0;
-  // Ends both directions; requests under way complete with 0 or an error. Close() follows when all have.
+  // Ends both directions; requests under way complete with 0 or an error. Close() follows when all
+  // have.
   virtual void Shutdown(Handle socket) = 0;
 
   // ---- data plane ----

@@ -26,7 +26,11 @@ absl::Status WithAdvice(const absl::Status& cause, const std::string& path, uint
 
 }  // namespace
 
-SpareSegments::SpareSegments(Io& io, const SpareOptions& options) : io_(io), options_(options) {
+SpareSegments::SpareSegments(Io& io, const SpareOptions& options)
+    : io_(io),
+      options_(options),
+      preparing_(absl::UnavailableError(
+          absl::StrCat(options.directory, ": the next log segment is being prepared"))) {
   prepared_.reserve(options.count + 1);
 }
 
@@ -250,9 +254,7 @@ void SpareSegments::Failed(const absl::Status& cause) {
 
 absl::Status SpareSegments::status() const {
   if (available()) return absl::OkStatus();
-  if (!failure_.ok()) return failure_;
-  return absl::UnavailableError(
-      absl::StrCat(options_.directory, ": the next log segment is being prepared"));
+  return failure_.ok() ? preparing_ : failure_;
 }
 
 }  // namespace tallystick::wal

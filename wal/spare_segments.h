@@ -97,7 +97,8 @@ class SpareSegments {
   IoRequest sync_;
 
   int64_t now_us_ = 0;
-  int64_t retry_at_us_ = -1;  // negative: no failure to wait after
+  int64_t retry_at_us_ = -1;      // negative: no failure to wait after
+  const absl::Status preparing_;  // made once: it is asked for often
   absl::Status failure_;
 };
 
