@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cctype>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "api/instants.h"
 #include "api/money.h"
 #include "api/outcomes.h"
@@ -110,7 +113,9 @@ TEST(Money, ReadsPlainDecimalsOnly) {
   EXPECT_EQ(CurrencyDigits("KWD"), 3);
 }
 
-TEST(Outcomes, EachHasItsNameAndSentence) {
+TEST(Outcomes, EachHasItsNameAndSentenceAndItsRowOnThePage) {
+  std::ifstream file(TALLYSTICK_SOURCE_DIR "/docs/semantics.md");
+  const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   std::vector<std::string> seen;
   for (size_t i = 0; i < kOutcomeCount; ++i) {
     const auto outcome = static_cast<Outcome>(i);
@@ -125,6 +130,8 @@ TEST(Outcomes, EachHasItsNameAndSentence) {
     EXPECT_TRUE(sentence.ends_with('.')) << sentence;
     EXPECT_EQ(std::count(seen.begin(), seen.end(), sentence), 0) << sentence;
     seen.push_back(sentence);
+    const std::string row = absl::StrCat("| ", i, " | ", expected, " | ", sentence, " |\n");
+    EXPECT_NE(page.find(row), std::string::npos) << "docs/semantics.md has no row " << row;
   }
   EXPECT_EQ(ExplainOutcome(Outcome::BadRequest, Field::Amount).find("amount must be positive"), 0u);
   for (int i = 1; i <= static_cast<int>(Field::MAX); ++i) {
