@@ -4,8 +4,8 @@
 // Submitted operations are kept until they are answered. When the connection breaks, the client
 // connects again and sends what is unanswered once more, under the same ids: an operation that had
 // been applied returns its original result, so each is applied exactly once. Overloaded operations
-// are given back to the caller; where that and a broken connection come together, those in flight behind
-// them may be applied first.
+// are given back to the caller; where that and a broken connection come together, those in flight
+// behind them may be applied first.
 
 #ifndef TALLYSTICK_API_CLIENT_H_
 #define TALLYSTICK_API_CLIENT_H_
