@@ -396,7 +396,7 @@ absl::StatusOr<Answer> Ledger::State::Await(
 }
 
 absl::StatusOr<Result> Ledger::Apply(const Operation& operation) {
-  const auto answer =
+  auto answer =
       state_->Await<Result>([&](Dispatcher& dispatcher, const Dispatcher::Done<Result>& done) {
         struct One {
           SubmitCall call;

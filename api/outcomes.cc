@@ -122,8 +122,6 @@ std::string ExplainOutcome(Outcome outcome, Field field) {
       allowed = "must be positive (of an adjustment: not 0)";
       break;
     case Field::Id:
-      allowed = "must not be 0";
-      break;
     case Field::Member:
       allowed = "must not be 0";
       break;

@@ -141,7 +141,7 @@ absl::Status Import::Read(const OrderRules& rules) {
       return absl::InvalidArgumentError(absl::StrCat(name, " is named twice"));
     }
     Progress progress(absl::StrCat("reading ", name, ", bytes"), info.st_size);
-    const absl::Status status =
+    absl::Status status =
         builder.AddFile(name, in, [&progress](int64_t bytes) { progress.Update(bytes); });
     if (!status.ok()) return status;
   }
@@ -169,7 +169,7 @@ absl::Status Import::Apply() {
     if (status.ok()) status = pipeline.Add(orders_[i].ToOperation(options_.program));
     if (!status.ok()) return status;
   }
-  const absl::Status finished = pipeline.Finish();
+  absl::Status finished = pipeline.Finish();
   resent_ = pipeline.resent();
   return finished;
 }
