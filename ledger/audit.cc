@@ -37,14 +37,14 @@ enum RowKind : uint64_t {
 
 std::optional<StateMachine::Balance> StateMachine::BalanceAt(uint16_t program, const Id& member,
                                                              Instant time) const {
-  const uint32_t row = accounts_.Find(accounts_.Hash(program, member), program, member);
+  const uint32_t row = accounts_.Find(program, member);
   if (row == kNoRow) return std::nullopt;
   return SettledAside(accounts_[row], std::min(time, kLastInstant));
 }
 
 std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instant time) const {
   std::vector<Lot> lots;
-  const uint32_t row = accounts_.Find(accounts_.Hash(program, member), program, member);
+  const uint32_t row = accounts_.Find(program, member);
   if (row == kNoRow) return lots;
   time = std::min(time, kLastInstant);
   const Account& account = accounts_[row];
@@ -72,7 +72,7 @@ std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instan
 }
 
 Position StateMachine::LastPosition(uint16_t program, const Id& member) const {
-  const uint32_t row = accounts_.Find(accounts_.Hash(program, member), program, member);
+  const uint32_t row = accounts_.Find(program, member);
   return row == kNoRow ? 0 : accounts_[row].last_position;
 }
 
@@ -156,7 +156,7 @@ absl::Status StateMachine::CheckInvariants() const {
       return absl::InternalError(absl::StrCat("account ", a.member.high(), ":", a.member.low(),
                                               " of program ", a.program, ": ", what));
     };
-    if (accounts_.Find(accounts_.Hash(a.program, a.member), a.program, a.member) != row) {
+    if (accounts_.Find(a.program, a.member) != row) {
       return wrong("is not found by its key");
     }
     Points listed[2] = {0, 0};

@@ -13,7 +13,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "ledger/pages.h"
+#include "ledger/slab.h"
 
 namespace tallystick::ledger {
 

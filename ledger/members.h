@@ -53,6 +53,9 @@ class Accounts {
   uint32_t Find(uint64_t hash, uint16_t program, const Id& member) const {
     return index_.Find(hash, [&](uint32_t row) { return Is(row, program, member); });
   }
+  uint32_t Find(uint16_t program, const Id& member) const {
+    return Find(Hash(program, member), program, member);
+  }
   bool Is(uint32_t row, uint16_t program, const Id& member) const {
     return rows_[row].member == member && rows_[row].program == program;
   }

@@ -14,9 +14,6 @@
 
 namespace tallystick::ledger {
 
-// Rows of tables have 32-bit numbers; this is none.
-inline constexpr uint32_t kNoRow = ~uint32_t{0};
-
 class Pages {
  public:
   static constexpr size_t kHugePage = size_t{2} << 20;
@@ -49,7 +46,7 @@ class Pages {
     const size_t before = -reinterpret_cast<uintptr_t>(mapped) % kHugePage;
     auto* region = static_cast<std::byte*>(mapped) + before;
     if (before > 0) munmap(mapped, before);
-    if (before < kHugePage) munmap(region + kRegionBytes, kHugePage - before);
+    munmap(region + kRegionBytes, kHugePage - before);
     madvise(region, kRegionBytes, MADV_HUGEPAGE);
     regions_.push_back(region);
     left_ = kRegionBytes;

@@ -78,8 +78,7 @@ absl::Status StateMachine::Replay(const BlockTime& time, Position first_position
         ApplyLogged(operations, sink);
       } else if (end < slots.size() && IsTicked(slots[end])) {
         const Operation& due = slots[end].operation;
-        const uint32_t row = accounts_.Find(accounts_.Hash(due.program(), due.member()),
-                                            due.program(), due.member());
+        const uint32_t row = accounts_.Find(due.program(), due.member());
         if (row == kNoRow)
           return Differs(position, "a tick settles an account that does not exist");
         const Instant t = time.import_clock ? log_time_ : std::max(log_time_, time.stamp);

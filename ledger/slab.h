@@ -14,6 +14,9 @@
 
 namespace tallystick::ledger {
 
+// No row.
+inline constexpr uint32_t kNoRow = ~uint32_t{0};
+
 // Row needs a `uint32_t next` for the free list, used as such only while it is free.
 // REQUIRES of Row: trivially copyable; all zeros is valid memory for it.
 template <typename Row>

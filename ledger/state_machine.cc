@@ -109,7 +109,9 @@ StateMachine::Approach StateMachine::Locate(const Operation& operation) const {
   return approach;
 }
 
-uint32_t StateMachine::AccountOf(const Operation& operation) const { return Locate(operation).row; }
+uint32_t StateMachine::AccountOf(const Operation& operation) const {
+  return accounts_.Find(operation.program(), operation.member());
+}
 
 // `account_row`: kNoRow where there is no account.
 void StateMachine::Refuse(const Operation& operation, uint32_t account_row, Outcome outcome,
