@@ -4,18 +4,17 @@
 
 #include <benchmark/benchmark.h>
 
+#include <algorithm>
 #include <chrono>
-#include <map>
+#include <cstdlib>
 #include <memory>
 #include <optional>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "api/program_file.h"
 #include "api/tally/random.h"
-#include "bench/workload.h"
+#include "bench/zipf.h"
 #include "ledger/state_machine.h"
 
 namespace tallystick::bench {
@@ -100,15 +99,7 @@ class World {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   }
 
-  double Settle() {
-    const auto start = std::chrono::steady_clock::now();
-    size_t needed = 0;
-    while (machine_.SettleDue(1'000'000, sink_, &needed)) Begin(kBlockSlots);
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  }
-
   const StateMachine& machine() const { return machine_; }
-  Position position() const { return sink_.next_position(); }
 
  private:
   // Log time goes on by as much as the block's operations are of kReceiptsAlive.
@@ -169,26 +160,14 @@ void Apply(benchmark::State& state, Mix mix, double theta) {
   state.counters["receipts"] = static_cast<double>(sizes.receipts);
 }
 
-BENCHMARK_CAPTURE(Apply, accrue, Mix::kAccrue, 0)
-    ->RangeMultiplier(10)
-    ->Range(1'000'000, 10'000'000)
-    ->UseManualTime();
-BENCHMARK_CAPTURE(Apply, redeem, Mix::kRedeem, 0)
-    ->RangeMultiplier(10)
-    ->Range(1'000'000, 10'000'000)
-    ->UseManualTime();
-BENCHMARK_CAPTURE(Apply, accrue_redeem, Mix::kAccrueRedeem, 0)
-    ->RangeMultiplier(10)
-    ->Range(1'000'000, 10'000'000)
-    ->UseManualTime();
-BENCHMARK_CAPTURE(Apply, accrue_redeem_zipf, Mix::kAccrueRedeem, 0.99)
-    ->RangeMultiplier(10)
-    ->Range(1'000'000, 10'000'000)
-    ->UseManualTime();
-BENCHMARK_CAPTURE(Apply, purchase_return, Mix::kPurchaseReturn, 0)
-    ->RangeMultiplier(10)
-    ->Range(1'000'000, 10'000'000)
-    ->UseManualTime();
+void Members(benchmark::internal::Benchmark* bench) {
+  bench->Arg(1'000'000)->Arg(10'000'000)->UseManualTime();
+}
+BENCHMARK_CAPTURE(Apply, accrue, Mix::kAccrue, 0)->Apply(Members);
+BENCHMARK_CAPTURE(Apply, redeem, Mix::kRedeem, 0)->Apply(Members);
+BENCHMARK_CAPTURE(Apply, accrue_redeem, Mix::kAccrueRedeem, 0)->Apply(Members);
+BENCHMARK_CAPTURE(Apply, accrue_redeem_zipf, Mix::kAccrueRedeem, 0.99)->Apply(Members);
+BENCHMARK_CAPTURE(Apply, purchase_return, Mix::kPurchaseReturn, 0)->Apply(Members);
 
 }  // namespace
 }  // namespace tallystick::bench

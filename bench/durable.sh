@@ -12,14 +12,8 @@ bin=$PWD/build/release/bin
 [ -x "$bin/tallyd" ] || { echo "Build it first: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
 command -v fio > /dev/null || { echo "This needs fio: apt-get install --no-install-recommends fio" >&2; exit 1; }
 
-folder=$(mktemp -d "${1:-$PWD/build}/durable.XXXXXX")
-server=
-clean_up() {
-  [ -z "$server" ] || kill "$server" 2> /dev/null || true
-  [ -z "$server" ] || wait "$server" 2> /dev/null || true
-  rm -rf "$folder"
-}
-trap clean_up EXIT
+folder=$(mktemp -d -p "${1:-$PWD/build}")
+trap 'kill $(jobs -p) 2> /dev/null || true; wait; rm -rf "$folder"' EXIT
 
 # number NAME: of a JSON object on stdin.
 number() { sed -n "s/.*\"$1\" *: *\([0-9.]*\).*/\1/p"; }
@@ -40,13 +34,11 @@ for run in $(seq "$runs"); do
   rm -rf "$folder/ledger" "$folder/ready"
   mkfifo "$folder/ready"
   "$bin/tallyd" --data "$folder/ledger" --create --shards "$shards" --listen "unix:$folder/socket" > "$folder/ready" &
-  server=$!
   read -r _ < "$folder/ready"
   "$bin/tally" --connect "unix:$folder/socket" bench --members "$members" --ops "$ops" --batch "$batch" \
     --in-flight "$in_flight" --json > "$folder/bench.json"
-  kill "$server"
-  wait "$server"
-  server=
+  kill $!
+  wait
   rate=$(number ops_per_second < "$folder/bench.json")
   large=$(disk 256k 4)
   small=$(disk 4k 1)

@@ -1,14 +1,12 @@
-// Operations of members 1 .. N for the benchmarks: the kinds by their shares, the members uniform
-// or by Zipf's law, ids that are new each time.
+// Ranks drawn by Zipf's law: a few members have most of the operations.
 
-#ifndef TALLYSTICK_BENCH_WORKLOAD_H_
-#define TALLYSTICK_BENCH_WORKLOAD_H_
+#ifndef TALLYSTICK_BENCH_ZIPF_H_
+#define TALLYSTICK_BENCH_ZIPF_H_
 
 #include <cmath>
 #include <cstdint>
 
 #include "api/tally/random.h"
-#include "ledger/types.h"
 
 namespace tallystick::bench {
 
@@ -54,4 +52,4 @@ class Zipf {
 
 }  // namespace tallystick::bench
 
-#endif  // TALLYSTICK_BENCH_WORKLOAD_H_
+#endif  // TALLYSTICK_BENCH_ZIPF_H_
