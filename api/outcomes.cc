@@ -59,8 +59,7 @@ constexpr OutcomeText kOutcomes[] = {
     {"not_permitted", "The program or the ledger's clock does not permit this operation."},
     {"overloaded",
      "The ledger is busy, or out of disk space as its own log says, and has not applied it: send "
-     "the "
-     "same operation again soon."},
+     "the same operation again soon."},
     {"chain_refused",
      "Another operation of the same chain was refused, so none was applied: see that one's "
      "outcome."},
