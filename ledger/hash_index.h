@@ -29,7 +29,7 @@ class HashIndex {
 
   void Prefetch(uint64_t hash) const {
     const Table& table = TableOf(hash);
-    __builtin_prefetch(&table.entries[Home(Fragment(hash))], 1);
+    ledger::Prefetch(&table.entries[Home(Fragment(hash))]);
   }
 
   // The row for which `is_match(row)` holds among those inserted under `hash`, or kNoRow.

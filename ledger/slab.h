@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ledger/pages.h"
+#include "ledger/prefetch.h"
 
 namespace tallystick::ledger {
 
@@ -58,7 +59,7 @@ class Slab {
   const Row& operator[](uint32_t row) const {
     return chunks_[row / kRowsPerChunk][row % kRowsPerChunk];
   }
-  void Prefetch(uint32_t row) const { __builtin_prefetch(&(*this)[row], 1); }
+  void Prefetch(uint32_t row) const { ledger::Prefetch(&(*this)[row]); }
 
  private:
   uint32_t limit_;
