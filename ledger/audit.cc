@@ -49,11 +49,13 @@ std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instan
   time = std::min(time, kLastInstant);
   const Account& account = accounts_[row];
   Points debt = std::max<Points>(-account.available, 0);
-  for (uint32_t r = account.available_lots.first; r != kNoRow; r = lots_[r].next) {
+  const LotList& available = account.available_lots;
+  for (uint32_t r = lots_.First(available); r != kNoRow; r = lots_.Next(available, r)) {
     if (lots_[r].expires_at > time) lots.push_back(lots_[r]);
   }
   std::vector<Lot> pending;
-  for (uint32_t r = account.pending_lots.first; r != kNoRow; r = lots_[r].next) {
+  const LotList& waiting = account.pending_lots;
+  for (uint32_t r = lots_.First(waiting); r != kNoRow; r = lots_.Next(waiting, r)) {
     Lot lot = lots_[r];
     if (PendingEventAt(lot) > time) {
       pending.push_back(lot);
@@ -114,11 +116,10 @@ uint64_t StateMachine::Digest() const {
       if (!IsLive(*program, r, log_time_)) return;
       const Id& member = accounts_[r.account].member;
       const Returned returned = receipts_.ReturnedOf(r);
-      const Points lost = returned.lot == kNoRow ? 0 : lots_[returned.lot].lost;
       sum += RowHash::Of(kReceiptRow, program->id, member.low(), member.high(), r.id.low(),
                          r.id.high(), r.key_time, r.position, r.amount, r.points, r.available,
                          r.pending, r.body, r.version, r.kind, returned.amount, returned.claimed,
-                         lost);
+                         returned.lost);
     };
     receipts_.ForEach(program->brief, add);
     for (const ReceiptQueue& queue : program->lasting) receipts_.ForEach(queue, add);
@@ -127,12 +128,11 @@ uint64_t StateMachine::Digest() const {
     const Account& a = accounts_[row];
     sum += RowHash::Of(kAccountRow, a.program, a.member.low(), a.member.high(), a.available,
                        a.pending, a.lifetime_earned, a.last_position);
-    for (uint32_t first : {a.available_lots.first, a.pending_lots.first}) {
-      for (uint32_t r = first; r != kNoRow; r = lots_[r].next) {
+    for (const LotList& list : {a.available_lots, a.pending_lots}) {
+      for (uint32_t r = lots_.First(list); r != kNoRow; r = lots_.Next(list, r)) {
         const Lot& l = lots_[r];
-        sum +=
-            RowHash::Of(kLotRow, a.program, a.member.low(), a.member.high(), l.position,
-                        l.activates_at, l.expires_at, l.original, l.remaining, l.lost, l.pending);
+        sum += RowHash::Of(kLotRow, a.program, a.member.low(), a.member.high(), l.position,
+                           l.activates_at, l.expires_at, l.original, l.remaining, l.pending);
       }
     }
   }
@@ -162,21 +162,25 @@ absl::Status StateMachine::CheckInvariants() const {
     Points listed[2] = {0, 0};
     uint32_t count = 0;
     for (const bool pending : {false, true}) {
-      uint32_t previous = kNoRow;
       const LotList& list = pending ? a.pending_lots : a.available_lots;
-      for (uint32_t r = list.first; r != kNoRow; previous = r, r = lots_[r].next, ++count) {
+      const uint32_t first = lots_.First(list);
+      uint32_t previous = list.last;
+      for (uint32_t r = first; r != kNoRow; previous = r, r = lots_.Next(list, r), ++count) {
         const Lot& lot = lots_[r];
-        if (lot.previous != previous || lot.pending != pending || lot.account != row) {
+        if (lot.previous != previous || lot.pending != pending) {
           return wrong("a lot is in the wrong list");
         }
         if (lot.remaining <= 0) return wrong("an empty lot is listed");
-        if (previous != kNoRow &&
+        if (r != first &&
             !(pending ? HappensBefore(lots_[previous], lot) : SpentBefore(lots_[previous], lot))) {
           return wrong("lots are out of order");
         }
+        if (const uint32_t receipt = ReceiptOf(lot);
+            receipt != kNoRow && LotOf(receipts_[receipt]) != r) {
+          return wrong("a lot's receipt is another's");
+        }
         listed[pending ? 1 : 0] += lot.remaining;
       }
-      if (list.last != previous) return wrong("a list does not end where it says");
     }
     if (count != a.lot_count || count > kMaxLotsPerAccount) return wrong("lots are miscounted");
     if (listed[0] != std::max<Points>(a.available, 0)) return wrong("available is not its lots");

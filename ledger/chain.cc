@@ -12,7 +12,7 @@ StateMachine::ChainUndo::ChainUndo(StateMachine& machine) : machine_(machine) {
   allocated_.reserve(kMaxChainOperations);
   appended_.reserve(kMaxChainOperations);
   superseded_.reserve(kMaxChainOperations);
-  returns_.reserve(kMaxChainOperations);
+  returns_.reserve(kMaxLotsPerAccount + kMaxChainOperations);
 }
 
 void StateMachine::ChainUndo::Begin(ProgramState* program, uint32_t account_row,
@@ -32,9 +32,10 @@ void StateMachine::ChainUndo::Begin(ProgramState* program, uint32_t account_row,
   returns_.clear();
   if (account_row == kNoRow) return;
   account_ = machine_.accounts_[account_row];
-  for (uint32_t first : {account_.available_lots.first, account_.pending_lots.first}) {
-    for (uint32_t row = first; row != kNoRow; row = machine_.lots_[row].next) {
-      lots_.push_back({row, machine_.lots_[row]});
+  const Lots& lots = machine_.lots_;
+  for (const LotList& list : {account_.available_lots, account_.pending_lots}) {
+    for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
+      lots_.push_back({row, lots[row]});
     }
   }
 }
@@ -59,6 +60,7 @@ void StateMachine::ChainUndo::Rollback(RecordSink& out) {
     Receipt& row = receipts[it->receipt];
     if (it->had_returns) {
       receipts.SetReturned(row, it->returned.amount, it->returned.claimed);
+      receipts.SetLost(row, it->returned.lost);
     } else {
       receipts.ClearReturned(row);
     }

@@ -112,13 +112,11 @@ void StateMachine::Credit(Request& request) {
             dates.expires_at,
             points,
             points,
-            0,
-            request.row,
+            kNoRow,
             kNoRow,
             kNoRow,
             false,
-            true,
-            0};
+            {}};
   const bool past = lot.expires_at <= request.t;
   lot.pending = lot.activates_at > request.t || (past && !WillActivate(lot));
   if (lot.pending) {
@@ -128,17 +126,18 @@ void StateMachine::Credit(Request& request) {
     lot.remaining = std::min(points, std::max<Points>(account.available, 0));
   }
   Accept(request, points, 0);
-  const bool lasting = ProgramState::IsLasting(op.kind());
-  if (lasting) receipts_[request.receipt].link = row;
-  lot.receipted = lasting;
   if (lot.remaining == 0) {
-    if (!lasting) FreeLot(row);
+    FreeLot(row);
     return;
+  }
+  if (ProgramState::IsLasting(op.kind())) {
+    receipts_[request.receipt].link = row;
+    lot.receipt = request.receipt;
   }
   lots_.Link(account, row);
   ++account.lot_count;
   if (past) {
-    ExpireLot(request.row, row, request.out);
+    ExpireLot(request.row, row, request.t, request.out);
   } else {
     LowerDue(request.row, lot.pending ? PendingEventAt(lot) : lot.expires_at);
   }
@@ -161,8 +160,9 @@ Points StateMachine::TakeFromLot(Account& account, uint32_t row, Points most) {
 void StateMachine::TakeInSpendingOrder(uint32_t account_row, Points points) {
   Account& account = accounts_[account_row];
   while (points > 0) {
-    TALLYSTICK_LEDGER_CHECK(account.available_lots.first != kNoRow);
-    points -= TakeFromLot(account, account.available_lots.first, points);
+    const uint32_t first = lots_.First(account.available_lots);
+    TALLYSTICK_LEDGER_CHECK(first != kNoRow);
+    points -= TakeFromLot(account, first, points);
   }
   UpdateDue(account_row);
 }

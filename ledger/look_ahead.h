@@ -57,15 +57,8 @@ class StateMachine::LookAhead {
     const Approach& approach = approaches_[followed_ % kApproaches];
     if (approach.row == kNoRow) return;
     const Account& account = machine_.accounts_[approach.row];
-    const bool due = account.next_due <= machine_.block_.stamp;
-    // What is settled or spent first, or the lot behind which a new one belongs.
-    if (due) FetchLot(account.pending_lots.first);
-    if (due || operations_[followed_].kind() == Kind::Redeem) {
-      FetchLot(account.available_lots.first);
-    } else {
-      FetchLot(account.pending_lots.last != kNoRow ? account.pending_lots.last
-                                                   : account.available_lots.last);
-    }
+    FetchLot(account.pending_lots.last);
+    FetchLot(account.available_lots.last);
   }
   void FetchLot(uint32_t row) const {
     if (row != kNoRow) machine_.lots_.Prefetch(row);

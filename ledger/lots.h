@@ -21,13 +21,11 @@ struct Lot {
   Instant expires_at;
   Points original;
   Points remaining;
-  Points lost;  // to expiry
-  uint32_t account;
-  uint32_t next;      // in its list, or of the free list
+  uint32_t receipt;   // of the operation that made it, if its position is the lot's
+  uint32_t next;      // in its list, a ring; or of the free list
   uint32_t previous;  // in its list
   bool pending;
-  bool receipted;  // a receipt refers to it: the row stays when its points are gone
-  uint16_t reserved;
+  uint8_t reserved[11];
 };
 static_assert(sizeof(Lot) == 64);
 
@@ -43,12 +41,22 @@ class Lots {
 
   bool full() const { return rows_.full(); }
   uint32_t Allocate() { return rows_.Allocate(); }
-  void Free(uint32_t row) { rows_.Free(row); }
+  void Free(uint32_t row) {
+    rows_[row].position = 0;
+    rows_.Free(row);
+  }
 
   Lot& operator[](uint32_t row) { return rows_[row]; }
   const Lot& operator[](uint32_t row) const { return rows_[row]; }
   void Prefetch(uint32_t row) const { rows_.Prefetch(row); }
   size_t bytes() const { return rows_.bytes(); }
+
+  static bool empty(const LotList& list) { return list.last == kNoRow; }
+  // kNoRow: none, or none behind `row`.
+  uint32_t First(const LotList& list) const { return empty(list) ? kNoRow : rows_[list.last].next; }
+  uint32_t Next(const LotList& list, uint32_t row) const {
+    return row == list.last ? kNoRow : rows_[row].next;
+  }
 
   // Into the list that lot.pending says, at its place. Searched from the end, where new lots belong
   // as a rule.

@@ -84,16 +84,23 @@ void Receipts::PopBack(ReceiptQueue& queue) {
   free_chunks_.push_back(chunk);
 }
 
-void Receipts::SetReturned(Receipt& receipt, int64_t amount, Points claimed) {
+Returned& Receipts::MutableReturned(Receipt& receipt) {
   if ((receipt.flags & kHasReturns) == 0) {
     const uint32_t row = returned_.Allocate();
-    returned_[row].lot = receipt.link;
+    returned_[row] = ReturnedOf(receipt);
     receipt.link = row;
     receipt.flags |= kHasReturns;
   }
-  returned_[receipt.link].amount = amount;
-  returned_[receipt.link].claimed = claimed;
+  return returned_[receipt.link];
 }
+
+void Receipts::SetReturned(Receipt& receipt, int64_t amount, Points claimed) {
+  Returned& returned = MutableReturned(receipt);
+  returned.amount = amount;
+  returned.claimed = claimed;
+}
+
+void Receipts::SetLost(Receipt& receipt, Points lost) { MutableReturned(receipt).lost = lost; }
 
 void Receipts::ClearReturned(Receipt& receipt) {
   if ((receipt.flags & kHasReturns) == 0) return;

@@ -26,7 +26,8 @@ struct Receipt {
   Points available;
   Points pending;
   uint32_t account;
-  uint32_t link;     // kNoRow; the lot that it made; or, with has_returns, a row of returns
+  uint32_t link;     // kNoRow; the lot that it made, if its position is the receipt's; or, with
+                     // has_returns, a row of returns
   uint32_t body;     // hash of the operation's bytes beyond those compared one by one
   uint16_t version;  // of the program, an index: the rules that it was made under
   Kind kind;
@@ -37,10 +38,11 @@ inline constexpr uint8_t kHasReturns = 128;
 // Dead, and its id was used again: not in the index any more.
 inline constexpr uint8_t kSuperseded = 64;
 
-// What was given back of a purchase.
+// What was given back of a purchase, and what its lot lost.
 struct Returned {
   int64_t amount;
   Points claimed;  // written-off points included
+  Points lost;     // to expiry
   uint32_t lot;
   uint32_t next;  // of the free list
 };
@@ -100,15 +102,16 @@ class Receipts {
     return chunks_[row / kRowsPerChunk][row % kRowsPerChunk];
   }
 
-  // The lot that the purchase made, or kNoRow.
+  // The row that the purchase's lot had, or kNoRow.
   uint32_t LotOf(const Receipt& receipt) const {
     return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].lot : receipt.link;
   }
   Returned ReturnedOf(const Receipt& receipt) const {
     return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link]
-                                              : Returned{0, 0, receipt.link, 0};
+                                              : Returned{0, 0, 0, receipt.link, 0};
   }
   void SetReturned(Receipt& receipt, int64_t amount, Points claimed);
+  void SetLost(Receipt& receipt, Points lost);
   void ClearReturned(Receipt& receipt);
 
   size_t size() const { return size_; }
@@ -117,6 +120,7 @@ class Receipts {
  private:
   static constexpr size_t kChunkBytes = kRowsPerChunk * sizeof(Receipt);
   uint32_t TakeChunk();
+  Returned& MutableReturned(Receipt& receipt);
   void Drop(uint32_t row);
 
   uint32_t limit_;

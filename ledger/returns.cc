@@ -69,20 +69,19 @@ Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
   const Returned before = receipts_.ReturnedOf(original);
   const CompiledProgram& rules = request.program->versions[original.version].rules;
   const int64_t returned = before.amount + request.operation.amount();
-  const Points lost = before.lot == kNoRow ? 0 : lots_[before.lot].lost;
-  const Points due = std::min(DueInAll(rules, original, returned), original.points - lost);
+  const Points due = std::min(DueInAll(rules, original, returned), original.points - before.lost);
   detail.claim = std::max<Points>(0, due - before.claimed);
   chain_->Returning(request.receipt);
   receipts_.SetReturned(original, returned, before.claimed + detail.claim);
 
   Points left = detail.claim;
-  if (before.lot != kNoRow && lots_[before.lot].remaining > 0) {
-    Points& from = lots_[before.lot].pending ? detail.from_pending : detail.from_available;
-    from = TakeFromLot(account, before.lot, left);
+  if (const uint32_t own = LotOf(original); own != kNoRow && left > 0) {
+    Points& from = lots_[own].pending ? detail.from_pending : detail.from_available;
+    from = TakeFromLot(account, own, left);
     left -= from;
   }
-  while (left > 0 && account.available_lots.first != kNoRow) {
-    const Points taken = TakeFromLot(account, account.available_lots.first, left);
+  while (left > 0 && !Lots::empty(account.available_lots)) {
+    const Points taken = TakeFromLot(account, lots_.First(account.available_lots), left);
     detail.from_available += taken;
     left -= taken;
   }
@@ -94,8 +93,10 @@ Points StateMachine::ClaimNewest(Request& request, ReturnDetail& detail) {
   Account& account = accounts_[request.row];
   detail.claim = request.points;
   newest_first_.clear();
-  for (uint32_t first : {account.available_lots.first, account.pending_lots.first}) {
-    for (uint32_t row = first; row != kNoRow; row = lots_[row].next) newest_first_.push_back(row);
+  for (const LotList& list : {account.available_lots, account.pending_lots}) {
+    for (uint32_t row = lots_.First(list); row != kNoRow; row = lots_.Next(list, row)) {
+      newest_first_.push_back(row);
+    }
   }
   std::sort(newest_first_.begin(), newest_first_.end(),
             [&](uint32_t a, uint32_t b) { return lots_[a].position > lots_[b].position; });

@@ -15,13 +15,15 @@ StateMachine::Balance StateMachine::SettledAside(const Account& account, Instant
                   std::max<Points>(-account.available, 0), account.lifetime_earned,
                   account.lot_count};
   if (account.next_due > t) return balance;
-  for (uint32_t row = account.available_lots.first; row != kNoRow; row = lots_[row].next) {
+  const LotList& available = account.available_lots;
+  for (uint32_t row = lots_.First(available); row != kNoRow; row = lots_.Next(available, row)) {
     const Lot& lot = lots_[row];
     if (lot.expires_at > t) break;
     balance.available -= lot.remaining;
     --balance.lot_count;
   }
-  for (uint32_t row = account.pending_lots.first; row != kNoRow; row = lots_[row].next) {
+  const LotList& pending = account.pending_lots;
+  for (uint32_t row = lots_.First(pending); row != kNoRow; row = lots_.Next(pending, row)) {
     const Lot& lot = lots_[row];
     if (PendingEventAt(lot) > t) break;
     balance.pending -= lot.remaining;
@@ -44,8 +46,8 @@ void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
   Account& account = accounts_[account_row];
   if (account.next_due > t) return;
   while (true) {
-    const uint32_t pending = account.pending_lots.first;
-    const uint32_t available = account.available_lots.first;
+    const uint32_t pending = lots_.First(account.pending_lots);
+    const uint32_t available = lots_.First(account.available_lots);
     const Instant pending_at = pending == kNoRow ? kNever : PendingEventAt(lots_[pending]);
     const Instant expiry_at = available == kNoRow ? kNever : lots_[available].expires_at;
     if (std::min(pending_at, expiry_at) > t || std::min(pending_at, expiry_at) == kNever) break;
@@ -53,28 +55,34 @@ void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
     const bool pending_first =
         pending_at < expiry_at || (pending_at == expiry_at && !WillActivate(lots_[pending]));
     if (!pending_first) {
-      ExpireLot(account_row, available, out);
+      ExpireLot(account_row, available, t, out);
     } else if (WillActivate(lots_[pending])) {
       ActivateLot(account_row, pending, out);
     } else {
-      ExpireLot(account_row, pending, out);
+      ExpireLot(account_row, pending, t, out);
     }
   }
   UpdateDue(account_row);
 }
 
-void StateMachine::ExpireLot(uint32_t account_row, uint32_t row, Out& out) {
+void StateMachine::ExpireLot(uint32_t account_row, uint32_t row, Instant t, Out& out) {
   Account& account = accounts_[account_row];
   Lot& lot = lots_[row];
   const Points points = lot.remaining;
+  ProgramState& program = *FindProgram(account.program);
   if (lot.pending) {
     SetPending(account, account.pending - points);
   } else {
     SetAvailable(account, account.available - points);
   }
-  lot.lost += points;
   lot.remaining = 0;
-  FindProgram(account.program)->totals.expired += points;
+  program.totals.expired += points;
+  // A return of the purchase will claim no more than is left.
+  if (const uint32_t receipt = ReceiptOf(lot);
+      receipt != kNoRow && IsLive(program, receipts_[receipt], t)) {
+    chain_->Returning(receipt);
+    receipts_.SetLost(receipts_[receipt], points);
+  }
   WriteDerived(Kind::Expiry, account, lot, points, -points, lot.expires_at, out);
   EmptyLot(account, row);
 }
@@ -109,11 +117,23 @@ void StateMachine::SetPending(Account& account, Points pending) {
 void StateMachine::EmptyLot(Account& account, uint32_t row) {
   lots_.Unlink(account, row);
   --account.lot_count;
-  if (!lots_[row].receipted) FreeLot(row);
+  FreeLot(row);
 }
 
 void StateMachine::FreeLot(uint32_t row) {
   if (!chain_->KeepsFreed(row)) lots_.Free(row);
+}
+
+uint32_t StateMachine::ReceiptOf(const Lot& lot) const {
+  const bool there = lot.receipt != kNoRow && receipts_[lot.receipt].position == lot.position;
+  return there ? lot.receipt : kNoRow;
+}
+
+uint32_t StateMachine::LotOf(const Receipt& receipt) const {
+  const uint32_t row = receipts_.LotOf(receipt);
+  if (row == kNoRow || lots_[row].position != receipt.position) return kNoRow;
+  // In a chain, rows of lots without points stay for a while.
+  return lots_[row].remaining > 0 ? row : kNoRow;
 }
 
 void StateMachine::WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount,

@@ -276,14 +276,9 @@ void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue, Inst
   for (int i = 0; i < 2 && !Receipts::empty(queue); ++i) {
     const Receipt& receipt = receipts_.Front(queue);
     if (IsLive(program, receipt, t)) break;
-    if (const uint32_t lot = receipts_.LotOf(receipt); lot != kNoRow) {
-      lots_[lot].receipted = false;
-      if (lots_[lot].remaining == 0) lots_.Free(lot);
-    }
     receipts_.PopFront(queue);
     if (const Receipt* later = receipts_.BehindFront(queue, kDropAhead); later != nullptr) {
       receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
-      if (later->link != kNoRow && (later->flags & kHasReturns) == 0) lots_.Prefetch(later->link);
     }
   }
 }

@@ -183,11 +183,11 @@ class StateMachine {
   // settle.cc
   Balance SettledAside(const Account& account, Instant t) const;
   void Settle(uint32_t account_row, Instant t, Out& out);
-  void ExpireLot(uint32_t account_row, uint32_t row, Out& out);
+  void ExpireLot(uint32_t account_row, uint32_t row, Instant t, Out& out);
   void ActivateLot(uint32_t account_row, uint32_t row, Out& out);
   void SetAvailable(Account& account, Points available);
   void SetPending(Account& account, Points pending);
-  // Takes a lot without points left out of its list, and frees it unless a receipt needs it.
+  // Takes a lot without points left out of its list, and frees it.
   void EmptyLot(Account& account, uint32_t row);
   void FreeLot(uint32_t row);
   void WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount, Points points,
@@ -198,6 +198,9 @@ class StateMachine {
   void Reschedule(uint32_t account_row, Instant due);
   // state_machine.cc
   void Accept(Request& request, Points points, uint16_t details);
+  // Rows that refer to each other, or kNoRow when the other has gone.
+  uint32_t ReceiptOf(const Lot& lot) const;
+  uint32_t LotOf(const Receipt& receipt) const;
   // receipts
   Instant TooOldBound(const ProgramState& program, Instant t) const;
   bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
