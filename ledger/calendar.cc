@@ -49,6 +49,11 @@ int64_t Calendar::OffsetMicros(Instant instant) const {
 
 LocalMicros Calendar::ToLocal(Instant instant) const { return instant + OffsetMicros(instant); }
 
+LocalMicros Calendar::TimeOfDay(Instant instant) const {
+  const LocalMicros local = ToLocal(instant);
+  return local - DayNumber(local) * kMicrosPerDay;
+}
+
 Instant Calendar::ToInstant(LocalMicros local) const {
   int64_t before = initial_offset_us_;
   // The first transition that `local` is not wholly behind.
@@ -63,6 +68,15 @@ Instant Calendar::ToInstant(LocalMicros local) const {
   const int64_t after = it->offset_s() * kMicrosPerSecond;
   const bool in_gap = after > before && local >= it->at() + before;
   return in_gap ? it->at() : local - before;
+}
+
+bool Calendar::IsPlain(Instant first, Instant last) const {
+  // No transition shifts local time by more than two days: IsOffset bounds both offsets by one.
+  constexpr Instant kMargin = 2 * kMicrosPerDay;
+  const auto next =
+      std::partition_point(transitions_.begin(), transitions_.end(),
+                           [&](const Transition& t) { return t.at() < first - kMargin; });
+  return next == transitions_.end() || next->at() > last + kMargin;
 }
 
 Instant Calendar::AddDays(Instant instant, int32_t days) const {

@@ -21,6 +21,8 @@ class Calendar {
   Calendar(int32_t initial_offset_s, std::vector<Transition> transitions);
 
   LocalMicros ToLocal(Instant instant) const;
+  // Since local midnight, as the wall clock shows it.
+  LocalMicros TimeOfDay(Instant instant) const;
   // A local time in a gap: the first instant after it; in an overlap: the earlier one.
   Instant ToInstant(LocalMicros local) const;
 
@@ -29,6 +31,9 @@ class Calendar {
   Instant AddMonths(Instant instant, int32_t months) const;
   // The first instant after the period in which `instant` lies. REQUIRES: period != none.
   Instant EndOf(Period period, Instant instant) const;
+
+  // Whether local time passes evenly from `first` to `last`, and no gap or overlap is near.
+  bool IsPlain(Instant first, Instant last) const;
 
  private:
   // O(log transitions).

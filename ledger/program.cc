@@ -141,6 +141,11 @@ Error CheckSuccessor(const Program& previous, const Program& next) {
 
 std::optional<Points> RoundedShare(int64_t spend, int64_t points, int64_t per_spend,
                                    Rounding rounding) {
+  // Almost always: division of 128 bits takes a hundred cycles.
+  int64_t small;
+  if (rounding == Rounding::floor && !__builtin_mul_overflow(spend, points, &small)) {
+    return small / per_spend;
+  }
   const auto product = static_cast<__int128>(spend) * points;
   __int128 share = product / per_spend;
   const __int128 rest = product % per_spend;
@@ -189,13 +194,28 @@ std::optional<Points> CompiledProgram::BaseRate(int64_t spend) const {
   return RoundedShare(spend, earn_points_, earn_per_spend_, rounding_);
 }
 
-CompiledProgram::Dates CompiledProgram::LotDates(Instant base, bool pending) const {
-  Dates dates{base, kNever};
+CompiledProgram::Dates CompiledProgram::DatesOfNewDay(Instant base, bool pending) const {
+  const Instant first = base - calendar_.TimeOfDay(base);
+  const Dates dates = DatesOf(first, pending);
+  // Through the day all dates move with `base`, or stay, unless an offset changes near one of them.
+  for (const Instant begin : {first, dates.activates_at, dates.unrounded_expires_at}) {
+    if (begin != kNever && !calendar_.IsPlain(begin, begin + kMicrosPerDay)) {
+      return DatesOf(base, pending);
+    }
+  }
+  days_[pending ? 1 : 0] = {first, first + kMicrosPerDay - 1, dates,
+                            expires_ && round_up_to_ == Period::none};
+  return LotDates(base, pending);
+}
+
+CompiledProgram::Dates CompiledProgram::DatesOf(Instant base, bool pending) const {
+  Dates dates{base, kNever, kNever};
   if (pending && pending_days_ > 0) dates.activates_at = calendar_.AddDays(base, pending_days_);
   if (!expires_) return dates;
   const Instant from = expiry_base_ == ExpiryBase::earning ? base : dates.activates_at;
-  dates.expires_at = expiry_months_ > 0 ? calendar_.AddMonths(from, expiry_months_)
-                                        : calendar_.AddDays(from, expiry_days_);
+  dates.expires_at = dates.unrounded_expires_at = expiry_months_ > 0
+                                                      ? calendar_.AddMonths(from, expiry_months_)
+                                                      : calendar_.AddDays(from, expiry_days_);
   if (round_up_to_ != Period::none) {
     dates.expires_at = calendar_.EndOf(round_up_to_, dates.expires_at);
   }

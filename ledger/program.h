@@ -3,7 +3,9 @@
 #ifndef TALLYSTICK_LEDGER_PROGRAM_H_
 #define TALLYSTICK_LEDGER_PROGRAM_H_
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,6 +35,7 @@ std::optional<ProgramError> CheckSuccessor(const Program& previous, const Progra
 std::optional<Points> RoundedShare(int64_t spend, int64_t points, int64_t per_spend,
                                    Rounding rounding);
 
+// For one thread: it remembers the dates of the latest day.
 class CompiledProgram {
  public:
   // REQUIRES: CheckProgram(source) found nothing.
@@ -46,9 +49,22 @@ class CompiledProgram {
   struct Dates {
     Instant activates_at;
     Instant expires_at;
+    Instant unrounded_expires_at;
   };
-  // Of a lot whose dates count from `base`. `pending` false: active at base.
-  Dates LotDates(Instant base, bool pending) const;
+  // Of a lot whose dates count from `base`. `pending` false: active at base. A few instructions
+  // for the local day of the last call; else some hundred, for the calendar.
+  Dates LotDates(Instant base, bool pending) const {
+    const Day& day = days_[pending ? 1 : 0];
+    if (base < day.first || base > day.last) return DatesOfNewDay(base, pending);
+    const Instant passed = base - day.first;
+    Dates dates = day.dates;
+    dates.activates_at += passed;
+    if (day.expiry_moves) dates.expires_at += passed;
+    return dates;
+  }
+
+  // The same by the calendar, always.
+  Dates DatesOf(Instant base, bool pending) const;
 
   int64_t redeem_minimum;
   int64_t redeem_step;
@@ -71,6 +87,17 @@ class CompiledProgram {
   int32_t expiry_months_;
   Period round_up_to_;
   Calendar calendar_;
+
+  // Of a base in [first, last]: dates as of `first`, which move with it.
+  struct Day {
+    Instant first = 0;
+    Instant last = std::numeric_limits<Instant>::min();
+    Dates dates{};
+    bool expiry_moves = false;  // else it is rounded up to the end of a period, or never
+  };
+  // Remembers the day, if its dates follow from one another.
+  Dates DatesOfNewDay(Instant base, bool pending) const;
+  mutable std::array<Day, 2> days_;  // by pending
 };
 
 }  // namespace tallystick::ledger

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <limits>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -184,6 +185,44 @@ TEST(CompiledProgram, ReturnLifeIsAtLeastThePendingTime) {
   EXPECT_EQ(CompiledProgram(Decode(Encode(spec))).return_life_us, 21 * kMicrosPerDay);
   spec.return_days = 3'660;
   EXPECT_EQ(CompiledProgram(Decode(Encode(spec))).return_life_us, 3'660 * kMicrosPerDay);
+}
+
+// A program remembers the dates of the latest day: whatever it was asked before, it answers as one
+// that was asked nothing.
+TEST(CompiledProgram, DatesDoNotDependOnWhatWasAskedBefore) {
+  ProgramSpec spec;
+  spec.initial_offset_s = -5 * 3600;
+  // Summer time of two years, and a day that is left out whole.
+  for (const int64_t day : {19'795, 20'160}) {
+    spec.transitions.emplace_back((day * 24 + 7) * 3600 * kMicrosPerSecond, -4 * 3600, 0);
+    spec.transitions.emplace_back(((day + 238) * 24 + 6) * 3600 * kMicrosPerSecond, -5 * 3600, 0);
+  }
+  spec.transitions.emplace_back(20'500 * kMicrosPerDay, 19 * 3600, 0);
+  std::mt19937_64 random(1);
+  const auto below = [&](uint64_t bound) { return static_cast<int64_t>(random() % bound); };
+  for (const int pending_days : {0, 1, 30}) {
+    for (const ExpirySpec& expiry :
+         {ExpirySpec{}, ExpirySpec{.days = 238}, ExpirySpec{.months = 12},
+          ExpirySpec{.after = ExpiryBase::activation, .months = 1, .round_up_to = Period::month},
+          ExpirySpec{.days = 1, .round_up_to = Period::year}}) {
+      spec.pending_days = pending_days;
+      spec.expiry = expiry;
+      if (expiry.days + expiry.months == 0) spec.expiry.reset();
+      const std::vector<uint8_t> bytes = Encode(spec);
+      const CompiledProgram asked_often(Decode(bytes));
+      Instant base = 0;
+      for (int i = 0; i < 20'000; ++i) {
+        // Mostly near the last one; else any day of these years.
+        base = below(20) == 0 ? 19'500 * kMicrosPerDay + below(1'200 * uint64_t{kMicrosPerDay})
+                              : base + below(3 * 3'600'000'000) - 3'600'000'000;
+        const bool pending = below(2) == 0;
+        const auto dates = asked_often.LotDates(base, pending);
+        const auto expected = CompiledProgram(Decode(bytes)).DatesOf(base, pending);
+        ASSERT_EQ(dates.activates_at, expected.activates_at) << "base " << base;
+        ASSERT_EQ(dates.expires_at, expected.expires_at) << "base " << base;
+      }
+    }
+  }
 }
 
 }  // namespace
