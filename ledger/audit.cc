@@ -121,8 +121,7 @@ uint64_t StateMachine::Digest() const {
                          r.pending, r.body, r.version, r.kind, returned.amount, returned.claimed,
                          returned.lost);
     };
-    receipts_.ForEach(program->brief, add);
-    for (const ReceiptQueue& queue : program->lasting) receipts_.ForEach(queue, add);
+    for (const ReceiptQueue& queue : program->queues) receipts_.ForEach(queue, add);
   }
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
     const Account& a = accounts_[row];

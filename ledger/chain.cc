@@ -128,7 +128,7 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
     chain_->Commit();
     // What each link would have done by itself.
     ProgramState& program = *FindProgram(chain[0].program());
-    for (size_t i = 0; i < chain.size(); ++i) DropReceipts(program, log_time_);
+    for (const Operation& link : chain) DropReceiptsBehind(link, program);
     return true;
   }
   chain_->Rollback(out);

@@ -17,9 +17,10 @@ struct StateMachine::ProgramState {
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;
   Totals totals;
-  ReceiptQueue brief;                 // receipts that live for the retention
-  std::vector<ReceiptQueue> lasting;  // of purchases, accruals and redemptions, by version: each
-                                      // has its return days
+  // The first of receipts that live for the retention; the others of purchases, accruals and
+  // redemptions, by version: each has its return days.
+  std::vector<ReceiptQueue> queues{1};
+  size_t next_drop = 0;  // the queue whose turn it is to be looked through
   // The too-old bound as of an instant, until a version is put.
   mutable std::optional<Instant> bound_at;
   mutable Instant bound = 0;
@@ -31,7 +32,7 @@ struct StateMachine::ProgramState {
     return static_cast<uint16_t>(i);
   }
   ReceiptQueue& QueueOf(Kind kind, uint16_t version) {
-    return IsLasting(kind) ? lasting[version] : brief;
+    return queues[IsLasting(kind) ? 1 + version : 0];
   }
   static bool IsLasting(Kind kind) {
     return kind == Kind::Accrue || kind == Kind::Purchase || kind == Kind::Redeem;

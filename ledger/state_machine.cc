@@ -187,7 +187,7 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
     return true;
   }
   Perform(request);
-  if (!chain_->active()) DropReceipts(*request.program, request.t);
+  if (!chain_->active()) DropReceiptsBehind(operation, *request.program);
   return true;
 }
 
@@ -204,7 +204,9 @@ bool StateMachine::HasRows(Request& request) {
   if (request.row == kNoRow && accounts_.full()) return false;
   if (adds_lot && lots_.full()) return false;
   if (receipts_.full() && !chain_->active()) {
-    DropReceipts(*request.program, request.t);
+    for (ReceiptQueue& queue : request.program->queues) {
+      DropReceipts(*request.program, queue, request.t);
+    }
     if (request.dead_receipt != kNoRow) {
       request.dead_receipt =
           receipts_.Find(request.receipt_hash, request.row, request.operation.id());
@@ -266,11 +268,15 @@ bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, I
 // What a receipt's leaving touches is fetched so many leavings before.
 constexpr uint32_t kDropAhead = 16;
 
-// At most twice as many leave a queue as arrive, so that no operation pays for a crowd.
-void StateMachine::DropReceipts(ProgramState& program, Instant t) {
-  DropReceipts(program, program.brief, t);
-  for (ReceiptQueue& queue : program.lasting) DropReceipts(program, queue, t);
+// Twice as many may leave a queue as arrive; the queues that nothing arrives in have their turns.
+void StateMachine::DropReceiptsBehind(const Operation& operation, ProgramState& program) {
+  const uint16_t version = program.InForce(operation.occurred_at());
+  DropReceipts(program, program.QueueOf(operation.kind(), version), log_time_);
+  DropReceipts(program, program.queues[program.next_drop], log_time_);
+  if (++program.next_drop == program.queues.size()) program.next_drop = 0;
 }
+
+// At most two leave, so that no operation pays for a crowd.
 
 void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue, Instant t) {
   for (int i = 0; i < 2 && !Receipts::empty(queue); ++i) {
@@ -341,7 +347,7 @@ Result StateMachine::PutProgram(const Operation& operation, absl::Span<const uin
   }
   log_time_ = t;
   state->bound_at.reset();
-  state->lasting.emplace_back();
+  state->queues.emplace_back();
   state->versions.push_back({operation.id(),
                              {program.begin(), program.end()},
                              CompiledProgram(*flatbuffers::GetRoot<Program>(program.data())),

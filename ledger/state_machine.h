@@ -204,7 +204,7 @@ class StateMachine {
   // receipts
   Instant TooOldBound(const ProgramState& program, Instant t) const;
   bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
-  void DropReceipts(ProgramState& program, Instant t);
+  void DropReceiptsBehind(const Operation& operation, ProgramState& program);
   void DropReceipts(ProgramState& program, ReceiptQueue& queue, Instant t);
 
   Accounts accounts_;
