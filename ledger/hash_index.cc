@@ -14,21 +14,35 @@ HashIndex::Table* HashIndex::NewTable(uint32_t depth) {
   return table;
 }
 
-void HashIndex::Place(Table& table, Entry entry) {
-  uint32_t i = Home(entry.fragment);
-  while (table.entries[i].row_plus_1 != 0) i = Next(i);
-  table.entries[i] = entry;
+void HashIndex::Add(Table& table, uint32_t fragment, uint32_t row) {
+  uint32_t b = Home(fragment);
+  for (; table.buckets[b].count == kBucketEntries; b = Next(b)) ++table.buckets[b].passed;
+  Bucket& bucket = table.buckets[b];
+  bucket.fragments[bucket.count] = fragment;
+  bucket.rows[bucket.count] = row;
+  ++bucket.count;
   ++table.count;
+}
+
+HashIndex::Place HashIndex::PlaceOf(Table& table, uint32_t fragment, uint32_t row) {
+  for (uint32_t b = Home(fragment);; b = Next(b)) {
+    Bucket& bucket = table.buckets[b];
+    for (uint32_t hits = bucket.Hits(fragment); hits != 0; hits &= hits - 1) {
+      const auto entry = static_cast<uint32_t>(std::countr_zero(hits));
+      if (bucket.rows[entry] == row) return {&bucket, entry};
+    }
+    TALLYSTICK_LEDGER_CHECK(bucket.passed > 0);
+  }
 }
 
 void HashIndex::Insert(uint64_t hash, uint32_t row) {
   while (TableOf(hash).count >= kMaxLoad) Split(hash);
-  Place(const_cast<Table&>(TableOf(hash)), {Fragment(hash), row + 1});
+  Add(TableOf(hash), Fragment(hash), row);
   ++size_;
 }
 
 void HashIndex::Split(uint64_t hash) {
-  auto& old = const_cast<Table&>(TableOf(hash));
+  Table& old = TableOf(hash);
   TALLYSTICK_LEDGER_CHECK(old.depth < kMaxDepth);
   if (old.depth == depth_) {
     std::vector<Table*> doubled(directory_.size() * 2);
@@ -43,35 +57,36 @@ void HashIndex::Split(uint64_t hash) {
   const size_t first = ((hash >> 1) >> (63 - depth_)) & ~(span - 1);
   for (size_t i = first + span / 2; i < first + span; ++i) directory_[i] = upper;
 
-  std::array<Entry, kTableEntries> entries;
-  std::memcpy(entries.data(), old.entries, sizeof(old.entries));
-  std::memset(old.entries, 0, sizeof(old.entries));
+  std::array<Bucket, kBuckets> buckets;
+  std::memcpy(buckets.data(), old.buckets, sizeof(old.buckets));
+  std::memset(old.buckets, 0, sizeof(old.buckets));
   old.count = 0;
   old.depth = depth;
   const uint32_t bit = uint32_t{1} << (32 - depth);
-  for (const Entry& entry : entries) {
-    if (entry.row_plus_1 != 0) Place((entry.fragment & bit) != 0 ? *upper : old, entry);
+  for (const Bucket& bucket : buckets) {
+    for (uint32_t entry = 0; entry < bucket.count; ++entry) {
+      const uint32_t fragment = bucket.fragments[entry];
+      Add((fragment & bit) != 0 ? *upper : old, fragment, bucket.rows[entry]);
+    }
   }
 }
 
 void HashIndex::Erase(uint64_t hash, uint32_t row) {
-  auto& table = const_cast<Table&>(TableOf(hash));
-  uint32_t hole = Home(Fragment(hash));
-  while (table.entries[hole].row_plus_1 != row + 1) {
-    TALLYSTICK_LEDGER_CHECK(table.entries[hole].row_plus_1 != 0);
-    hole = Next(hole);
+  Table& table = TableOf(hash);
+  const auto [bucket, entry] = PlaceOf(table, Fragment(hash), row);
+  --bucket->count;
+  bucket->fragments[entry] = bucket->fragments[bucket->count];
+  bucket->rows[entry] = bucket->rows[bucket->count];
+  for (uint32_t b = Home(Fragment(hash)); &table.buckets[b] != bucket; b = Next(b)) {
+    --table.buckets[b].passed;
   }
-  // Close the gap: an entry moves back when the hole lies between its home and its place.
-  for (uint32_t i = Next(hole); table.entries[i].row_plus_1 != 0; i = Next(i)) {
-    const uint32_t home = Home(table.entries[i].fragment);
-    if (((i - home) % kTableEntries) >= ((i - hole) % kTableEntries)) {
-      table.entries[hole] = table.entries[i];
-      hole = i;
-    }
-  }
-  table.entries[hole] = Entry{0, 0};
   --table.count;
   --size_;
+}
+
+void HashIndex::Replace(uint64_t hash, uint32_t old_row, uint32_t row) {
+  const auto [bucket, entry] = PlaceOf(TableOf(hash), Fragment(hash), old_row);
+  bucket->rows[entry] = row;
 }
 
 size_t HashIndex::bytes() const {

@@ -1,14 +1,19 @@
-// From a 64-bit hash to a row number: open addressing that grows a piece at a time.
+// From a 64-bit hash to a row number: buckets of one cache line, in tables that split one at a
+// time.
 //
 // Extendible hashing: a directory of small tables, chosen by the top bits of the hash. A table that
-// fills is split in two, which moves at most kTableEntries entries (some 15 µs); only the
-// directory, 8 bytes a table, ever doubles. An entry is 8 bytes, the hash's upper half and the row,
-// so that growing, erasing and most misses touch no row. A lookup touches the directory (cached)
-// and one or two lines of a table.
+// fills is split in two, which moves at most kMaxLoad entries (some 15 µs); only the directory, 8
+// bytes a table, ever doubles. An entry is 8 bytes, the hash's upper half and the row, so that
+// growing, erasing and most misses touch no row. A lookup touches the directory (cached) and, as a
+// rule, one line: entries that find their bucket full go to the next one, and the full one counts
+// them.
 
 #ifndef TALLYSTICK_LEDGER_HASH_INDEX_H_
 #define TALLYSTICK_LEDGER_HASH_INDEX_H_
 
+#include <emmintrin.h>
+
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -19,17 +24,17 @@ namespace tallystick::ledger {
 
 class HashIndex {
  public:
-  static constexpr uint32_t kTableEntries = 4096;
-  // Split above it: linear probing stays short (six probes for a miss).
-  static constexpr uint32_t kMaxLoad = kTableEntries * 7 / 10;
-  // Bits of the hash that choose a table; those below it in the upper half choose the entry.
+  static constexpr uint32_t kBuckets = 512;  // of a table
+  static constexpr uint32_t kBucketEntries = 7;
+  // Split above it: four of five places taken, and one entry of eleven is not in its own bucket.
+  static constexpr uint32_t kMaxLoad = kBuckets * kBucketEntries * 8 / 10;
+  // Bits of the hash that choose a table; those below it in the upper half choose the bucket.
   static constexpr uint32_t kMaxDepth = 20;
 
   HashIndex();
 
   void Prefetch(uint64_t hash) const {
-    const Table& table = TableOf(hash);
-    ledger::Prefetch(&table.entries[Home(Fragment(hash))]);
+    ledger::Prefetch(&TableOf(hash).buckets[Home(Fragment(hash))]);
   }
 
   // The row for which `is_match(row)` holds among those inserted under `hash`, or kNoRow.
@@ -37,11 +42,14 @@ class HashIndex {
   uint32_t Find(uint64_t hash, IsMatch&& is_match) const {
     const Table& table = TableOf(hash);
     const uint32_t fragment = Fragment(hash);
-    for (uint32_t i = Home(fragment); table.entries[i].row_plus_1 != 0; i = Next(i)) {
-      const Entry& entry = table.entries[i];
-      if (entry.fragment == fragment && is_match(entry.row_plus_1 - 1)) return entry.row_plus_1 - 1;
+    for (uint32_t b = Home(fragment);; b = Next(b)) {
+      const Bucket& bucket = table.buckets[b];
+      for (uint32_t hits = bucket.Hits(fragment); hits != 0; hits &= hits - 1) {
+        const uint32_t row = bucket.rows[std::countr_zero(hits)];
+        if (is_match(row)) return row;
+      }
+      if (bucket.passed == 0) return kNoRow;
     }
-    return kNoRow;
   }
   // A row that is probably there, without touching it; for prefetching.
   uint32_t Guess(uint64_t hash) const {
@@ -52,30 +60,53 @@ class HashIndex {
   void Insert(uint64_t hash, uint32_t row);
   // REQUIRES: the pair is in it.
   void Erase(uint64_t hash, uint32_t row);
+  // REQUIRES: the pair of `hash` and `old_row` is in it.
+  void Replace(uint64_t hash, uint32_t old_row, uint32_t row);
 
   size_t size() const { return size_; }
   size_t bytes() const;
 
  private:
-  struct Entry {
-    uint32_t fragment;
-    uint32_t row_plus_1;  // 0: empty
+  struct alignas(64) Bucket {
+    uint32_t fragments[kBucketEntries];  // the first `count` are in use
+    uint16_t count;
+    uint16_t passed;  // entries that found it full, and lie behind
+    uint32_t rows[kBucketEntries];
+    uint32_t reserved;
+
+    // A bit for each entry of this fragment.
+    uint32_t Hits(uint32_t fragment) const {
+      const __m128i wanted = _mm_set1_epi32(static_cast<int>(fragment));
+      const auto* lanes = reinterpret_cast<const __m128i*>(fragments);
+      const __m128i low = _mm_cmpeq_epi32(_mm_load_si128(lanes), wanted);
+      const __m128i high = _mm_cmpeq_epi32(_mm_load_si128(lanes + 1), wanted);
+      const auto equal = static_cast<uint32_t>(
+          _mm_movemask_epi8(_mm_packs_epi16(_mm_packs_epi32(low, high), _mm_setzero_si128())));
+      return equal & ((1u << count) - 1);
+    }
   };
+  static_assert(sizeof(Bucket) == 64);
   struct alignas(64) Table {
-    Entry entries[kTableEntries];
+    Bucket buckets[kBuckets];
     uint32_t depth;  // leading bits that all its hashes share
     uint32_t count;
   };
+  struct Place {
+    Bucket* bucket;
+    uint32_t entry;
+  };
 
   static uint32_t Fragment(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
-  static uint32_t Home(uint32_t fragment) { return fragment % kTableEntries; }
-  static uint32_t Next(uint32_t entry) { return (entry + 1) % kTableEntries; }
+  static uint32_t Home(uint32_t fragment) { return fragment % kBuckets; }
+  static uint32_t Next(uint32_t bucket) { return (bucket + 1) % kBuckets; }
 
   // depth_ 0 would shift by 64.
+  Table& TableOf(uint64_t hash) { return *directory_[(hash >> 1) >> (63 - depth_)]; }
   const Table& TableOf(uint64_t hash) const { return *directory_[(hash >> 1) >> (63 - depth_)]; }
   Table* NewTable(uint32_t depth);
   void Split(uint64_t hash);
-  static void Place(Table& table, Entry entry);
+  static void Add(Table& table, uint32_t fragment, uint32_t row);
+  static Place PlaceOf(Table& table, uint32_t fragment, uint32_t row);
 
   uint32_t depth_ = 0;
   size_t size_ = 0;

@@ -22,7 +22,7 @@ struct Lot {
   Points original;
   Points remaining;
   uint32_t receipt;   // of the operation that made it, if its position is the lot's
-  uint32_t next;      // in its list, a ring; or of the free list
+  uint32_t next;      // in its list, a ring
   uint32_t previous;  // in its list
   bool pending;
   uint8_t reserved[11];
@@ -41,6 +41,7 @@ class Lots {
 
   bool full() const { return rows_.full(); }
   uint32_t Allocate() { return rows_.Allocate(); }
+  // The position of a row that is free is zero.
   void Free(uint32_t row) {
     rows_[row].position = 0;
     rows_.Free(row);

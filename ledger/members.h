@@ -27,7 +27,7 @@ struct Account {
   LotList available_lots;  // in spending order
   LotList pending_lots;    // in the order of their next events
   ScheduleLink link;
-  uint32_t next;       // of the free list
+  uint32_t reserved;
   uint16_t lot_count;  // lots with points left
   uint16_t program;
 };

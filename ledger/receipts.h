@@ -44,7 +44,7 @@ struct Returned {
   Points claimed;  // written-off points included
   Points lost;     // to expiry
   uint32_t lot;
-  uint32_t next;  // of the free list
+  uint32_t reserved;
 };
 
 // First in, first out.

@@ -78,10 +78,10 @@ TEST(HashIndex, EqualHashesAreKeptApart) {
 }
 
 TEST(HashIndex, CrowdAtATablesEndWrapsAround) {
-  // Homes are the last entries of a table, so that probes and gaps go over its end.
+  // Homes are the last buckets of a table, so that what finds them full goes over its end.
   std::vector<uint64_t> hashes;
   for (uint64_t i = 0; i < 16; ++i) {
-    hashes.push_back((HashIndex::kTableEntries - 1 - i % 4 + (i << 28)) << 32);
+    hashes.push_back((HashIndex::kBuckets - 1 - i % 4 + (i << 28)) << 32);
   }
   CompareWithMultimap(4, 20'000, 50, hashes);
 }
@@ -107,7 +107,7 @@ TEST(HashIndex, ManyTablesNeedSeveralChunks) {
     hashes.push_back(random());
     index.Insert(hashes.back(), row);
   }
-  EXPECT_GT(index.bytes(), size_t{64} * HashIndex::kTableEntries * 8);
+  EXPECT_GT(index.bytes(), size_t{64} * HashIndex::kBuckets * 64);
   for (uint32_t row = 0; row < hashes.size(); ++row) ASSERT_TRUE(Holds(index, hashes[row], row));
   for (uint32_t row = 0; row < hashes.size(); row += 2) index.Erase(hashes[row], row);
   for (uint32_t row = 0; row < hashes.size(); ++row) {

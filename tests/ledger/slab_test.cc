@@ -11,8 +11,8 @@ namespace {
 
 struct Row {
   uint64_t value;
-  uint32_t next;
-  uint32_t padding;
+  uint64_t kept;
+  uint32_t others[6];
 };
 
 TEST(Slab, RowsAreDenseFromZero) {
@@ -39,6 +39,16 @@ TEST(Slab, RowsKeepTheirAddressWhileItGrows) {
   EXPECT_EQ(&slab[0], first);
   for (uint32_t i = 1; i < 3 * Slab<Row>::kRowsPerChunk; ++i) ASSERT_EQ(slab[i].value, i);
   EXPECT_EQ(slab.bytes(), 3 * Slab<Row>::kChunkBytes);
+}
+
+TEST(Slab, FreeRowsKeepTheirFirstBytes) {
+  Slab<Row> slab(1'000);
+  for (uint32_t i = 0; i < 1'000; ++i) slab[slab.Allocate()] = {i, i + 1, {}};
+  for (uint32_t i = 0; i < 1'000; ++i) slab.Free(i);
+  for (uint32_t i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(slab[i].value, i);
+    EXPECT_EQ(slab[i].kept, i + 1);
+  }
 }
 
 TEST(Slab, NoRowIsGivenTwice) {
