@@ -39,7 +39,9 @@ std::optional<StateMachine::Balance> StateMachine::BalanceAt(uint16_t program, c
                                                              Instant time) const {
   const uint32_t row = accounts_.Find(program, member);
   if (row == kNoRow) return std::nullopt;
-  return SettledAside(accounts_[row], std::min(time, kLastInstant));
+  Balance balance;
+  SettleAside(accounts_[row], std::min(time, kLastInstant), &balance);
+  return balance;
 }
 
 std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instant time) const {
@@ -163,10 +165,10 @@ absl::Status StateMachine::CheckInvariants() const {
     for (const bool pending : {false, true}) {
       const LotList& list = pending ? a.pending_lots : a.available_lots;
       const uint32_t first = lots_.First(list);
-      uint32_t previous = list.last;
+      uint32_t previous = kNoRow;
       for (uint32_t r = first; r != kNoRow; previous = r, r = lots_.Next(list, r), ++count) {
         const Lot& lot = lots_[r];
-        if (lot.previous != previous || lot.pending != pending) {
+        if ((r != first && lot.previous != previous) || lot.pending != pending) {
           return wrong("a lot is in the wrong list");
         }
         if (lot.remaining <= 0) return wrong("an empty lot is listed");

@@ -107,16 +107,12 @@ void StateMachine::Credit(Request& request) {
   const uint32_t row = lots_.Allocate();
   chain_->Allocated(row);
   Lot& lot = lots_[row];
-  lot = Lot{request.out.next_position(),
-            dates.activates_at,
-            dates.expires_at,
-            points,
-            points,
-            kNoRow,
-            kNoRow,
-            kNoRow,
-            false,
-            {}};
+  lot.position = request.out.next_position();
+  lot.activates_at = dates.activates_at;
+  lot.expires_at = dates.expires_at;
+  lot.original = points;
+  lot.remaining = points;
+  lot.receipt = kNoRow;
   const bool past = lot.expires_at <= request.t;
   lot.pending = lot.activates_at > request.t || (past && !WillActivate(lot));
   if (lot.pending) {

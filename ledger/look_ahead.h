@@ -19,58 +19,103 @@ class StateMachine::LookAhead {
 
   // Before operation `i` is applied; `i` grows. What is known of it, until the next call.
   const Approach& At(size_t i) {
-    // A chain may have gone further than what was looked at.
-    located_ = std::max(located_, i);
-    fetched_ = std::max(fetched_, i);
-    followed_ = std::max(followed_, i);
-    for (const size_t end = End(i + 3 * kDistance); located_ <= end; ++located_) Locate();
-    for (const size_t end = End(i + 2 * kDistance); fetched_ <= end; ++fetched_) FetchAccount();
-    for (const size_t end = End(i + kDistance); followed_ <= end; ++followed_) FetchLots();
+    size_t ahead = kSteps * kDistance;
+    Go<&LookAhead::Locate>(0, i, ahead);
+    Go<&LookAhead::FetchAccount>(1, i, ahead - kDistance);
+    Go<&LookAhead::FetchLastLots>(2, i, ahead - 2 * kDistance);
+    Go<&LookAhead::FetchFirstLot>(3, i, ahead - 3 * kDistance);
+    for (size_t step = 4; step < kSteps; ++step) {
+      Go<&LookAhead::FetchNextLot>(step, i, ahead - step * kDistance);
+    }
     return approaches_[i % kApproaches];
   }
 
  private:
   // Operations between one step of an operation and its next: enough to hide a miss, few enough
   // that the cache still has it.
-  static constexpr size_t kDistance = 8;
-  static constexpr size_t kApproaches = 4 * kDistance;
+  static constexpr size_t kDistance = 6;
+  // Four lots of a redemption are fetched ahead.
+  static constexpr size_t kSteps = 7;
+  static constexpr size_t kApproaches = 64;
+  static_assert(kApproaches > kSteps * kDistance);
 
-  size_t End(size_t i) const { return std::min(i, operations_.size() - 1); }
+  // What an operation takes points from.
+  struct Course : Approach {
+    uint32_t lot = kNoRow;       // fetched last
+    uint32_t original = kNoRow;  // of a return: perhaps its purchase's receipt
+    uint64_t original_hash = 0;
+    int64_t points = 0;  // that are not in lots fetched so far; 0: takes none
+  };
 
-  void Locate() {
-    const Operation& op = operations_[located_];
-    Approach& approach = approaches_[located_ % kApproaches];
-    approach = {machine_.accounts_.Hash(op.program(), op.member())};
-    machine_.accounts_.PrefetchIndex(approach.hash);
+  template <void (LookAhead::*kStep)(const Operation&, Course&)>
+  void Go(size_t step, size_t i, size_t ahead) {
+    const size_t end = std::min(i + ahead + 1, operations_.size());
+    // A chain may have gone further than what was looked at.
+    size_t& next = next_[step];
+    for (next = std::max(next, i); next < end; ++next) {
+      (this->*kStep)(operations_[next], approaches_[next % kApproaches]);
+    }
   }
 
-  void FetchAccount() {
-    Approach& approach = approaches_[fetched_ % kApproaches];
-    approach.row = machine_.accounts_.Guess(approach.hash);
-    if (approach.row == kNoRow) return;
-    machine_.accounts_.Prefetch(approach.row);
-    approach.receipt_hash = machine_.receipts_.Hash(approach.row, operations_[fetched_].id());
-    machine_.receipts_.PrefetchIndex(approach.receipt_hash);
+  void Locate(const Operation& op, Course& course) {
+    course = {};
+    course.hash = machine_.accounts_.Hash(op.program(), op.member());
+    machine_.accounts_.PrefetchIndex(course.hash);
   }
 
-  void FetchLots() {
-    const Approach& approach = approaches_[followed_ % kApproaches];
-    if (approach.row == kNoRow) return;
-    const Account& account = machine_.accounts_[approach.row];
-    FetchLot(account.pending_lots.last);
-    FetchLot(account.available_lots.last);
+  void FetchAccount(const Operation& op, Course& course) {
+    course.row = machine_.accounts_.Guess(course.hash);
+    if (course.row == kNoRow) return;
+    machine_.accounts_.Prefetch(course.row);
+    course.receipt_hash = machine_.receipts_.Hash(course.row, op.id());
+    machine_.receipts_.PrefetchIndex(course.receipt_hash);
+    if (op.kind() == Kind::Return) {
+      course.original_hash = machine_.receipts_.Hash(course.row, op.related());
+      machine_.receipts_.PrefetchIndex(course.original_hash);
+    }
   }
-  void FetchLot(uint32_t row) const {
-    if (row != kNoRow) machine_.lots_.Prefetch(row);
+
+  // New lots belong behind them.
+  void FetchLastLots(const Operation& op, Course& course) {
+    if (course.row == kNoRow) return;
+    const Account& account = machine_.accounts_[course.row];
+    machine_.lots_.Prefetch(account.pending_lots.last);
+    machine_.lots_.Prefetch(account.available_lots.last);
+    course.lot = account.available_lots.last;
+    if (op.kind() == Kind::Redeem || op.amount() < 0) {
+      course.points = op.amount() < 0 ? -op.amount() : op.amount();
+    } else if (op.kind() == Kind::Return) {
+      course.original = machine_.receipts_.Guess(course.original_hash);
+      if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
+    }
+  }
+
+  // What is spent first, or the lot of the purchase that is given back.
+  void FetchFirstLot(const Operation&, Course& course) {
+    if (course.original != kNoRow) {
+      const Receipt& original = machine_.receipts_[course.original];
+      if ((original.flags & kHasReturns) == 0) machine_.lots_.Prefetch(original.link);
+    }
+    if (course.points > 0) Follow(course);
+  }
+
+  void FetchNextLot(const Operation&, Course& course) {
+    if (course.points <= 0 || course.lot == kNoRow) return;
+    course.points -= machine_.lots_[course.lot].remaining;
+    if (course.points > 0) Follow(course);
+  }
+
+  // A lot may have changed, or gone, since it was fetched: its row may say anything.
+  void Follow(Course& course) {
+    if (course.lot == kNoRow) return;
+    course.lot = machine_.lots_.Behind(course.lot);
+    machine_.lots_.Prefetch(course.lot);
   }
 
   const StateMachine& machine_;
   const absl::Span<const Operation> operations_;
-  Approach approaches_[kApproaches];
-  // The next operation of each step.
-  size_t located_ = 0;
-  size_t fetched_ = 0;
-  size_t followed_ = 0;
+  Course approaches_[kApproaches];
+  size_t next_[kSteps] = {};  // operation of each step
 };
 
 }  // namespace tallystick::ledger

@@ -19,24 +19,29 @@ void Lots::Link(Account& account, uint32_t row) {
   Lot& lot = rows_[row];
   LotList& list = ListOf(account, lot);
   if (empty(list)) {
-    lot.next = lot.previous = row;
+    lot.next = row;
     list.last = row;
     return;
   }
   const auto before = lot.pending ? HappensBefore : SpentBefore;
-  // Before the first is behind the last.
-  uint32_t behind = list.last;
-  bool is_last = true;
-  while (before(lot, rows_[behind])) {
-    is_last = false;
-    behind = rows_[behind].previous;
-    if (behind == list.last) break;
+  const uint32_t last = list.last;
+  if (!before(lot, rows_[last])) {
+    // As a rule; touches no lot but the last.
+    lot.next = rows_[last].next;
+    lot.previous = last;
+    rows_[last].next = row;
+    list.last = row;
+    return;
   }
+  const uint32_t first = rows_[last].next;
+  uint32_t ahead = last;  // of it
+  while (ahead != first && before(lot, rows_[rows_[ahead].previous])) ahead = rows_[ahead].previous;
+  // The first follows the last.
+  const uint32_t behind = ahead == first ? last : rows_[ahead].previous;
+  lot.next = ahead;
   lot.previous = behind;
-  lot.next = rows_[behind].next;
-  rows_[lot.next].previous = row;
   rows_[behind].next = row;
-  if (is_last) list.last = row;
+  rows_[ahead].previous = row;
 }
 
 void Lots::Unlink(Account& account, uint32_t row) {
@@ -46,9 +51,17 @@ void Lots::Unlink(Account& account, uint32_t row) {
     list.last = kNoRow;
     return;
   }
+  Lot& last = rows_[list.last];
+  if (last.next == row) {
+    last.next = lot.next;
+    return;
+  }
   rows_[lot.previous].next = lot.next;
-  rows_[lot.next].previous = lot.previous;
-  if (list.last == row) list.last = lot.previous;
+  if (list.last == row) {
+    list.last = lot.previous;
+  } else {
+    rows_[lot.next].previous = lot.previous;
+  }
 }
 
 Instant Lots::NextDue(const Account& account) const {

@@ -22,8 +22,8 @@ struct Lot {
   Points original;
   Points remaining;
   uint32_t receipt;   // of the operation that made it, if its position is the lot's
-  uint32_t next;      // in its list, a ring
-  uint32_t previous;  // in its list
+  uint32_t next;      // in its list; behind the last comes the first
+  uint32_t previous;  // in its list; of the first it says nothing
   bool pending;
   uint8_t reserved[11];
 };
@@ -49,7 +49,15 @@ class Lots {
 
   Lot& operator[](uint32_t row) { return rows_[row]; }
   const Lot& operator[](uint32_t row) const { return rows_[row]; }
-  void Prefetch(uint32_t row) const { rows_.Prefetch(row); }
+  // Of any number: there may be no such row.
+  void Prefetch(uint32_t row) const {
+    if (rows_.exists(row)) rows_.Prefetch(row);
+  }
+  // What a row, perhaps a free one, has for its next; kNoRow where there is no such row.
+  uint32_t Behind(uint32_t row) const {
+    const uint32_t next = rows_[row].next;
+    return rows_.exists(next) ? next : kNoRow;
+  }
   size_t bytes() const { return rows_.bytes(); }
 
   static bool empty(const LotList& list) { return list.last == kNoRow; }

@@ -22,7 +22,7 @@ uint32_t Receipts::TakeChunk() {
   return static_cast<uint32_t>(chunks_.size() - 1);
 }
 
-uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash, const Receipt& receipt) {
+uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash) {
   if (queue.last_chunk == kNoRow || queue.end == kRowsPerChunk) {
     const uint32_t chunk = TakeChunk();
     next_chunk_[chunk] = kNoRow;
@@ -37,7 +37,6 @@ uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash, const Receipt& rec
     queue.end = 0;
   }
   const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end++;
-  (*this)[row] = receipt;
   index_.Insert(hash, row);
   ++size_;
   return row;

@@ -64,6 +64,12 @@ class Receipts {
 
   uint64_t Hash(uint32_t account, const Id& id) const;
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
+  // A receipt that is probably there, without touching it; and fetching it.
+  uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
+  void Prefetch(uint32_t row) const {
+    ledger::Prefetch(&(*this)[row]);
+    ledger::Prefetch(&(*this)[row].account);
+  }
 
   // The account's receipt of the transaction, dead or alive, or kNoRow: at most one is found.
   uint32_t Find(uint64_t hash, uint32_t account, const Id& id) const {
@@ -74,8 +80,8 @@ class Receipts {
   }
 
   bool full() const { return size_ >= limit_; }
-  // `hash`: of its account and id. REQUIRES: !full().
-  uint32_t Append(ReceiptQueue& queue, uint64_t hash, const Receipt& receipt);
+  // A row of undefined content, found under the `hash` of its account and id. REQUIRES: !full().
+  uint32_t Append(ReceiptQueue& queue, uint64_t hash);
   // Makes way in the index for another receipt of the same account and id; and undoes it.
   void Supersede(uint32_t row);
   void Reinstate(uint32_t row);

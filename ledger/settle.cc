@@ -10,11 +10,14 @@ namespace tallystick::ledger {
 
 // The balance that Settle would give, by walking what is due in both lists. Only activations pay
 // debt, in the order in which they happen.
-StateMachine::Balance StateMachine::SettledAside(const Account& account, Instant t) const {
-  Balance balance{account.pending, std::max<Points>(account.available, 0),
-                  std::max<Points>(-account.available, 0), account.lifetime_earned,
-                  account.lot_count};
-  if (account.next_due > t) return balance;
+void StateMachine::SettleAside(const Account& account, Instant t, Balance* result) const {
+  Balance& balance = *result;
+  balance.pending = account.pending;
+  balance.available = std::max<Points>(account.available, 0);
+  balance.debt = std::max<Points>(-account.available, 0);
+  balance.lifetime_earned = account.lifetime_earned;
+  balance.lot_count = account.lot_count;
+  if (account.next_due > t) return;
   const LotList& available = account.available_lots;
   for (uint32_t row = lots_.First(available); row != kNoRow; row = lots_.Next(available, row)) {
     const Lot& lot = lots_[row];
@@ -39,7 +42,6 @@ StateMachine::Balance StateMachine::SettledAside(const Account& account, Instant
       balance.available += left;
     }
   }
-  return balance;
 }
 
 void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {

@@ -41,6 +41,8 @@ class Slab {
 
   bool full() const { return used_ == limit_; }
   uint32_t used() const { return used_; }
+  // Whether the row is or was in use, so that it may be looked at.
+  bool exists(uint32_t row) const { return row < end_; }
   size_t bytes() const { return chunks_.size() * kChunkBytes; }
 
   // A row of undefined content. REQUIRES: !full().

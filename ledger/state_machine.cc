@@ -120,7 +120,8 @@ void StateMachine::Refuse(const Operation& operation, uint32_t account_row, Outc
   result.mutate_outcome(outcome);
   result.mutate_field(field);
   if (account_row == kNoRow) return;
-  const Balance settled = SettledAside(accounts_[account_row], LogTimeOf(operation));
+  Balance settled;
+  SettleAside(accounts_[account_row], LogTimeOf(operation), &settled);
   result.mutate_available(settled.available - settled.debt);
   result.mutate_pending(settled.pending);
 }
@@ -175,7 +176,7 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   }
   if (FindReceipt(request)) return true;
   request.version = request.program->InForce(operation.occurred_at());
-  if (request.row != kNoRow) request.settled = SettledAside(accounts_[request.row], request.t);
+  if (request.row != kNoRow) SettleAside(accounts_[request.row], request.t, &request.settled);
   if (const Outcome outcome = Check(request); outcome != Outcome::Ok) {
     Refuse(request, outcome);
     return true;
@@ -292,29 +293,38 @@ void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue, Inst
 void StateMachine::Accept(Request& request, Points points, uint16_t details) {
   Account& account = accounts_[request.row];
   Out& out = request.out;
+  const Operation& op = request.operation;
   const Position position = out.next_position();
-  request.result = Result(points, account.available, account.pending, account.last_position,
-                          Outcome::Ok, request.flags, Field::None, details, 0);
-  out.slots[out.used] = Record{request.operation, request.result};
-  ++out.used;
-  request.result.mutate_position(position);
+  // Record, result and receipt are each written where they belong, not put together and copied.
+  Record& record = out.slots[out.used++];
+  record.operation = op;
+  new (&record.result) Result(points, account.available, account.pending, account.last_position,
+                              Outcome::Ok, request.flags, Field::None, details, 0);
+  new (&request.result) Result(points, account.available, account.pending, position, Outcome::Ok,
+                               request.flags, Field::None, details, 0);
   account.last_position = position;
   log_time_ = request.t;
 
-  const Operation& op = request.operation;
-  const Receipt receipt{op.id(),         std::max(op.occurred_at(), request.t),
-                        position,        op.amount(),
-                        points,          account.available,
-                        account.pending, request.row,
-                        kNoRow,          BodyHash(op),
-                        request.version, op.kind(),
-                        request.flags};
   if (request.dead_receipt != kNoRow) {
     receipts_.Supersede(request.dead_receipt);
     chain_->Superseded(request.dead_receipt);
   }
   ReceiptQueue& queue = request.program->QueueOf(op.kind(), request.version);
-  request.receipt = receipts_.Append(queue, request.receipt_hash, receipt);
+  request.receipt = receipts_.Append(queue, request.receipt_hash);
+  Receipt& receipt = receipts_[request.receipt];
+  receipt.id = op.id();
+  receipt.key_time = std::max(op.occurred_at(), request.t);
+  receipt.position = position;
+  receipt.amount = op.amount();
+  receipt.points = points;
+  receipt.available = account.available;
+  receipt.pending = account.pending;
+  receipt.account = request.row;
+  receipt.link = kNoRow;
+  receipt.body = BodyHash(op);
+  receipt.version = request.version;
+  receipt.kind = op.kind();
+  receipt.flags = request.flags;
   chain_->Appended(queue);
 }
 

@@ -181,7 +181,7 @@ class StateMachine {
   // replay.cc
   void ApplyLogged(absl::Span<const Operation> operations, Out& out);
   // settle.cc
-  Balance SettledAside(const Account& account, Instant t) const;
+  void SettleAside(const Account& account, Instant t, Balance* balance) const;
   void Settle(uint32_t account_row, Instant t, Out& out);
   void ExpireLot(uint32_t account_row, uint32_t row, Instant t, Out& out);
   void ActivateLot(uint32_t account_row, uint32_t row, Out& out);

@@ -21,6 +21,12 @@ Receipt Numbered(uint64_t number) {
   return receipt;
 }
 
+uint32_t AddTo(Receipts& receipts, ReceiptQueue& queue, const Receipt& receipt) {
+  const uint32_t row = receipts.Append(queue, receipts.Hash(receipt.account, receipt.id));
+  receipts[row] = receipt;
+  return row;
+}
+
 // A queue of numbered receipts and what should be in it.
 class ReceiptQueues : public ::testing::Test {
  protected:
@@ -57,7 +63,7 @@ class ReceiptQueues : public ::testing::Test {
   }
 
   uint32_t Add(ReceiptQueue& queue, const Receipt& receipt) {
-    return receipts_.Append(queue, receipts_.Hash(receipt.account, receipt.id), receipt);
+    return AddTo(receipts_, queue, receipt);
   }
 
   Receipts receipts_{1u << 30, 0};
@@ -157,11 +163,9 @@ TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
   ReceiptQueue queue;
   Receipt receipt = Numbered(5);
   receipt.account = 1;
-  const uint32_t first =
-      receipts.Append(queue, receipts.Hash(receipt.account, receipt.id), receipt);
+  const uint32_t first = AddTo(receipts, queue, receipt);
   receipt.account = 2;
-  const uint32_t second =
-      receipts.Append(queue, receipts.Hash(receipt.account, receipt.id), receipt);
+  const uint32_t second = AddTo(receipts, queue, receipt);
   EXPECT_EQ(receipts.Find(receipts.Hash(1, receipt.id), 1, receipt.id), first);
   EXPECT_EQ(receipts.Find(receipts.Hash(2, receipt.id), 2, receipt.id), second);
   EXPECT_EQ(receipts.Find(receipts.Hash(3, receipt.id), 3, receipt.id), kNoRow);
