@@ -29,7 +29,7 @@ HashIndex::Place HashIndex::PlaceOf(Table& table, uint32_t fragment, uint32_t ro
     Bucket& bucket = table.buckets[b];
     for (uint32_t hits = bucket.Hits(fragment); hits != 0; hits &= hits - 1) {
       const auto entry = static_cast<uint32_t>(std::countr_zero(hits));
-      if (bucket.rows[entry] == row) return {&bucket, entry};
+      if (bucket.rows[entry] == row) return {b, entry};
     }
     TALLYSTICK_LEDGER_CHECK(bucket.passed > 0);
   }
@@ -73,20 +73,51 @@ void HashIndex::Split(uint64_t hash) {
 
 void HashIndex::Erase(uint64_t hash, uint32_t row) {
   Table& table = TableOf(hash);
-  const auto [bucket, entry] = PlaceOf(table, Fragment(hash), row);
-  --bucket->count;
-  bucket->fragments[entry] = bucket->fragments[bucket->count];
-  bucket->rows[entry] = bucket->rows[bucket->count];
-  for (uint32_t b = Home(Fragment(hash)); &table.buckets[b] != bucket; b = Next(b)) {
+  const Place place = PlaceOf(table, Fragment(hash), row);
+  for (uint32_t b = Home(Fragment(hash)); b != place.bucket; b = Next(b)) {
     --table.buckets[b].passed;
   }
+  Remove(table.buckets[place.bucket], place.entry);
+  PullBack(table, place.bucket);
   --table.count;
   --size_;
 }
 
+void HashIndex::Remove(Bucket& bucket, uint32_t entry) {
+  --bucket.count;
+  bucket.fragments[entry] = bucket.fragments[bucket.count];
+  bucket.rows[entry] = bucket.rows[bucket.count];
+}
+
+void HashIndex::PullBack(Table& table, uint32_t b) {
+  while (table.buckets[b].passed > 0) {
+    // Each bucket on the way to the entry was passed by it.
+    uint32_t from = b;
+    uint32_t entry = kBucketEntries;
+    while (entry == kBucketEntries) {
+      --table.buckets[from].passed;
+      from = Next(from);
+      const Bucket& bucket = table.buckets[from];
+      for (uint32_t i = 0; i < bucket.count && entry == kBucketEntries; ++i) {
+        // As far from its own bucket as from `b`, or farther.
+        const uint32_t home = Home(bucket.fragments[i]);
+        if ((from - home) % kBuckets >= (from - b) % kBuckets) entry = i;
+      }
+    }
+    Bucket& to = table.buckets[b];
+    Bucket& bucket = table.buckets[from];
+    to.fragments[to.count] = bucket.fragments[entry];
+    to.rows[to.count] = bucket.rows[entry];
+    ++to.count;
+    Remove(bucket, entry);
+    b = from;
+  }
+}
+
 void HashIndex::Replace(uint64_t hash, uint32_t old_row, uint32_t row) {
-  const auto [bucket, entry] = PlaceOf(TableOf(hash), Fragment(hash), old_row);
-  bucket->rows[entry] = row;
+  Table& table = TableOf(hash);
+  const auto [bucket, entry] = PlaceOf(table, Fragment(hash), old_row);
+  table.buckets[bucket].rows[entry] = row;
 }
 
 size_t HashIndex::bytes() const {

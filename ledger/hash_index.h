@@ -37,6 +37,13 @@ class HashIndex {
     ledger::Prefetch(&TableOf(hash).buckets[Home(Fragment(hash))]);
   }
 
+  // Some time later: fetches the next bucket, too, where Find may have to look on.
+  void PrefetchNext(uint64_t hash) const {
+    const Table& table = TableOf(hash);
+    const uint32_t home = Home(Fragment(hash));
+    if (table.buckets[home].passed > 0) ledger::Prefetch(&table.buckets[Next(home)]);
+  }
+
   // The row for which `is_match(row)` holds among those inserted under `hash`, or kNoRow.
   template <typename IsMatch>
   uint32_t Find(uint64_t hash, IsMatch&& is_match) const {
@@ -92,7 +99,7 @@ class HashIndex {
     uint32_t count;
   };
   struct Place {
-    Bucket* bucket;
+    uint32_t bucket;
     uint32_t entry;
   };
 
@@ -107,6 +114,9 @@ class HashIndex {
   void Split(uint64_t hash);
   static void Add(Table& table, uint32_t fragment, uint32_t row);
   static Place PlaceOf(Table& table, uint32_t fragment, uint32_t row);
+  static void Remove(Bucket& bucket, uint32_t entry);
+  // Moves entries that lie behind bucket `b`, which has got room, back towards their own.
+  static void PullBack(Table& table, uint32_t b);
 
   uint32_t depth_ = 0;
   size_t size_ = 0;

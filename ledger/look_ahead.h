@@ -21,10 +21,11 @@ class StateMachine::LookAhead {
   const Approach& At(size_t i) {
     size_t ahead = kSteps * kDistance;
     Go<&LookAhead::Locate>(0, i, ahead);
-    Go<&LookAhead::FetchAccount>(1, i, ahead - kDistance);
-    Go<&LookAhead::FetchLastLots>(2, i, ahead - 2 * kDistance);
-    Go<&LookAhead::FetchFirstLot>(3, i, ahead - 3 * kDistance);
-    for (size_t step = 4; step < kSteps; ++step) {
+    Go<&LookAhead::LocateNext>(1, i, ahead - kDistance);
+    Go<&LookAhead::FetchAccount>(2, i, ahead - 2 * kDistance);
+    Go<&LookAhead::FetchLastLots>(3, i, ahead - 3 * kDistance);
+    Go<&LookAhead::FetchFirstLot>(4, i, ahead - 4 * kDistance);
+    for (size_t step = 5; step < kSteps; ++step) {
       Go<&LookAhead::FetchNextLot>(step, i, ahead - step * kDistance);
     }
     return approaches_[i % kApproaches];
@@ -35,7 +36,7 @@ class StateMachine::LookAhead {
   // that the cache still has it.
   static constexpr size_t kDistance = 6;
   // Four lots of a redemption are fetched ahead.
-  static constexpr size_t kSteps = 7;
+  static constexpr size_t kSteps = 8;
   static constexpr size_t kApproaches = 64;
   static_assert(kApproaches > kSteps * kDistance);
 
@@ -63,6 +64,10 @@ class StateMachine::LookAhead {
     machine_.accounts_.PrefetchIndex(course.hash);
   }
 
+  void LocateNext(const Operation&, Course& course) {
+    machine_.accounts_.PrefetchIndexNext(course.hash);
+  }
+
   void FetchAccount(const Operation& op, Course& course) {
     course.row = machine_.accounts_.Guess(course.hash);
     if (course.row == kNoRow) return;
@@ -78,6 +83,7 @@ class StateMachine::LookAhead {
   // New lots belong behind them.
   void FetchLastLots(const Operation& op, Course& course) {
     if (course.row == kNoRow) return;
+    machine_.receipts_.PrefetchIndexNext(course.receipt_hash);
     const Account& account = machine_.accounts_[course.row];
     machine_.lots_.Prefetch(account.pending_lots.last);
     machine_.lots_.Prefetch(account.available_lots.last);

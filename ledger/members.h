@@ -41,6 +41,7 @@ class Accounts {
   uint64_t Hash(uint16_t program, const Id& member) const;
 
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
+  void PrefetchIndexNext(uint64_t hash) const { index_.PrefetchNext(hash); }
   uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
   void Prefetch(uint32_t row) const {
     ledger::Prefetch(&rows_[row]);

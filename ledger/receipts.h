@@ -64,6 +64,7 @@ class Receipts {
 
   uint64_t Hash(uint32_t account, const Id& id) const;
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
+  void PrefetchIndexNext(uint64_t hash) const { index_.PrefetchNext(hash); }
   // A receipt that is probably there, without touching it; and fetching it.
   uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
   void Prefetch(uint32_t row) const {

@@ -267,7 +267,7 @@ bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, I
 }
 
 // What a receipt's leaving touches is fetched so many leavings before.
-constexpr uint32_t kDropAhead = 16;
+constexpr uint32_t kDropAhead = 8;
 
 // Twice as many may leave a queue as arrive; the queues that nothing arrives in have their turns.
 void StateMachine::DropReceiptsBehind(const Operation& operation, ProgramState& program) {
@@ -284,8 +284,11 @@ void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue, Inst
     const Receipt& receipt = receipts_.Front(queue);
     if (IsLive(program, receipt, t)) break;
     receipts_.PopFront(queue);
-    if (const Receipt* later = receipts_.BehindFront(queue, kDropAhead); later != nullptr) {
+    if (const Receipt* later = receipts_.BehindFront(queue, 2 * kDropAhead); later != nullptr) {
       receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
+    }
+    if (const Receipt* later = receipts_.BehindFront(queue, kDropAhead); later != nullptr) {
+      receipts_.PrefetchIndexNext(receipts_.Hash(later->account, later->id));
     }
   }
 }
