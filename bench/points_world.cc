@@ -39,10 +39,13 @@ PointsWorld::PointsWorld(uint64_t members)
   if (machine_.PutProgram(put, file->bytes(), sink_).outcome() != Outcome::Ok) {
     Fail("its program is refused");
   }
+  // Each somewhere between spending and spending again.
   for (uint64_t member = 1; member <= members;) {
     operations_.clear();
     for (; member <= members && operations_.size() < kChunk; ++member) {
-      operations_.push_back(Accrual(member));
+      const auto saved = static_cast<int32_t>(random_.Below(kWorthSpending));
+      do operations_.push_back(Accrual(member));
+      while (balances_[member] <= saved);
     }
     Apply();
   }

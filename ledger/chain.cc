@@ -128,7 +128,9 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
     chain_->Commit();
     // What each link would have done by itself.
     ProgramState& program = *FindProgram(chain[0].program());
-    for (const Operation& link : chain) DropReceiptsBehind(link, program);
+    for (const Operation& link : chain) {
+      DropReceipts(program, program.QueueOf(link.kind(), program.InForce(link.occurred_at())));
+    }
     return true;
   }
   chain_->Rollback(out);

@@ -160,7 +160,6 @@ void StateMachine::TakeInSpendingOrder(uint32_t account_row, Points points) {
     TALLYSTICK_LEDGER_CHECK(first != kNoRow);
     points -= TakeFromLot(account, first, points);
   }
-  UpdateDue(account_row);
 }
 
 }  // namespace tallystick::ledger

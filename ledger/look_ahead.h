@@ -12,6 +12,8 @@
 
 namespace tallystick::ledger {
 
+// In steps, each for a group of operations at once, so that many misses go together; a step is a
+// group behind the one before it, which has brought what it reads.
 class StateMachine::LookAhead {
  public:
   LookAhead(const StateMachine& machine, absl::Span<const Operation> operations)
@@ -19,26 +21,20 @@ class StateMachine::LookAhead {
 
   // Before operation `i` is applied; `i` grows. What is known of it, until the next call.
   const Approach& At(size_t i) {
-    size_t ahead = kSteps * kDistance;
-    Go<&LookAhead::Locate>(0, i, ahead);
-    Go<&LookAhead::LocateNext>(1, i, ahead - kDistance);
-    Go<&LookAhead::FetchAccount>(2, i, ahead - 2 * kDistance);
-    Go<&LookAhead::FetchLastLots>(3, i, ahead - 3 * kDistance);
-    Go<&LookAhead::FetchFirstLot>(4, i, ahead - 4 * kDistance);
-    for (size_t step = 5; step < kSteps; ++step) {
-      Go<&LookAhead::FetchNextLot>(step, i, ahead - step * kDistance);
-    }
-    return approaches_[i % kApproaches];
+    if (i >= fetched_) FetchGroups(i);
+    return courses_[i % kCourses];
   }
 
  private:
-  // Operations between one step of an operation and its next: enough to hide a miss, few enough
-  // that the cache still has it.
-  static constexpr size_t kDistance = 6;
+  // Some hundred nanoseconds of work: enough to hide a miss, few enough that the cache still has
+  // what was fetched when it is used.
+  static constexpr size_t kGroup = 8;
+  static constexpr size_t kCourses = 128;
   // Four lots of a redemption are fetched ahead.
-  static constexpr size_t kSteps = 8;
-  static constexpr size_t kApproaches = 64;
-  static_assert(kApproaches > kSteps * kDistance);
+  static constexpr size_t kLotSteps = 4;
+  static constexpr size_t kSteps = 4 + kLotSteps;
+  // A chain may go that much further than a group.
+  static_assert(kCourses >= (kSteps + 1) * kGroup && (kCourses & (kCourses - 1)) == 0);
 
   // What an operation takes points from.
   struct Course : Approach {
@@ -48,18 +44,26 @@ class StateMachine::LookAhead {
     int64_t points = 0;  // that are not in lots fetched so far; 0: takes none
   };
 
+  void FetchGroups(size_t i) {
+    fetched_ = i + kGroup;
+    Go<&LookAhead::Locate>(0);
+    Go<&LookAhead::LocateNext>(1);
+    Go<&LookAhead::FetchAccount>(2);
+    Go<&LookAhead::FetchLastLots>(3);
+    Go<&LookAhead::FetchFirstLot>(4);
+    for (size_t step = 5; step < kSteps; ++step) Go<&LookAhead::FetchNextLot>(step);
+  }
+
   template <void (LookAhead::*kStep)(const Operation&, Course&)>
-  void Go(size_t step, size_t i, size_t ahead) {
-    const size_t end = std::min(i + ahead + 1, operations_.size());
-    // A chain may have gone further than what was looked at.
-    size_t& next = next_[step];
-    for (next = std::max(next, i); next < end; ++next) {
-      (this->*kStep)(operations_[next], approaches_[next % kApproaches]);
+  void Go(size_t step) {
+    const size_t end = std::min(fetched_ + (kSteps - 1 - step) * kGroup, operations_.size());
+    for (size_t i = next_[step]; i < end; ++i) {
+      (this->*kStep)(operations_[i], courses_[i % kCourses]);
     }
+    next_[step] = std::max(next_[step], end);
   }
 
   void Locate(const Operation& op, Course& course) {
-    course = {};
     course.hash = machine_.accounts_.Hash(op.program(), op.member());
     machine_.accounts_.PrefetchIndex(course.hash);
   }
@@ -82,13 +86,15 @@ class StateMachine::LookAhead {
 
   // New lots belong behind them.
   void FetchLastLots(const Operation& op, Course& course) {
+    course.original = kNoRow;
+    course.lot = kNoRow;
     if (course.row == kNoRow) return;
     machine_.receipts_.PrefetchIndexNext(course.receipt_hash);
     const Account& account = machine_.accounts_[course.row];
     machine_.lots_.Prefetch(account.pending_lots.last);
     machine_.lots_.Prefetch(account.available_lots.last);
-    course.lot = account.available_lots.last;
     if (op.kind() == Kind::Redeem || op.amount() < 0) {
+      course.lot = account.available_lots.last;
       course.points = op.amount() < 0 ? -op.amount() : op.amount();
     } else if (op.kind() == Kind::Return) {
       course.original = machine_.receipts_.Guess(course.original_hash);
@@ -102,26 +108,30 @@ class StateMachine::LookAhead {
       const Receipt& original = machine_.receipts_[course.original];
       if ((original.flags & kHasReturns) == 0) machine_.lots_.Prefetch(original.link);
     }
-    if (course.points > 0) Follow(course);
+    if (course.lot != kNoRow) Follow(course);
   }
 
   void FetchNextLot(const Operation&, Course& course) {
-    if (course.points <= 0 || course.lot == kNoRow) return;
+    if (course.lot == kNoRow) return;
     course.points -= machine_.lots_[course.lot].remaining;
-    if (course.points > 0) Follow(course);
+    if (course.points > 0) {
+      Follow(course);
+    } else {
+      course.lot = kNoRow;
+    }
   }
 
   // A lot may have changed, or gone, since it was fetched: its row may say anything.
   void Follow(Course& course) {
-    if (course.lot == kNoRow) return;
     course.lot = machine_.lots_.Behind(course.lot);
     machine_.lots_.Prefetch(course.lot);
   }
 
   const StateMachine& machine_;
   const absl::Span<const Operation> operations_;
-  Course approaches_[kApproaches];
+  size_t fetched_ = 0;        // operations that have passed all steps
   size_t next_[kSteps] = {};  // operation of each step
+  Course courses_[kCourses];
 };
 
 }  // namespace tallystick::ledger

@@ -1,14 +1,6 @@
 #include "ledger/members.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 namespace tallystick::ledger {
-
-uint64_t Accounts::Hash(uint16_t program, const Id& member) const {
-  // 1: not the unseeded hash, whose upper bits chose the shard.
-  return XXH3_64bits_withSeed(&member, sizeof(member), hash_seed_ + program + 1);
-}
 
 uint32_t Accounts::Create(uint64_t hash, uint16_t program, const Id& member) {
   const uint32_t row = rows_.Allocate();

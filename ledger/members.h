@@ -7,6 +7,7 @@
 
 #include "ledger/hash_index.h"
 #include "ledger/schedule.h"
+#include "ledger/seeded_hash.h"
 #include "ledger/slab.h"
 #include "ledger/types.h"
 
@@ -23,7 +24,8 @@ struct Account {
   Points pending;
   Points lifetime_earned;  // by purchases and accruals, whatever became of it
   Position last_position;  // of the account's newest record: the head of its history chain
-  Instant next_due;        // no lot event comes before it; kNever: none, and not in the schedule
+  Instant next_due;  // as which it is in the schedule; no lot event comes before it, but perhaps
+                     // none at it: lots may have left since; kNever: not in the schedule
   LotList available_lots;  // in spending order
   LotList pending_lots;    // in the order of their next events
   ScheduleLink link;
@@ -36,9 +38,9 @@ static_assert(sizeof(Account) == 80);
 
 class Accounts {
  public:
-  Accounts(uint32_t limit, uint64_t hash_seed) : hash_seed_(hash_seed), rows_(limit) {}
+  Accounts(uint32_t limit, uint64_t hash_seed) : hash_(hash_seed), rows_(limit) {}
 
-  uint64_t Hash(uint16_t program, const Id& member) const;
+  uint64_t Hash(uint16_t program, const Id& member) const { return hash_.Of(member, program); }
 
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
   void PrefetchIndexNext(uint64_t hash) const { index_.PrefetchNext(hash); }
@@ -70,7 +72,7 @@ class Accounts {
   size_t bytes() const { return rows_.bytes() + index_.bytes(); }
 
  private:
-  const uint64_t hash_seed_;
+  const SeededHash hash_;
   HashIndex index_;
   Slab<Account> rows_;
 };

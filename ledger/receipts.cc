@@ -1,13 +1,6 @@
 #include "ledger/receipts.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 namespace tallystick::ledger {
-
-uint64_t Receipts::Hash(uint32_t account, const Id& id) const {
-  return XXH3_64bits_withSeed(&id, sizeof(id), hash_seed_ + account);
-}
 
 uint32_t Receipts::TakeChunk() {
   if (!free_chunks_.empty()) {

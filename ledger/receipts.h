@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "ledger/hash_index.h"
+#include "ledger/seeded_hash.h"
 #include "ledger/slab.h"
 #include "ledger/types.h"
 
@@ -47,12 +48,13 @@ struct Returned {
   uint32_t reserved;
 };
 
-// First in, first out.
+// First in, first out. Whoever appends to it keeps count of `arrived`, and lets as many leave.
 struct ReceiptQueue {
   uint32_t first_chunk = kNoRow;
   uint32_t last_chunk = kNoRow;
   uint32_t first = 0;  // offset in first_chunk
   uint32_t end = 0;    // offset behind the last in last_chunk
+  uint32_t arrived = 0;
 };
 
 class Receipts {
@@ -60,9 +62,9 @@ class Receipts {
   static constexpr uint32_t kRowsPerChunk = 1u << 13;
 
   Receipts(uint32_t limit, uint64_t hash_seed)
-      : limit_(limit), hash_seed_(hash_seed), returned_(limit) {}
+      : limit_(limit), hash_(hash_seed), returned_(limit) {}
 
-  uint64_t Hash(uint32_t account, const Id& id) const;
+  uint64_t Hash(uint32_t account, const Id& id) const { return hash_.Of(id, account); }
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
   void PrefetchIndexNext(uint64_t hash) const { index_.PrefetchNext(hash); }
   // A receipt that is probably there, without touching it; and fetching it.
@@ -132,7 +134,7 @@ class Receipts {
 
   uint32_t limit_;
   size_t size_ = 0;
-  const uint64_t hash_seed_;
+  const SeededHash hash_;
   HashIndex index_;
   Slab<Returned> returned_;
   Pages pages_;

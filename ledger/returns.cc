@@ -117,7 +117,6 @@ void StateMachine::PerformReturn(Request& request) {
   ReturnDetail detail{};
   Points left =
       request.receipt != kNoRow ? ClaimKnown(request, detail) : ClaimNewest(request, detail);
-  UpdateDue(request.row);
   const Points debt = std::max<Points>(-account.available, 0);
   detail.to_debt = std::min(left, std::max<Points>(request.rules().debt_floor - debt, 0));
   if (detail.to_debt > 0) SetAvailable(account, account.available - detail.to_debt);

