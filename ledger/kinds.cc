@@ -58,19 +58,20 @@ void StateMachine::Perform(Request& request) {
     request.flags |= kEnrolled;
     ++totals.members;
     chain_->Created(request.hash, request.row);
+    request.account = &accounts_[request.row];
     request.receipt_hash = receipts_.Hash(request.row, op.id());
   }
-  Settle(request.row, request.t, request.out);
+  if (request.account->next_due <= request.t) Settle(request.row, request.t, request.out);
   switch (op.kind()) {
     case Kind::Accrue:
     case Kind::Purchase:
       totals.issued += request.points;
-      accounts_[request.row].lifetime_earned += request.points;
+      request.account->lifetime_earned += request.points;
       Credit(request);
       break;
     case Kind::Redeem:
       totals.redeemed += op.amount();
-      TakeInSpendingOrder(request.row, op.amount());
+      TakeInSpendingOrder(request, op.amount());
       Accept(request, -op.amount(), 0);
       break;
     case Kind::Adjust:
@@ -78,7 +79,7 @@ void StateMachine::Perform(Request& request) {
       if (op.amount() > 0) {
         Credit(request);
       } else {
-        TakeInSpendingOrder(request.row, -op.amount());
+        TakeInSpendingOrder(request, -op.amount());
         Accept(request, op.amount(), 0);
       }
       break;
@@ -103,7 +104,8 @@ void StateMachine::Credit(Request& request) {
   CompiledProgram::Dates dates = request.rules().LotDates(base, op.kind() != Kind::Adjust);
   if (op.expires_at() != 0) dates.expires_at = op.expires_at();
 
-  Account& account = accounts_[request.row];
+  Totals& totals = request.program->totals;
+  Account& account = *request.account;
   const uint32_t row = lots_.Allocate();
   chain_->Allocated(row);
   Lot& lot = lots_[row];
@@ -116,9 +118,9 @@ void StateMachine::Credit(Request& request) {
   const bool past = lot.expires_at <= request.t;
   lot.pending = lot.activates_at > request.t || (past && !WillActivate(lot));
   if (lot.pending) {
-    SetPending(account, account.pending + points);
+    SetPending(totals, account, account.pending + points);
   } else {
-    SetAvailable(account, account.available + points);
+    SetAvailable(totals, account, account.available + points);
     lot.remaining = std::min(points, std::max<Points>(account.available, 0));
   }
   Accept(request, points, 0);
@@ -133,19 +135,21 @@ void StateMachine::Credit(Request& request) {
   lots_.Link(account, row);
   ++account.lot_count;
   if (past) {
-    ExpireLot(request.row, row, request.t, request.out);
+    ExpireLot(*request.program, account, row, request.t, request.out);
   } else {
     LowerDue(request.row, lot.pending ? PendingEventAt(lot) : lot.expires_at);
   }
 }
 
-Points StateMachine::TakeFromLot(Account& account, uint32_t row, Points most) {
+Points StateMachine::TakeFromLot(Request& request, uint32_t row, Points most) {
+  Totals& totals = request.program->totals;
+  Account& account = *request.account;
   Lot& lot = lots_[row];
   const Points taken = std::min(most, lot.remaining);
   if (lot.pending) {
-    SetPending(account, account.pending - taken);
+    SetPending(totals, account, account.pending - taken);
   } else {
-    SetAvailable(account, account.available - taken);
+    SetAvailable(totals, account, account.available - taken);
   }
   lot.remaining -= taken;
   if (lot.remaining == 0) EmptyLot(account, row);
@@ -153,12 +157,11 @@ Points StateMachine::TakeFromLot(Account& account, uint32_t row, Points most) {
 }
 
 // REQUIRES: so many are available.
-void StateMachine::TakeInSpendingOrder(uint32_t account_row, Points points) {
-  Account& account = accounts_[account_row];
+void StateMachine::TakeInSpendingOrder(Request& request, Points points) {
   while (points > 0) {
-    const uint32_t first = lots_.First(account.available_lots);
+    const uint32_t first = lots_.First(request.account->available_lots);
     TALLYSTICK_LEDGER_CHECK(first != kNoRow);
-    points -= TakeFromLot(account, first, points);
+    points -= TakeFromLot(request, first, points);
   }
 }
 

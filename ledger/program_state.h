@@ -53,9 +53,10 @@ struct StateMachine::Request {
   RecordSink& out;
   Instant t;  // log time of the operation
   ProgramState* program = nullptr;
-  uint16_t version = 0;       // in force for the operation
-  uint64_t hash = 0;          // of the account's key
-  uint32_t row = kNoRow;      // of the account
+  uint16_t version = 0;   // in force for the operation
+  uint64_t hash = 0;      // of the account's key
+  uint32_t row = kNoRow;  // of the account
+  Account* account = nullptr;
   uint64_t receipt_hash = 0;  // of the operation's id in the account
   Balance settled{};          // zeros where there is no account
   uint32_t receipt = kNoRow;  // of the operation itself, or of the purchase that a return names
@@ -65,6 +66,17 @@ struct StateMachine::Request {
 
   const CompiledProgram& rules() const { return program->versions[version].rules; }
 };
+
+// Both keep the sums over members, too.
+inline void SetAvailable(Totals& totals, Account& account, Points available) {
+  totals.available += std::max<Points>(available, 0) - std::max<Points>(account.available, 0);
+  totals.debt += std::max<Points>(-available, 0) - std::max<Points>(-account.available, 0);
+  account.available = available;
+}
+inline void SetPending(Totals& totals, Account& account, Points pending) {
+  totals.pending += pending - account.pending;
+  account.pending = pending;
+}
 
 inline bool AddOverflows(int64_t a, int64_t b) {
   int64_t sum;

@@ -64,7 +64,7 @@ Outcome StateMachine::CheckKnownReturn(Request& request, const Receipt& original
 // Takes from the purchase's own lot, then from others in spending order. Returns what is left of
 // the claim.
 Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
-  Account& account = accounts_[request.row];
+  const Account& account = *request.account;
   Receipt& original = receipts_[request.receipt];
   const Returned before = receipts_.ReturnedOf(original);
   const CompiledProgram& rules = request.program->versions[original.version].rules;
@@ -77,11 +77,11 @@ Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
   Points left = detail.claim;
   if (const uint32_t own = LotOf(original); own != kNoRow && left > 0) {
     Points& from = lots_[own].pending ? detail.from_pending : detail.from_available;
-    from = TakeFromLot(account, own, left);
+    from = TakeFromLot(request, own, left);
     left -= from;
   }
   while (left > 0 && !Lots::empty(account.available_lots)) {
-    const Points taken = TakeFromLot(account, lots_.First(account.available_lots), left);
+    const Points taken = TakeFromLot(request, lots_.First(account.available_lots), left);
     detail.from_available += taken;
     left -= taken;
   }
@@ -90,7 +90,7 @@ Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
 
 // Takes from the account's newest lots, pending ones too. Returns what is left of the claim.
 Points StateMachine::ClaimNewest(Request& request, ReturnDetail& detail) {
-  Account& account = accounts_[request.row];
+  const Account& account = *request.account;
   detail.claim = request.points;
   newest_first_.clear();
   for (const LotList& list : {account.available_lots, account.pending_lots}) {
@@ -104,7 +104,7 @@ Points StateMachine::ClaimNewest(Request& request, ReturnDetail& detail) {
   for (const uint32_t row : newest_first_) {
     if (left == 0) break;
     Points& from = lots_[row].pending ? detail.from_pending : detail.from_available;
-    const Points taken = TakeFromLot(account, row, left);
+    const Points taken = TakeFromLot(request, row, left);
     from += taken;
     left -= taken;
   }
@@ -112,14 +112,14 @@ Points StateMachine::ClaimNewest(Request& request, ReturnDetail& detail) {
 }
 
 void StateMachine::PerformReturn(Request& request) {
-  Account& account = accounts_[request.row];
+  Account& account = *request.account;
   Totals& totals = request.program->totals;
   ReturnDetail detail{};
   Points left =
       request.receipt != kNoRow ? ClaimKnown(request, detail) : ClaimNewest(request, detail);
   const Points debt = std::max<Points>(-account.available, 0);
   detail.to_debt = std::min(left, std::max<Points>(request.rules().debt_floor - debt, 0));
-  if (detail.to_debt > 0) SetAvailable(account, account.available - detail.to_debt);
+  if (detail.to_debt > 0) SetAvailable(totals, account, account.available - detail.to_debt);
   detail.written_off = left - detail.to_debt;
   const Points taken = detail.claim - detail.written_off;
   totals.clawed_back += taken;

@@ -9,6 +9,11 @@
 
 namespace tallystick::ledger {
 
+inline uint64_t FoldedProduct(uint64_t x, uint64_t y) {
+  const auto product = static_cast<unsigned __int128>(x) * y;
+  return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
+}
+
 // Two folded multiplications of 64 by 64 bits, as in wyhash: some ten instructions, and all bits of
 // the result depend on all bits of the id. With a secret seed nobody can choose ids that meet.
 class SeededHash {
@@ -17,14 +22,10 @@ class SeededHash {
 
   // `scope`: of the id; the same id in two scopes has two hashes.
   uint64_t Of(const Id& id, uint64_t scope) const {
-    return Fold(Fold(id.low() ^ a_, id.high() ^ b_) ^ scope, c_);
+    return FoldedProduct(FoldedProduct(id.low() ^ a_, id.high() ^ b_) ^ scope, c_);
   }
 
  private:
-  static uint64_t Fold(uint64_t x, uint64_t y) {
-    const auto product = static_cast<unsigned __int128>(x) * y;
-    return static_cast<uint64_t>(product) ^ static_cast<uint64_t>(product >> 64);
-  }
   // splitmix64
   static uint64_t Next(uint64_t* state) {
     uint64_t z = *state += 0x9e3779b97f4a7c15;

@@ -47,6 +47,7 @@ void StateMachine::SettleAside(const Account& account, Instant t, Balance* resul
 void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
   Account& account = accounts_[account_row];
   if (account.next_due > t) return;
+  ProgramState& program = *FindProgram(account.program);
   while (true) {
     const uint32_t pending = lots_.First(account.pending_lots);
     const uint32_t available = lots_.First(account.available_lots);
@@ -57,25 +58,24 @@ void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
     const bool pending_first =
         pending_at < expiry_at || (pending_at == expiry_at && !WillActivate(lots_[pending]));
     if (!pending_first) {
-      ExpireLot(account_row, available, t, out);
+      ExpireLot(program, account, available, t, out);
     } else if (WillActivate(lots_[pending])) {
-      ActivateLot(account_row, pending, out);
+      ActivateLot(program, account, pending, out);
     } else {
-      ExpireLot(account_row, pending, t, out);
+      ExpireLot(program, account, pending, t, out);
     }
   }
   UpdateDue(account_row);
 }
 
-void StateMachine::ExpireLot(uint32_t account_row, uint32_t row, Instant t, Out& out) {
-  Account& account = accounts_[account_row];
+void StateMachine::ExpireLot(ProgramState& program, Account& account, uint32_t row, Instant t,
+                             Out& out) {
   Lot& lot = lots_[row];
   const Points points = lot.remaining;
-  ProgramState& program = *FindProgram(account.program);
   if (lot.pending) {
-    SetPending(account, account.pending - points);
+    SetPending(program.totals, account, account.pending - points);
   } else {
-    SetAvailable(account, account.available - points);
+    SetAvailable(program.totals, account, account.available - points);
   }
   lot.remaining = 0;
   program.totals.expired += points;
@@ -89,31 +89,18 @@ void StateMachine::ExpireLot(uint32_t account_row, uint32_t row, Instant t, Out&
   EmptyLot(account, row);
 }
 
-void StateMachine::ActivateLot(uint32_t account_row, uint32_t row, Out& out) {
-  Account& account = accounts_[account_row];
+void StateMachine::ActivateLot(ProgramState& program, Account& account, uint32_t row, Out& out) {
   Lot& lot = lots_[row];
   const Points points = lot.remaining;
   lots_.Unlink(account, row);
   lot.pending = false;
   lots_.Link(account, row);
-  SetPending(account, account.pending - points);
-  SetAvailable(account, account.available + points);
+  SetPending(program.totals, account, account.pending - points);
+  SetAvailable(program.totals, account, account.available + points);
   // What debt took is not the lot's any more.
   lot.remaining = std::min(points, std::max<Points>(account.available, 0));
   WriteDerived(Kind::Activation, account, lot, points, 0, lot.activates_at, out);
   if (lot.remaining == 0) EmptyLot(account, row);
-}
-
-void StateMachine::SetAvailable(Account& account, Points available) {
-  Totals& totals = FindProgram(account.program)->totals;
-  totals.available += std::max<Points>(available, 0) - std::max<Points>(account.available, 0);
-  totals.debt += std::max<Points>(-available, 0) - std::max<Points>(-account.available, 0);
-  account.available = available;
-}
-
-void StateMachine::SetPending(Account& account, Points pending) {
-  FindProgram(account.program)->totals.pending += pending - account.pending;
-  account.pending = pending;
 }
 
 void StateMachine::EmptyLot(Account& account, uint32_t row) {

@@ -3,10 +3,9 @@
 #include "ledger/state_machine.h"
 
 #include <algorithm>
+#include <cstring>
+#include <iterator>
 #include <limits>
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 #include "ledger/chain.h"
 #include "ledger/look_ahead.h"
@@ -15,8 +14,18 @@
 namespace tallystick::ledger {
 namespace {
 
+// What is written in sequence is fetched so many places before it.
+constexpr size_t kWriteAhead = 12;
+
 uint32_t BodyHash(const Operation& operation) {
-  return static_cast<uint32_t>(XXH3_64bits(&operation, sizeof(operation)));
+  uint64_t words[sizeof(Operation) / sizeof(uint64_t)];
+  std::memcpy(words, &operation, sizeof(operation));
+  uint64_t hash = 0;
+  for (size_t i = 0; i + 1 < std::size(words); i += 2) {
+    hash = FoldedProduct(words[i] ^ 0xa0761d6478bd642f ^ hash, words[i + 1] ^ 0xe7037ed1a0b428db);
+  }
+  return static_cast<uint32_t>(
+      FoldedProduct(words[std::size(words) - 1] ^ 0x8ebc6af09c88c6e3, hash ^ 0x589965cc75374cc3));
 }
 
 bool Earns(Kind kind) { return kind == Kind::Accrue || kind == Kind::Purchase; }
@@ -92,6 +101,7 @@ size_t StateMachine::Apply(absl::Span<const Operation> operations, Result* resul
   size_t i = 0;
   while (i < operations.size()) {
     const Approach& approach = look_ahead.At(i);
+    Prefetch(results + i + kWriteAhead);
     const bool linked = (operations[i].flags() & kLinked) != 0;
     const size_t count = linked ? ChainLength(operations.subspan(i)) : 1;
     const bool fitted = linked ? ApplyChain(operations.subspan(i, count), results + i, sink)
@@ -176,7 +186,10 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   }
   if (FindReceipt(request)) return true;
   request.version = request.program->InForce(operation.occurred_at());
-  if (request.row != kNoRow) SettleAside(accounts_[request.row], request.t, &request.settled);
+  if (request.row != kNoRow) {
+    request.account = &accounts_[request.row];
+    SettleAside(*request.account, request.t, &request.settled);
+  }
   if (const Outcome outcome = Check(request); outcome != Outcome::Ok) {
     Refuse(request, outcome);
     return true;
@@ -196,8 +209,8 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
 
 size_t StateMachine::SlotsNeeded(const Request& request) const {
   constexpr size_t kOwn = 3;  // the operation, a detail slot, and what expires at once
-  if (request.row == kNoRow || accounts_[request.row].next_due > request.t) return kOwn;
-  return kOwn + 2 * size_t{accounts_[request.row].lot_count};
+  if (request.account == nullptr || request.account->next_due > request.t) return kOwn;
+  return kOwn + 2 * size_t{request.account->lot_count};
 }
 
 // Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
@@ -300,15 +313,19 @@ void StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Instant 
     const Receipt* later = receipts_.BehindFront(queue, i);
     if (later == nullptr) break;
     receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
+    // The row of the next batch but one.
+    ledger::Prefetch(later + 2 * kDropBatch);
   }
 }
 
 void StateMachine::Accept(Request& request, Points points, uint16_t details) {
-  Account& account = accounts_[request.row];
+  Account& account = *request.account;
   Out& out = request.out;
   const Operation& op = request.operation;
   const Position position = out.next_position();
   // Record, result and receipt are each written where they belong, not put together and copied.
+  Prefetch(&out.slots[out.used + kWriteAhead].operation);
+  Prefetch(&out.slots[out.used + kWriteAhead].result);
   Record& record = out.slots[out.used++];
   record.operation = op;
   new (&record.result) Result(points, account.available, account.pending, account.last_position,

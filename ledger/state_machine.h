@@ -167,8 +167,8 @@ class StateMachine {
   Outcome CheckEarning(Request& request);
   void Perform(Request& request);
   void Credit(Request& request);
-  void TakeInSpendingOrder(uint32_t account_row, Points points);
-  Points TakeFromLot(Account& account, uint32_t row, Points most);
+  void TakeInSpendingOrder(Request& request, Points points);
+  Points TakeFromLot(Request& request, uint32_t row, Points most);
   // returns.cc
   Outcome CheckReturn(Request& request);
   Outcome CheckKnownReturn(Request& request, const Receipt& original);
@@ -183,10 +183,8 @@ class StateMachine {
   // settle.cc
   void SettleAside(const Account& account, Instant t, Balance* balance) const;
   void Settle(uint32_t account_row, Instant t, Out& out);
-  void ExpireLot(uint32_t account_row, uint32_t row, Instant t, Out& out);
-  void ActivateLot(uint32_t account_row, uint32_t row, Out& out);
-  void SetAvailable(Account& account, Points available);
-  void SetPending(Account& account, Points pending);
+  void ExpireLot(ProgramState& program, Account& account, uint32_t row, Instant t, Out& out);
+  void ActivateLot(ProgramState& program, Account& account, uint32_t row, Out& out);
   // Takes a lot without points left out of its list, and frees it.
   void EmptyLot(Account& account, uint32_t row);
   void FreeLot(uint32_t row);
