@@ -41,7 +41,8 @@ class HashIndex {
   void PrefetchNext(uint64_t hash) const {
     const Table& table = TableOf(hash);
     const uint32_t home = Home(Fragment(hash));
-    if (table.buckets[home].passed > 0) ledger::Prefetch(&table.buckets[Next(home)]);
+    const bool full = table.buckets[home].passed > 0;
+    ledger::Prefetch(&table.buckets[(home + (full ? 1 : 0)) % kBuckets]);
   }
 
   // The row for which `is_match(row)` holds among those inserted under `hash`, or kNoRow.

@@ -36,12 +36,11 @@ class StateMachine::LookAhead {
   // A chain may go that much further than a group.
   static_assert(kCourses >= (kSteps + 1) * kGroup && (kCourses & (kCourses - 1)) == 0);
 
-  // What an operation takes points from.
   struct Course : Approach {
     uint32_t lot = kNoRow;       // fetched last
     uint32_t original = kNoRow;  // of a return: perhaps its purchase's receipt
     uint64_t original_hash = 0;
-    int64_t points = 0;  // that are not in lots fetched so far; 0: takes none
+    int64_t points = 0;  // to be taken, that are not in lots fetched so far
   };
 
   void FetchGroups(size_t i) {
@@ -50,29 +49,43 @@ class StateMachine::LookAhead {
     Go<&LookAhead::LocateNext>(1);
     Go<&LookAhead::FetchAccount>(2);
     Go<&LookAhead::FetchLastLots>(3);
-    Go<&LookAhead::FetchFirstLot>(4);
-    for (size_t step = 5; step < kSteps; ++step) Go<&LookAhead::FetchNextLot>(step);
+    GoTaking<&LookAhead::FetchFirstLot>(4);
+    for (size_t step = 5; step < kSteps; ++step) GoTaking<&LookAhead::FetchNextLot>(step);
   }
 
-  template <void (LookAhead::*kStep)(const Operation&, Course&)>
+  // Operations before it have passed the step when the group is applied.
+  size_t EndOf(size_t step) const {
+    return std::min(fetched_ + (kSteps - 1 - step) * kGroup, operations_.size());
+  }
+
+  template <void (LookAhead::*kStep)(size_t, Course&)>
   void Go(size_t step) {
-    const size_t end = std::min(fetched_ + (kSteps - 1 - step) * kGroup, operations_.size());
-    for (size_t i = next_[step]; i < end; ++i) {
-      (this->*kStep)(operations_[i], courses_[i % kCourses]);
-    }
+    const size_t end = EndOf(step);
+    for (size_t i = next_[step]; i < end; ++i) (this->*kStep)(i, courses_[i % kCourses]);
     next_[step] = std::max(next_[step], end);
   }
 
-  void Locate(const Operation& op, Course& course) {
+  // Only through those that take points: to ask each operation would be a guess that often fails.
+  template <void (LookAhead::*kStep)(Course&)>
+  void GoTaking(size_t step) {
+    const size_t end = EndOf(step);
+    size_t next = next_[step];
+    for (; next < taking_count_ && taking_[next % kCourses] < end; ++next) {
+      (this->*kStep)(courses_[taking_[next % kCourses] % kCourses]);
+    }
+    next_[step] = next;
+  }
+
+  void Locate(size_t i, Course& course) {
+    const Operation& op = operations_[i];
     course.hash = machine_.accounts_.Hash(op.program(), op.member());
     machine_.accounts_.PrefetchIndex(course.hash);
   }
 
-  void LocateNext(const Operation&, Course& course) {
-    machine_.accounts_.PrefetchIndexNext(course.hash);
-  }
+  void LocateNext(size_t, Course& course) { machine_.accounts_.PrefetchIndexNext(course.hash); }
 
-  void FetchAccount(const Operation& op, Course& course) {
+  void FetchAccount(size_t i, Course& course) {
+    const Operation& op = operations_[i];
     course.row = machine_.accounts_.Guess(course.hash);
     if (course.row == kNoRow) return;
     machine_.accounts_.Prefetch(course.row);
@@ -85,25 +98,28 @@ class StateMachine::LookAhead {
   }
 
   // New lots belong behind them.
-  void FetchLastLots(const Operation& op, Course& course) {
-    course.original = kNoRow;
-    course.lot = kNoRow;
+  void FetchLastLots(size_t i, Course& course) {
+    const Operation& op = operations_[i];
     if (course.row == kNoRow) return;
     machine_.receipts_.PrefetchIndexNext(course.receipt_hash);
     const Account& account = machine_.accounts_[course.row];
     machine_.lots_.Prefetch(account.pending_lots.last);
     machine_.lots_.Prefetch(account.available_lots.last);
-    if (op.kind() == Kind::Redeem || op.amount() < 0) {
-      course.lot = account.available_lots.last;
-      course.points = op.amount() < 0 ? -op.amount() : op.amount();
-    } else if (op.kind() == Kind::Return) {
+    course.lot = account.available_lots.last;
+    course.points = op.amount() < 0 ? -op.amount() : op.amount();
+    course.original = kNoRow;
+    const bool gives_back = op.kind() == Kind::Return;
+    if (gives_back) {
       course.original = machine_.receipts_.Guess(course.original_hash);
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
+    taking_[taking_count_ % kCourses] = i;
+    taking_count_ +=
+        static_cast<size_t>(gives_back | (op.kind() == Kind::Redeem) | (op.amount() < 0));
   }
 
   // What is spent first, or the lot of the purchase that is given back.
-  void FetchFirstLot(const Operation&, Course& course) {
+  void FetchFirstLot(Course& course) {
     if (course.original != kNoRow) {
       const Receipt& original = machine_.receipts_[course.original];
       if ((original.flags & kHasReturns) == 0) machine_.lots_.Prefetch(original.link);
@@ -111,7 +127,7 @@ class StateMachine::LookAhead {
     if (course.lot != kNoRow) Follow(course);
   }
 
-  void FetchNextLot(const Operation&, Course& course) {
+  void FetchNextLot(Course& course) {
     if (course.lot == kNoRow) return;
     course.points -= machine_.lots_[course.lot].remaining;
     if (course.points > 0) {
@@ -130,7 +146,9 @@ class StateMachine::LookAhead {
   const StateMachine& machine_;
   const absl::Span<const Operation> operations_;
   size_t fetched_ = 0;        // operations that have passed all steps
-  size_t next_[kSteps] = {};  // operation of each step
+  size_t next_[kSteps] = {};  // of each step: an operation, or an entry of taking_
+  size_t taking_count_ = 0;
+  size_t taking_[kCourses];  // operations that take points, in order
   Course courses_[kCourses];
 };
 
