@@ -13,6 +13,7 @@
 #include "api/frame.h"
 #include "api/ids.h"
 #include "api/ledger_files.h"
+#include "api/memory_ahead.h"
 #include "api/shard_worker.h"
 #include "wal/host_io.h"
 
@@ -98,8 +99,9 @@ struct Ledger::State {
       const std::function<void(Dispatcher&, Dispatcher::Done<Answer>)>& ask);
 
   LedgerOptions options;
-  LedgerIdentity identity;  // with how it is served now
-  LedgerIdentity stored;    // as the LEDGER file has it
+  LedgerIdentity identity;              // with how it is served now
+  LedgerIdentity stored;                // as the LEDGER file has it
+  std::unique_ptr<MemoryAhead> memory;  // null in manual mode; outlives the shards
   std::vector<std::unique_ptr<ShardWorker>> workers;
   std::vector<uint16_t> owners;  // worker of each shard
   wal::Handle lock = wal::kNoHandle;
@@ -179,6 +181,7 @@ absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
     shard_options.confirm_clock = options.confirm_clock;
     shard_options.digests = options.block_digests;
     shard_options.hash_seed = RandomId().low();
+    shard_options.regions = memory.get();
     shard_options.report = [this](const std::string& sentence) { Report(sentence); };
     absl::StatusOr<std::unique_ptr<Shard>> opened = Shard::Open(worker.io(), shard_options);
     if (!opened.ok()) return opened.status();
@@ -286,6 +289,7 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& option
         "durability none: a crash of this machine loses acknowledged operations; for benchmarks "
         "only");
   }
+  if (!options.manual) state->memory = std::make_unique<MemoryAhead>(options.reserve_memory_bytes);
   if (absl::Status s = state->OpenAll(); !s.ok()) return s;
   return std::unique_ptr<Ledger>(new Ledger(std::move(state)));
 }

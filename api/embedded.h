@@ -40,6 +40,9 @@ struct LedgerOptions {
   // very many lots may stop its shard. 0: as the ledger was last served; else 64 MiB.
   uint64_t segment_bytes = 0;
   uint32_t blocks_in_flight = 8;
+  // Memory that is made ready before the ledger opens, for tables that are known to grow. Beyond it
+  // a thread makes some ready ahead of them; none does in manual mode.
+  size_t reserve_memory_bytes = 0;
   // A digest in the blocks, from which replay proves itself step by step; costs time.
   bool block_digests = false;
   // Makes the Io of worker `index`; absent: the host's best.

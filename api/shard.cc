@@ -26,7 +26,8 @@ std::string Text(Instant instant) {
 Shard::Shard(wal::Io& io, const ShardOptions& options)
     : io_(io),
       options_(options),
-      machine_(std::make_unique<ledger::StateMachine>(ledger::Limits{}, options.hash_seed)) {}
+      machine_(std::make_unique<ledger::StateMachine>(ledger::Limits{}, options.hash_seed,
+                                                      options.regions)) {}
 
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptions& options) {
   std::unique_ptr<Shard> shard(new Shard(io, options));

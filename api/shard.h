@@ -44,7 +44,8 @@ struct ShardOptions {
   bool create = false;  // the log must not exist yet; else it must
   bool confirm_clock = false;
   bool digests = false;
-  uint64_t hash_seed = 0;  // StateMachine's
+  uint64_t hash_seed = 0;                   // StateMachine's,
+  ledger::RegionSource* regions = nullptr;  // and this, too
   std::function<void(const std::string&)> report;
 };
 

@@ -38,10 +38,12 @@ constexpr int kExitStopped = 3;
 constexpr timespec kHealthInterval = {.tv_sec = 0, .tv_nsec = 200'000'000};
 // Descriptors beside those of connections: segments, rings, standard streams.
 constexpr rlim_t kOtherDescriptors = 1024;
+constexpr uint64_t kMostReservedMib = uint64_t{16} << 20;
 
 struct Flags {
   LedgerOptions ledger;
   uint64_t segment_mib = 0;  // 0: not given
+  uint64_t reserve_mib = 0;
   std::string listen;
 };
 
@@ -99,6 +101,10 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(1, 4096));
   app.add_option("--blocks-in-flight", ledger.blocks_in_flight, "log writes at a time")
       ->check(CLI::Range(1, int{wal::kMaxBlocksInFlight}))
+      ->capture_default_str();
+  app.add_option("--reserve-mib", flags.reserve_mib,
+                 "memory to make ready before serving, for a ledger that is known to grow")
+      ->check(CLI::Range(uint64_t{0}, kMostReservedMib))
       ->capture_default_str();
   app.add_flag("--confirm-clock", ledger.confirm_clock,
                "accept a clock more than a week ahead of the ledger's, or an hour behind it");
@@ -198,6 +204,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : tallystick::kExitUsage;
   }
   flags.ledger.segment_bytes = flags.segment_mib << 20;
+  flags.ledger.reserve_memory_bytes = flags.reserve_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
   return tallystick::Run(flags);
 }

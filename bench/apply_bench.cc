@@ -113,11 +113,11 @@ void MemoryBound(benchmark::State& state) {
     uint64_t words[8];
   };
   const size_t bytes = WorldOf(static_cast<uint64_t>(state.range(0))).machine().sizes().bytes;
-  constexpr size_t kLinesPerRegion = ledger::Pages::kRegionBytes / sizeof(Line);
-  ledger::Pages pages;
+  constexpr size_t kLinesPerRegion = ledger::kRegionBytes / sizeof(Line);
+  ledger::Pages pages(nullptr);
   std::vector<Line*> regions;
-  for (size_t mapped = 0; mapped < bytes; mapped += ledger::Pages::kRegionBytes) {
-    regions.push_back(reinterpret_cast<Line*>(pages.Take(ledger::Pages::kRegionBytes)));
+  for (size_t mapped = 0; mapped < bytes; mapped += ledger::kRegionBytes) {
+    regions.push_back(reinterpret_cast<Line*>(pages.Take(ledger::kRegionBytes)));
     for (size_t i = 0; i < kLinesPerRegion; i += 64) regions.back()[i].words[0] = 1;
   }
   tally::Random random(1);

@@ -3,10 +3,11 @@
 # taken between the runs. Prints each run and the medians; docs/benchmarks.md has what came of it.
 #
 # usage: bench/durable.sh [FOLDER]     a folder on the disk to be measured; otherwise build/
-#   RUNS=5 SHARDS=1 MEMBERS=1000000 OPS=5000000 BATCH=1000 IN_FLIGHT=32   change them by the environment
+#   RUNS=5 SHARDS=1 MEMBERS=1000000 OPS=20000000 BATCH=1000 IN_FLIGHT=32   change them by the environment
+#   RESERVE_MIB=6144   memory made ready before: the ledger remembers each operation, and would find new memory for it
 set -euo pipefail
 cd "$(dirname "$0")/.."
-runs=${RUNS:-5} shards=${SHARDS:-1} members=${MEMBERS:-1000000} ops=${OPS:-5000000}
+runs=${RUNS:-5} shards=${SHARDS:-1} members=${MEMBERS:-1000000} ops=${OPS:-20000000} reserve=${RESERVE_MIB:-6144}
 batch=${BATCH:-1000} in_flight=${IN_FLIGHT:-32}
 bin=$PWD/build/release/bin
 [ -x "$bin/tallyd" ] || { echo "Build it first: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
@@ -33,7 +34,7 @@ disk 256k 4 > /dev/null  # lays out the file
 for run in $(seq "$runs"); do
   rm -rf "$folder/ledger" "$folder/ready"
   mkfifo "$folder/ready"
-  "$bin/tallyd" --data "$folder/ledger" --create --shards "$shards" --listen "unix:$folder/socket" > "$folder/ready" &
+  "$bin/tallyd" --data "$folder/ledger" --create --shards "$shards" --reserve-mib "$reserve" --listen "unix:$folder/socket" > "$folder/ready" &
   read -r _ < "$folder/ready"
   "$bin/tally" --connect "unix:$folder/socket" bench --members "$members" --ops "$ops" --batch "$batch" \
     --in-flight "$in_flight" --json > "$folder/bench.json"

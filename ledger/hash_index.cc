@@ -5,7 +5,7 @@
 
 namespace tallystick::ledger {
 
-HashIndex::HashIndex() { directory_.push_back(NewTable(0)); }
+HashIndex::HashIndex(RegionSource* regions) : pages_(regions) { directory_.push_back(NewTable(0)); }
 
 HashIndex::Table* HashIndex::NewTable(uint32_t depth) {
   auto* table = reinterpret_cast<Table*>(pages_.Take(sizeof(Table)));

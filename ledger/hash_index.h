@@ -31,7 +31,7 @@ class HashIndex {
   // Bits of the hash that choose a table; those below it in the upper half choose the bucket.
   static constexpr uint32_t kMaxDepth = 20;
 
-  HashIndex();
+  explicit HashIndex(RegionSource* regions = nullptr);
 
   void Prefetch(uint64_t hash) const {
     ledger::Prefetch(&TableOf(hash).buckets[Home(Fragment(hash))]);

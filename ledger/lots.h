@@ -37,7 +37,7 @@ inline Instant PendingEventAt(const Lot& lot) {
 
 class Lots {
  public:
-  explicit Lots(uint32_t limit) : rows_(limit) {}
+  Lots(uint32_t limit, RegionSource* regions) : rows_(limit, regions) {}
 
   bool full() const { return rows_.full(); }
   uint32_t Allocate() { return rows_.Allocate(); }

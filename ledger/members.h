@@ -38,7 +38,8 @@ static_assert(sizeof(Account) == 80);
 
 class Accounts {
  public:
-  Accounts(uint32_t limit, uint64_t hash_seed) : hash_(hash_seed), rows_(limit) {}
+  Accounts(uint32_t limit, uint64_t hash_seed, RegionSource* regions)
+      : hash_(hash_seed), index_(regions), rows_(limit, regions) {}
 
   uint64_t Hash(uint16_t program, const Id& member) const { return hash_.Of(member, program); }
 

@@ -61,8 +61,12 @@ class Receipts {
  public:
   static constexpr uint32_t kRowsPerChunk = 1u << 13;
 
-  Receipts(uint32_t limit, uint64_t hash_seed)
-      : limit_(limit), hash_(hash_seed), returned_(limit) {}
+  Receipts(uint32_t limit, uint64_t hash_seed, RegionSource* regions = nullptr)
+      : limit_(limit),
+        hash_(hash_seed),
+        index_(regions),
+        returned_(limit, regions),
+        pages_(regions) {}
 
   uint64_t Hash(uint32_t account, const Id& id) const { return hash_.Of(id, account); }
   void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }

@@ -35,7 +35,7 @@ class Slab {
   static constexpr size_t kChunkBytes = kRowsPerChunk * sizeof(Row);
 
   // Rows that may be in use at once at most: `limit` < kNoRow.
-  explicit Slab(uint32_t limit) : limit_(limit) {}
+  explicit Slab(uint32_t limit, RegionSource* regions = nullptr) : limit_(limit), pages_(regions) {}
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 

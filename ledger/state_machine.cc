@@ -69,10 +69,10 @@ Field BadField(const Operation& op) {
 
 }  // namespace
 
-StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed)
-    : accounts_(limits.accounts, hash_seed),
-      lots_(limits.lots),
-      receipts_(limits.receipts, hash_seed),
+StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed, RegionSource* regions)
+    : accounts_(limits.accounts, hash_seed, regions),
+      lots_(limits.lots, regions),
+      receipts_(limits.receipts, hash_seed, regions),
       program_slots_(std::numeric_limits<uint16_t>::max() + 1),
       chain_(std::make_unique<ChainUndo>(*this)) {
   newest_first_.reserve(kMaxLotsPerAccount);

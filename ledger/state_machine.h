@@ -72,7 +72,10 @@ class StateMachine {
  public:
   // `hash_seed`: places rows in the indexes, and touches nothing else. A secret one keeps anyone
   // from choosing ids that all fall into one place.
-  explicit StateMachine(const Limits& limits = {}, uint64_t hash_seed = 0);
+  // `regions`: where its tables get memory from when they grow; null: from the system, page by page
+  // as they are touched. Outlives it.
+  explicit StateMachine(const Limits& limits = {}, uint64_t hash_seed = 0,
+                        RegionSource* regions = nullptr);
   ~StateMachine();
 
   // REQUIRES: stamps never go back.

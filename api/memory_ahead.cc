@@ -1,0 +1,97 @@
+#include "api/memory_ahead.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace tallystick {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+// Touched in one go: stopping waits for it.
+constexpr size_t kPieceBytes = 4 * ledger::kHugePage;
+
+// MADV_POPULATE_WRITE of Linux 5.14 asks for all pages in one call; older kernels have them touched
+// one by one.
+void TouchPiece(std::byte* piece) {
+#ifdef MADV_POPULATE_WRITE
+  if (madvise(piece, kPieceBytes, MADV_POPULATE_WRITE) == 0) return;
+#endif
+  for (size_t offset = 0; offset < kPieceBytes; offset += kPageBytes) {
+    *const_cast<volatile std::byte*>(piece + offset) = std::byte{0};
+  }
+}
+
+}  // namespace
+
+MemoryAhead::MemoryAhead(size_t reserved_bytes)
+    : reserved_((reserved_bytes + ledger::kRegionBytes - 1) / ledger::kRegionBytes) {
+  thread_ = std::thread([this] { Run(); });
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return reserved_ == 0; });
+}
+
+MemoryAhead::~MemoryAhead() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    stopping_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+  for (std::byte* region : ready_) munmap(region, ledger::kRegionBytes);
+}
+
+std::byte* MemoryAhead::TakeRegion() {
+  std::byte* region = nullptr;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++taken_;
+    if (!ready_.empty()) {
+      region = ready_.back();
+      ready_.pop_back();
+    }
+  }
+  changed_.notify_all();
+  return region != nullptr ? region : ledger::MapRegion();
+}
+
+size_t MemoryAhead::ready() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return ready_.size();
+}
+
+size_t MemoryAhead::Wanted() const {
+  if (taken_ == 0) return 0;
+  return std::min(kMostSpares, 1 + taken_ / 8);
+}
+
+void MemoryAhead::Run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return stopping_ || reserved_ > 0 || ready_.size() < Wanted(); });
+    if (stopping_) return;
+    lock.unlock();
+    std::byte* region = ledger::MapRegion();
+    const bool touched = Touch(region);
+    lock.lock();
+    if (!touched) {
+      munmap(region, ledger::kRegionBytes);
+      return;
+    }
+    ready_.push_back(region);
+    if (reserved_ > 0 && --reserved_ == 0) changed_.notify_all();
+  }
+}
+
+bool MemoryAhead::Touch(std::byte* region) {
+  for (size_t offset = 0; offset < ledger::kRegionBytes; offset += kPieceBytes) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (stopping_) return false;
+    }
+    TouchPiece(region + offset);
+  }
+  return true;
+}
+
+}  // namespace tallystick

@@ -1,0 +1,67 @@
+#include "api/memory_ahead.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <set>
+#include <thread>
+#include <vector>
+
+namespace tallystick {
+namespace {
+
+// Pages of the region that are in memory.
+size_t Resident(std::byte* region) {
+  std::vector<unsigned char> pages(ledger::kRegionBytes / 4096);
+  EXPECT_EQ(mincore(region, ledger::kRegionBytes, pages.data()), 0);
+  size_t resident = 0;
+  for (const unsigned char page : pages) resident += page & 1;
+  return resident;
+}
+
+void Release(std::byte* region) { munmap(region, ledger::kRegionBytes); }
+
+TEST(MemoryAhead, ReservedRegionsAreTouchedAndZero) {
+  MemoryAhead memory(2 * ledger::kRegionBytes);
+  EXPECT_EQ(memory.ready(), 2u);
+  std::byte* region = memory.TakeRegion();
+  EXPECT_EQ(Resident(region), ledger::kRegionBytes / 4096);
+  for (size_t i = 0; i < ledger::kRegionBytes; i += 4096) ASSERT_EQ(region[i], std::byte{0});
+  Release(region);
+}
+
+TEST(MemoryAhead, NothingIsHeldForALedgerThatDoesNotGrow) {
+  const MemoryAhead memory(0);
+  EXPECT_EQ(memory.ready(), 0u);
+}
+
+TEST(MemoryAhead, GivesARegionAlsoWhenNoneIsReady) {
+  MemoryAhead memory(0);
+  std::byte* region = memory.TakeRegion();
+  ASSERT_NE(region, nullptr);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(region) % ledger::kHugePage, 0u);
+  region[ledger::kRegionBytes - 1] = std::byte{1};
+  Release(region);
+}
+
+TEST(MemoryAhead, ManyThreadsGetRegionsOfTheirOwn) {
+  MemoryAhead memory(ledger::kRegionBytes);
+  std::vector<std::vector<std::byte*>> taken(4);
+  std::vector<std::thread> threads;
+  for (auto& mine : taken) {
+    threads.emplace_back([&memory, &mine] {
+      for (int i = 0; i < 4; ++i) {
+        mine.push_back(memory.TakeRegion());
+        mine.back()[0] = std::byte{1};
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::set<std::byte*> all;
+  for (const auto& mine : taken) all.insert(mine.begin(), mine.end());
+  EXPECT_EQ(all.size(), 16u);
+  for (std::byte* region : all) Release(region);
+}
+
+}  // namespace
+}  // namespace tallystick
