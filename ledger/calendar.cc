@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/civil_time.h"
+#include "ledger/check.h"
 
 namespace tallystick::ledger {
 namespace {
@@ -96,6 +97,7 @@ Instant Calendar::AddMonths(Instant instant, int32_t months) const {
 Instant Calendar::EndOf(Period period, Instant instant) const {
   const absl::CivilMonth month(kEpochDay + DayNumber(ToLocal(instant)));
   const int months = MonthsIn(period);
+  TALLYSTICK_LEDGER_CHECK(months > 0);
   const absl::CivilMonth first = month - (month.month() - 1) % months;
   return ToInstant(AtMidnight(absl::CivilDay(first + months)));
 }

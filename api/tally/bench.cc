@@ -150,7 +150,7 @@ absl::Status Bench::Send(const char* what, uint64_t count, Histogram* latency_ns
     if (i % options_.limits.batch == 0) now = ToInstant(absl::Now());
     if (absl::Status status = pipeline.Add(next(i, now)); !status.ok()) return status;
   }
-  const absl::Status finished = pipeline.Finish();
+  absl::Status finished = pipeline.Finish();
   resent_ = pipeline.resent();
   return finished;
 }

@@ -26,7 +26,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using ::testing::Not;
 
 constexpr char kSeed[] = TALLYSTICK_SOURCE_DIR "/docs/programs/seed.json";

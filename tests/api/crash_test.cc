@@ -27,8 +27,6 @@
 #include "api/client.h"
 #include "api/program_file.h"
 
-extern char** environ;
-
 namespace tallystick {
 namespace {
 
@@ -50,6 +48,7 @@ class Tallyd {
   explicit Tallyd(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), TALLYD);
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) pointers.push_back(argument.data());
     pointers.push_back(nullptr);
     int out[2];
@@ -170,8 +169,9 @@ class Caller {
     if (!again_.empty()) Submit(client, std::exchange(again_, {}));
   }
 
-  void Submit(Client& client, std::vector<size_t> indexes) {
+  void Submit(Client& client, const std::vector<size_t>& indexes) {
     std::vector<Operation> operations;
+    operations.reserve(indexes.size());
     for (const size_t index : indexes) operations.push_back(sent_[index].operation);
     client.Submit(operations, [this, indexes](absl::StatusOr<absl::Span<const Result>> results) {
       if (!results.ok()) return;  // Poll says it too

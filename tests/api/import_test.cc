@@ -42,7 +42,7 @@ struct Built {
   int64_t lines = 0;
 };
 
-Built BuildFrom(OrderRules rules, std::vector<std::istream*> files) {
+Built BuildFrom(OrderRules rules, const std::vector<std::istream*>& files) {
   Built built;
   OrderBuilder builder(std::move(rules), [&built](const Skip& skip) {
     built.skips.push_back(std::to_string(skip.line) + " " + std::string(skip.order) + ": " +

@@ -70,7 +70,7 @@ class FakeServer {
     auto [request, results] = std::move(answers_[chosen]);
     answers_.erase(answers_.begin() + static_cast<std::ptrdiff_t>(chosen));
     if (answers_until_failure == 0) {
-      const absl::Status gone = absl::UnavailableError("gone");
+      absl::Status gone = absl::UnavailableError("gone");
       request.done(gone);
       return gone;
     }

@@ -8,8 +8,6 @@
 
 #include <csignal>
 
-extern char** environ;
-
 namespace tallystick {
 namespace {
 
@@ -26,6 +24,7 @@ std::string ReadAll(int fd) {
 
 Process::Process(std::vector<std::string> command, const std::string& output) {
   std::vector<char*> pointers;
+  pointers.reserve(command.size() + 1);
   for (std::string& argument : command) pointers.push_back(argument.data());
   pointers.push_back(nullptr);
   int out[2];

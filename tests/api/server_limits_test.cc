@@ -138,6 +138,7 @@ TEST(ServerLimits, ConnectionBeyondTheLimitIsToldSo) {
 TEST(ServerLimits, ManyConnectionsShareTheWorkers) {
   ServedLedger served;
   std::vector<RawSocket> sockets;
+  sockets.reserve(200);
   for (int count = 0; count < 200; ++count) sockets.push_back(served.Greet());
   for (uint64_t id = 1; id <= sockets.size(); ++id) {
     const Operation operation = served.Accrue(id, id, 1);

@@ -88,6 +88,7 @@ void LedgerPair::PutProgram(const model::Program& program, int32_t version) {
 
 size_t LedgerPair::Apply(const std::vector<model::Operation>& operations, bool check_digest) {
   std::vector<Operation> sent;
+  sent.reserve(operations.size());
   for (const model::Operation& op : operations) sent.push_back(ToOperation(op));
   std::vector<Result> results(sent.size());
   const uint64_t digest = check_digest ? machine().Digest() : 0;

@@ -46,7 +46,7 @@ void LoggedLedger::EndBlock() {
 
 absl::Status Replay(const std::vector<LogBlock>& log, StateMachine& machine) {
   for (const LogBlock& block : log) {
-    const absl::Status status = machine.Replay(block.time, block.first_position, block.slots);
+    absl::Status status = machine.Replay(block.time, block.first_position, block.slots);
     if (!status.ok()) return status;
   }
   return absl::OkStatus();

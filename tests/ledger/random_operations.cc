@@ -8,7 +8,6 @@ namespace {
 using model::kDay;
 using model::kHour;
 using model::kMinute;
-using model::kSecond;
 
 uint8_t Number(model::Kind kind) { return static_cast<uint8_t>(kind); }
 model::Kind KindOf(const model::Operation& op) { return static_cast<model::Kind>(op.kind); }

@@ -152,6 +152,7 @@ void Audit::FoldProgram(Shard& shard, Instant stamp, const Record* put) {
 
 void Audit::FoldOperations(Shard& shard, const std::vector<std::pair<Position, Record>>& chain) {
   std::vector<model::Operation> operations;
+  operations.reserve(chain.size());
   for (const auto& [position, record] : chain) {
     operations.push_back(FromOperation(record.operation));
   }

@@ -257,7 +257,7 @@ void World::SubmitRequest(Client& client, std::vector<size_t> indexes) {
                                   results.ok() ? *results : absl::Span<const Result>());
         });
     ASSERT_TRUE(taken.ok()) << taken;
-    owned.release();
+    static_cast<void>(owned.release());
     return;
   }
   request.results.resize(request.operations.size());

@@ -30,7 +30,7 @@ int Connect(const std::string& address) {
   if (absl::StartsWith(address, "unix:")) {
     sockaddr_un where = {};
     where.sun_family = AF_UNIX;
-    std::strcpy(where.sun_path, address.c_str() + 5);
+    address.copy(where.sun_path, sizeof(where.sun_path) - 1, 5);
     const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof(where)), 0);
     return fd;

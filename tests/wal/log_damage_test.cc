@@ -109,7 +109,8 @@ class LogDamage : public ::testing::Test {
       if (i >= hit) return ::testing::AssertionFailure() << "reads on behind block " << hit;
       const Place& place = blocks_[i];
       if (block.segment != place.segment || block.offset != place.offset ||
-          std::memcmp(block.header, pristine_[place.segment].data() + place.offset, place.bytes)) {
+          std::memcmp(block.header, pristine_[place.segment].data() + place.offset, place.bytes) !=
+              0) {
         return ::testing::AssertionFailure() << "block " << i << " is another";
       }
     }
