@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -141,22 +141,39 @@ void MemoryBound(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(PointsWorld::kChunk));
 }
 
-void Members(benchmark::internal::Benchmark* bench) {
-  bench->UseManualTime();
-  for (const int64_t members : {10'000, 1'000'000, 10'000'000, 50'000'000}) bench->Arg(members);
+// All of one size before the next, whose ledger is another.
+void Register() {
+  struct Applied {
+    const char* name;
+    Mix mix;
+    double theta;
+  };
+  constexpr Applied kApplied[] = {{"accrue_redeem", Mix::kAccrueRedeem, 0},
+                                  {"accrue_redeem_zipf", Mix::kAccrueRedeem, 0.99},
+                                  {"accrue", Mix::kAccrue, 0},
+                                  {"redeem", Mix::kRedeem, 0},
+                                  {"purchase", Mix::kPurchase, 0},
+                                  {"return", Mix::kReturn, 0},
+                                  {"adjust", Mix::kAdjust, 0},
+                                  {"replayed", Mix::kReplayed, 0}};
+  for (const int64_t members : {10'000, 1'000'000, 10'000'000, 50'000'000}) {
+    const auto add = [members](const std::string& name, auto run) {
+      benchmark::RegisterBenchmark(name.c_str(), run)->Arg(members)->UseManualTime();
+    };
+    add("MemoryBound", MemoryBound);
+    for (const Applied& applied : kApplied) {
+      add(absl::StrCat("Apply/", applied.name),
+          [applied](benchmark::State& state) { Apply(state, applied.mix, applied.theta); });
+    }
+    add("Balance", Balance);
+  }
 }
-BENCHMARK_CAPTURE(Apply, accrue_redeem, Mix::kAccrueRedeem, 0)->Apply(Members);
-BENCHMARK(MemoryBound)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, accrue_redeem_zipf, Mix::kAccrueRedeem, 0.99)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, accrue, Mix::kAccrue, 0)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, redeem, Mix::kRedeem, 0)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, purchase, Mix::kPurchase, 0)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, return, Mix::kReturn, 0)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, adjust, Mix::kAdjust, 0)->Apply(Members);
-BENCHMARK_CAPTURE(Apply, replayed, Mix::kReplayed, 0)->Apply(Members);
-BENCHMARK(Balance)->Apply(Members);
 
 }  // namespace
 }  // namespace tallystick::bench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  tallystick::bench::Register();
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+}
