@@ -24,7 +24,7 @@ void HashIndex::Add(Table& table, uint32_t fragment, uint32_t row) {
   ++table.count;
 }
 
-HashIndex::Place HashIndex::PlaceOf(Table& table, uint32_t fragment, uint32_t row) {
+HashIndex::Entry HashIndex::EntryOf(Table& table, uint32_t fragment, uint32_t row) {
   for (uint32_t b = Home(fragment);; b = Next(b)) {
     Bucket& bucket = table.buckets[b];
     for (uint32_t hits = bucket.Hits(fragment); hits != 0; hits &= hits - 1) {
@@ -73,12 +73,12 @@ void HashIndex::Split(uint64_t hash) {
 
 void HashIndex::Erase(uint64_t hash, uint32_t row) {
   Table& table = TableOf(hash);
-  const Place place = PlaceOf(table, Fragment(hash), row);
-  for (uint32_t b = Home(Fragment(hash)); b != place.bucket; b = Next(b)) {
+  const Entry found = EntryOf(table, Fragment(hash), row);
+  for (uint32_t b = Home(Fragment(hash)); b != found.bucket; b = Next(b)) {
     --table.buckets[b].passed;
   }
-  Remove(table.buckets[place.bucket], place.entry);
-  PullBack(table, place.bucket);
+  Remove(table.buckets[found.bucket], found.number);
+  PullBack(table, found.bucket);
   --table.count;
   --size_;
 }
@@ -116,7 +116,7 @@ void HashIndex::PullBack(Table& table, uint32_t b) {
 
 void HashIndex::Replace(uint64_t hash, uint32_t old_row, uint32_t row) {
   Table& table = TableOf(hash);
-  const auto [bucket, entry] = PlaceOf(table, Fragment(hash), old_row);
+  const auto [bucket, entry] = EntryOf(table, Fragment(hash), old_row);
   table.buckets[bucket].rows[entry] = row;
 }
 

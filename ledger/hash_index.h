@@ -33,17 +33,16 @@ class HashIndex {
 
   explicit HashIndex(RegionSource* regions = nullptr);
 
-  void Prefetch(uint64_t hash) const {
-    ledger::Prefetch(&TableOf(hash).buckets[Home(Fragment(hash))]);
-  }
-
-  // Some time later: fetches the next bucket, too, where Find may have to look on.
-  void PrefetchNext(uint64_t hash) const {
-    const Table& table = TableOf(hash);
-    const uint32_t home = Home(Fragment(hash));
-    const bool full = table.buckets[home].passed > 0;
-    ledger::Prefetch(&table.buckets[(home + (full ? 1 : 0)) % kBuckets]);
-  }
+  // ---- looking ahead, a step at a time, each when the cache has what the step before fetched ----
+  // Where the hash's entry belongs: a place to look at, but not more than a guess once the index
+  // has changed.
+  class Place;
+  // Fetches it.
+  const Place* Approach(uint64_t hash) const;
+  // Fetches the next bucket, too, if Find may have to look on.
+  static void FetchNext(const Place* place);
+  // The row that is probably the one; kNoRow: probably none.
+  static uint32_t Guess(const Place* place, uint64_t hash);
 
   // The row for which `is_match(row)` holds among those inserted under `hash`, or kNoRow.
   template <typename IsMatch>
@@ -59,11 +58,6 @@ class HashIndex {
       if (bucket.passed == 0) return kNoRow;
     }
   }
-  // A row that is probably there, without touching it; for prefetching.
-  uint32_t Guess(uint64_t hash) const {
-    return Find(hash, [](uint32_t) { return true; });
-  }
-
   // REQUIRES: the pair is not in it.
   void Insert(uint64_t hash, uint32_t row);
   // REQUIRES: the pair is in it.
@@ -99,9 +93,9 @@ class HashIndex {
     uint32_t depth;  // leading bits that all its hashes share
     uint32_t count;
   };
-  struct Place {
+  struct Entry {
     uint32_t bucket;
-    uint32_t entry;
+    uint32_t number;
   };
 
   static uint32_t Fragment(uint64_t hash) { return static_cast<uint32_t>(hash >> 32); }
@@ -114,7 +108,7 @@ class HashIndex {
   Table* NewTable(uint32_t depth);
   void Split(uint64_t hash);
   static void Add(Table& table, uint32_t fragment, uint32_t row);
-  static Place PlaceOf(Table& table, uint32_t fragment, uint32_t row);
+  static Entry EntryOf(Table& table, uint32_t fragment, uint32_t row);
   static void Remove(Bucket& bucket, uint32_t entry);
   // Moves entries that lie behind bucket `b`, which has got room, back towards their own.
   static void PullBack(Table& table, uint32_t b);
@@ -125,6 +119,30 @@ class HashIndex {
   Pages pages_;
   size_t tables_ = 0;
 };
+
+inline const HashIndex::Place* HashIndex::Approach(uint64_t hash) const {
+  const Bucket* bucket = &TableOf(hash).buckets[Home(Fragment(hash))];
+  ledger::Prefetch(bucket);
+  return reinterpret_cast<const Place*>(bucket);
+}
+
+// Behind a table's last bucket lies its header: then the first is not fetched.
+inline void HashIndex::FetchNext(const Place* place) {
+  const auto* bucket = reinterpret_cast<const Bucket*>(place);
+  ledger::Prefetch(bucket + (bucket->passed > 0 ? 1 : 0));
+}
+
+inline uint32_t HashIndex::Guess(const Place* place, uint64_t hash) {
+  const auto* bucket = reinterpret_cast<const Bucket*>(place);
+  const uint32_t fragment = Fragment(hash);
+  uint32_t hits = bucket->Hits(fragment);
+  if (hits == 0) {
+    if (bucket->passed == 0) return kNoRow;
+    hits = (++bucket)->Hits(fragment);
+    if (hits == 0) return kNoRow;
+  }
+  return bucket->rows[std::countr_zero(hits)];
+}
 
 }  // namespace tallystick::ledger
 

@@ -40,6 +40,9 @@ class StateMachine::LookAhead {
     uint32_t lot = kNoRow;       // fetched last
     uint32_t original = kNoRow;  // of a return: perhaps its purchase's receipt
     uint64_t original_hash = 0;
+    const HashIndex::Place* place = nullptr;  // of the account, and of both receipts
+    const HashIndex::Place* receipt_place = nullptr;
+    const HashIndex::Place* original_place = nullptr;
     int64_t points = 0;  // to be taken, that are not in lots fetched so far
   };
 
@@ -79,21 +82,21 @@ class StateMachine::LookAhead {
   void Locate(size_t i, Course& course) {
     const Operation& op = operations_[i];
     course.hash = machine_.accounts_.Hash(op.program(), op.member());
-    machine_.accounts_.PrefetchIndex(course.hash);
+    course.place = machine_.accounts_.Approach(course.hash);
   }
 
-  void LocateNext(size_t, Course& course) { machine_.accounts_.PrefetchIndexNext(course.hash); }
+  void LocateNext(size_t, Course& course) { HashIndex::FetchNext(course.place); }
 
   void FetchAccount(size_t i, Course& course) {
     const Operation& op = operations_[i];
-    course.row = machine_.accounts_.Guess(course.hash);
+    course.row = HashIndex::Guess(course.place, course.hash);
     if (course.row == kNoRow) return;
     machine_.accounts_.Prefetch(course.row);
     course.receipt_hash = machine_.receipts_.Hash(course.row, op.id());
-    machine_.receipts_.PrefetchIndex(course.receipt_hash);
+    course.receipt_place = machine_.receipts_.Approach(course.receipt_hash);
     if (op.kind() == Kind::Return) {
       course.original_hash = machine_.receipts_.Hash(course.row, op.related());
-      machine_.receipts_.PrefetchIndex(course.original_hash);
+      course.original_place = machine_.receipts_.Approach(course.original_hash);
     }
   }
 
@@ -101,7 +104,7 @@ class StateMachine::LookAhead {
   void FetchLastLots(size_t i, Course& course) {
     const Operation& op = operations_[i];
     if (course.row == kNoRow) return;
-    machine_.receipts_.PrefetchIndexNext(course.receipt_hash);
+    HashIndex::FetchNext(course.receipt_place);
     const Account& account = machine_.accounts_[course.row];
     machine_.lots_.Prefetch(account.pending_lots.last);
     machine_.lots_.Prefetch(account.available_lots.last);
@@ -110,7 +113,7 @@ class StateMachine::LookAhead {
     course.original = kNoRow;
     const bool gives_back = op.kind() == Kind::Return;
     if (gives_back) {
-      course.original = machine_.receipts_.Guess(course.original_hash);
+      course.original = HashIndex::Guess(course.original_place, course.original_hash);
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
     taking_[taking_count_ % kCourses] = i;

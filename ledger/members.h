@@ -43,9 +43,7 @@ class Accounts {
 
   uint64_t Hash(uint16_t program, const Id& member) const { return hash_.Of(member, program); }
 
-  void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
-  void PrefetchIndexNext(uint64_t hash) const { index_.PrefetchNext(hash); }
-  uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
+  const HashIndex::Place* Approach(uint64_t hash) const { return index_.Approach(hash); }
   void Prefetch(uint32_t row) const {
     ledger::Prefetch(&rows_[row]);
     ledger::Prefetch(&rows_[row].lot_count);

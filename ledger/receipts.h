@@ -69,10 +69,7 @@ class Receipts {
         pages_(regions) {}
 
   uint64_t Hash(uint32_t account, const Id& id) const { return hash_.Of(id, account); }
-  void PrefetchIndex(uint64_t hash) const { index_.Prefetch(hash); }
-  void PrefetchIndexNext(uint64_t hash) const { index_.PrefetchNext(hash); }
-  // A receipt that is probably there, without touching it; and fetching it.
-  uint32_t Guess(uint64_t hash) const { return index_.Guess(hash); }
+  const HashIndex::Place* Approach(uint64_t hash) const { return index_.Approach(hash); }
   void Prefetch(uint32_t row) const {
     ledger::Prefetch(&(*this)[row]);
     ledger::Prefetch(&(*this)[row].account);

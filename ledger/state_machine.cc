@@ -51,8 +51,26 @@ Field BadExpiry(const Operation& op) {
   return allowed && sane ? Field::None : Field::ExpiresAt;
 }
 
+// Most operations, told by one branch: they have no bad field.
+bool IsPlain(const Operation& op) {
+  const auto kind = static_cast<uint32_t>(op.kind());
+  constexpr uint32_t kKinds = 1u << static_cast<uint32_t>(Kind::Accrue) |
+                              1u << static_cast<uint32_t>(Kind::Purchase) |
+                              1u << static_cast<uint32_t>(Kind::Redeem);
+  const uint64_t zeros = (op.flags() & ~uint32_t{kKnownOperationFlags}) | op.reserved() |
+                         static_cast<uint64_t>(op.expires_at()) | op.related().low() |
+                         op.related().high();
+  // Both ends of (0, kEndOfTime) by one comparison without signs.
+  const bool in_time = static_cast<uint64_t>(op.occurred_at()) - 1 < uint64_t{kEndOfTime} - 1;
+  return static_cast<int>(kind < 32) & static_cast<int>(kKinds >> (kind & 31) & 1) &
+         static_cast<int>(zeros == 0) & static_cast<int>(op.amount() > 0) &
+         static_cast<int>(in_time) & static_cast<int>(!IsZero(op.id())) &
+         static_cast<int>(!IsZero(op.member()));
+}
+
 // The first field that makes the operation meaningless, whatever the ledger holds.
 Field BadField(const Operation& op) {
+  if (IsPlain(op)) return Field::None;
   if (op.kind() < Kind::Enrol || op.kind() > Kind::Tick) return Field::Kind;
   const bool is_tick = op.kind() == Kind::Tick;
   if ((op.flags() & ~kKnownOperationFlags) != 0) return Field::Flags;
@@ -314,7 +332,7 @@ void StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Instant 
   for (uint32_t i = 0; i < dropped; ++i) {
     const Receipt* later = receipts_.BehindFront(queue, i);
     if (later == nullptr) break;
-    receipts_.PrefetchIndex(receipts_.Hash(later->account, later->id));
+    receipts_.Approach(receipts_.Hash(later->account, later->id));
     // The row of the next batch but one.
     ledger::Prefetch(later + 2 * kDropBatch);
   }
