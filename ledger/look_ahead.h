@@ -117,8 +117,9 @@ class StateMachine::LookAhead {
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
     taking_[taking_count_ % kCourses] = i;
-    taking_count_ +=
-        static_cast<size_t>(gives_back | (op.kind() == Kind::Redeem) | (op.amount() < 0));
+    const bool takes = (static_cast<int>(gives_back) | static_cast<int>(op.kind() == Kind::Redeem) |
+                        static_cast<int>(op.amount() < 0)) != 0;
+    taking_count_ += takes ? 1 : 0;
   }
 
   // What is spent first, or the lot of the purchase that is given back.
