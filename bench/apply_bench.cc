@@ -105,14 +105,17 @@ void Balance(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(PointsWorld::kChunk));
 }
 
-// As many random lines as an operation touches, in as much memory as the ledger has.
+// As many random lines as an operation touches, in as much memory as the ledger has, or in so much
+// that more makes no difference.
 void MemoryBound(benchmark::State& state) {
   constexpr size_t kLines = 5;
   constexpr size_t kAhead = 40;
   struct alignas(64) Line {
     uint64_t words[8];
   };
-  const size_t bytes = WorldOf(static_cast<uint64_t>(state.range(0))).machine().sizes().bytes;
+  constexpr size_t kEnough = size_t{4} << 30;
+  const PointsWorld& world = WorldOf(static_cast<uint64_t>(state.range(0)));
+  const size_t bytes = std::min<size_t>(world.machine().sizes().bytes, kEnough);
   constexpr size_t kLinesPerRegion = ledger::kRegionBytes / sizeof(Line);
   ledger::Pages pages(nullptr);
   std::vector<Line*> regions;

@@ -121,7 +121,7 @@ void HashIndex::Replace(uint64_t hash, uint32_t old_row, uint32_t row) {
 }
 
 size_t HashIndex::bytes() const {
-  return tables_ * sizeof(Table) + directory_.size() * sizeof(directory_[0]);
+  return tables_ * sizeof(Table) + directory_.size() * sizeof(void*);
 }
 
 }  // namespace tallystick::ledger
