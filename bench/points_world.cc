@@ -29,8 +29,8 @@ constexpr char kProgramFile[] = R"({
 
 }  // namespace
 
-PointsWorld::PointsWorld(uint64_t members)
-    : members_(members), slots_(kBlockSlots), now_(kStart), balances_(members + 1) {
+PointsWorld::PointsWorld(uint64_t members, std::vector<Block>* log)
+    : members_(members), log_(log), slots_(kBlockSlots), now_(kStart), balances_(members + 1) {
   const auto file = ProgramFile::Parse(kProgramFile, "the benchmark's program");
   if (!file.ok()) Fail("its program cannot be read");
   Begin(1);
@@ -86,6 +86,11 @@ Operation PointsWorld::Make(Kind kind, uint64_t member, int64_t amount, const Id
 }
 
 void PointsWorld::Begin(int64_t operations) {
+  if (log_ != nullptr && sink_.used > 0) {
+    log_->push_back({{now_, false},
+                     sink_.first_position,
+                     {slots_.begin(), slots_.begin() + static_cast<std::ptrdiff_t>(sink_.used)}});
+  }
   now_ += kMicrosPerDay / kReceiptsAlive * operations;
   machine_.BeginBlock({now_, false});
   sink_ = {slots_.data(), slots_.size(), 0, sink_.next_position() + (sink_.slots == nullptr)};

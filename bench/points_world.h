@@ -21,8 +21,14 @@ class PointsWorld {
   // Operations that pass while a receipt lives: a day of log time.
   static constexpr int64_t kReceiptsAlive = 1'000'000;
 
-  // Each member has some points.
-  explicit PointsWorld(uint64_t members);
+  struct Block {
+    ledger::BlockTime time;
+    Position first_position;
+    std::vector<Record> slots;
+  };
+
+  // Each member has some points. `log`: gets every block, when it is not null.
+  explicit PointsWorld(uint64_t members, std::vector<Block>* log = nullptr);
 
   uint64_t members() const { return members_; }
   const ledger::StateMachine& machine() const { return machine_; }
@@ -56,6 +62,8 @@ class PointsWorld {
 
   // Applies what was drawn; seconds. Every operation must be accepted or replayed.
   double Apply();
+  // Gives the block under way to the log.
+  void EndBlock() { Begin(1); }
   // Reads the balances of the members drawn; seconds.
   double ReadBalances() const;
 
@@ -71,6 +79,7 @@ class PointsWorld {
   uint64_t Scatter(uint64_t rank) const { return rank * 0x9e3779b97f4a7c15 % members_; }
 
   const uint64_t members_;
+  std::vector<Block>* const log_;
   tally::Random random_{1};
   std::optional<Zipf> zipf_;
   ledger::StateMachine machine_;
