@@ -32,8 +32,8 @@ class StateMachine::LookAhead {
   static constexpr size_t kCourses = 128;
   // Four lots of a redemption are fetched ahead.
   static constexpr size_t kLotSteps = 4;
-  static constexpr size_t kSteps = 4 + kLotSteps;
-  // A chain may go that much further than a group.
+  static constexpr size_t kFirstTaking = 4;  // step that only looks at operations that take points
+  static constexpr size_t kSteps = kFirstTaking + kLotSteps;
   static_assert(kCourses >= (kSteps + 1) * kGroup && (kCourses & (kCourses - 1)) == 0);
 
   struct Course : Approach {
@@ -43,17 +43,28 @@ class StateMachine::LookAhead {
     const HashIndex::Place* place = nullptr;  // of the account, and of both receipts
     const HashIndex::Place* receipt_place = nullptr;
     const HashIndex::Place* original_place = nullptr;
-    int64_t points = 0;  // to be taken, that are not in lots fetched so far
+    uint64_t points = 0;  // to be taken, that are not in lots fetched so far
   };
 
   void FetchGroups(size_t i) {
+    if (i > fetched_) Skip(i);
     fetched_ = i + kGroup;
     Go<&LookAhead::Locate>(0);
     Go<&LookAhead::LocateNext>(1);
     Go<&LookAhead::FetchAccount>(2);
     Go<&LookAhead::FetchLastLots>(3);
-    GoTaking<&LookAhead::FetchFirstLot>(4);
-    for (size_t step = 5; step < kSteps; ++step) GoTaking<&LookAhead::FetchNextLot>(step);
+    GoTaking<&LookAhead::FetchFirstLot>(kFirstTaking);
+    for (size_t step = kFirstTaking + 1; step < kSteps; ++step)
+      GoTaking<&LookAhead::FetchNextLot>(step);
+  }
+
+  // A chain, perhaps one that is too long and refused as a whole, went past what was looked at: the
+  // ring has room for what begins with `i`, and for nothing before it.
+  void Skip(size_t i) {
+    for (size_t step = 0; step < kFirstTaking; ++step) next_[step] = std::max(next_[step], i);
+    for (size_t step = kFirstTaking; step < kSteps; ++step) {
+      while (next_[step] < taking_count_ && taking_[next_[step] % kCourses] < i) ++next_[step];
+    }
   }
 
   // Operations before it have passed the step when the group is applied.
@@ -109,7 +120,9 @@ class StateMachine::LookAhead {
     machine_.lots_.Prefetch(account.pending_lots.last);
     machine_.lots_.Prefetch(account.available_lots.last);
     course.lot = account.available_lots.last;
-    course.points = op.amount() < 0 ? -op.amount() : op.amount();
+    // Of any number: whether the operation makes sense has not been asked yet.
+    const auto amount = static_cast<uint64_t>(op.amount());
+    course.points = op.amount() < 0 ? -amount : amount;
     course.original = kNoRow;
     const bool gives_back = op.kind() == Kind::Return;
     if (gives_back) {
@@ -133,8 +146,8 @@ class StateMachine::LookAhead {
 
   void FetchNextLot(Course& course) {
     if (course.lot == kNoRow) return;
-    course.points -= machine_.lots_[course.lot].remaining;
-    if (course.points > 0) {
+    course.points -= static_cast<uint64_t>(machine_.lots_[course.lot].remaining);
+    if (static_cast<int64_t>(course.points) > 0) {
       Follow(course);
     } else {
       course.lot = kNoRow;

@@ -59,6 +59,7 @@ class CompiledProgram {
     const Instant passed = base - day.first;
     Dates dates = day.dates;
     dates.activates_at += passed;
+    if (dates.unrounded_expires_at != kNever) dates.unrounded_expires_at += passed;
     if (day.expiry_moves) dates.expires_at += passed;
     return dates;
   }

@@ -228,6 +228,8 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
 size_t StateMachine::SlotsNeeded(const Request& request) const {
   constexpr size_t kOwn = 3;  // the operation, a detail slot, and what expires at once
   if (request.account == nullptr || request.account->next_due > request.t) return kOwn;
+  // What it was due for may have left.
+  if (lots_.NextDue(*request.account) > request.t) return kOwn;
   return kOwn + 2 * size_t{request.account->lot_count};
 }
 
@@ -240,8 +242,10 @@ bool StateMachine::HasRows(Request& request) {
   if (request.row == kNoRow && accounts_.full()) return false;
   if (adds_lot && lots_.full()) return false;
   if (receipts_.full() && !chain_->active()) {
-    for (ReceiptQueue& queue : request.program->queues) {
-      DropDead(*request.program, queue, request.t);
+    // All that is dead, whosever: then it depends on time alone whether they are full, and replay,
+    // which may have let others leave so far, comes to the same.
+    for (const auto& program : programs_) {
+      for (ReceiptQueue& queue : program->queues) DropDead(*program, queue, request.t);
     }
     if (request.dead_receipt != kNoRow) {
       request.dead_receipt =
@@ -310,17 +314,23 @@ bool StateMachine::IsLive(const ProgramState& program, const Receipt& receipt, I
 // crowd.
 constexpr uint32_t kDropBatch = 16;
 
-// Also from the queue whose turn it is: in some nothing arrives any more.
+// Also from the queues in which nothing arrives any more: of one after the other, all that is dead.
+// Of a thousand, so many are asked at a time.
+constexpr int kQueuesAsked = 64;
+
 void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue) {
   if (queue.arrived < kDropBatch) return;
   queue.arrived = 0;
   DropDead(program, queue, log_time_);
-  DropDead(program, program.queues[program.next_drop], log_time_);
-  if (++program.next_drop == program.queues.size()) program.next_drop = 0;
+  for (int asked = 0; asked < kQueuesAsked; ++asked) {
+    if (DropDead(program, program.queues[program.next_drop], log_time_) > 0) return;
+    if (++program.next_drop == program.queues.size()) program.next_drop = 0;
+  }
 }
 
-void StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Instant t) {
-  if (Receipts::empty(queue)) return;
+// Returns how many have left.
+uint32_t StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Instant t) {
+  if (Receipts::empty(queue)) return 0;
   const Receipt& front = receipts_.Front(queue);
   const Instant dead_before = DeadBefore(program, front.kind, front.version, t);
   uint32_t dropped = 0;
@@ -336,6 +346,7 @@ void StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Instant 
     // The row of the next batch but one.
     ledger::Prefetch(later + 2 * kDropBatch);
   }
+  return dropped;
 }
 
 void StateMachine::Accept(Request& request, Points points, uint16_t details) {

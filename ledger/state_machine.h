@@ -208,7 +208,7 @@ class StateMachine {
   bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
   Instant DeadBefore(const ProgramState& program, Kind kind, uint16_t version, Instant t) const;
   void DropReceipts(ProgramState& program, ReceiptQueue& queue);
-  void DropDead(ProgramState& program, ReceiptQueue& queue, Instant t);
+  uint32_t DropDead(ProgramState& program, ReceiptQueue& queue, Instant t);
 
   Accounts accounts_;
   Lots lots_;

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <random>
 #include <vector>
 
 #include "tests/ledger/ledger_fixture.h"
@@ -209,6 +211,47 @@ TEST_F(ChainTest, ReceiptsOfChainsLeaveToo) {
     Chain(Day(day), chain);
   }
   EXPECT_LE(ledger_.machine().sizes().receipts, 60u);
+}
+
+// What is looked at ahead is far behind after a chain that is refused for its length; and it is
+// looked at before anything was checked.
+TEST_F(ChainTest, RefusedChainsOfAnyLengthLeaveWhatFollowsAlone) {
+  Start({});
+  const Id purchase = Purchase(Day(0), 1'000);
+  ledger_.BeginBlock({Day(0), false});
+  std::mt19937_64 random(1);
+  const auto below = [&](uint64_t bound) { return random() % bound; };
+  for (int round = 0; round < 300; ++round) {
+    std::vector<Operation> operations;
+    std::vector<bool> alone;
+    while (operations.size() < 1'000) {
+      const uint64_t length = below(3) == 0 ? 65 + below(400) : 1;
+      for (uint64_t link = 0; link < length; ++link) {
+        constexpr Kind kKinds[] = {Kind::Accrue, Kind::Redeem, Kind::Return, Kind::Adjust};
+        Operation op = Make(kKinds[below(4)], static_cast<int64_t>(1 + below(3)));
+        if (op.kind() == Kind::Return) op.mutable_related() = below(2) == 0 ? purchase : op.id();
+        if (below(4) == 0) op.mutable_member() = Id(99, 99);
+        if (below(8) == 0) op.mutate_amount(std::numeric_limits<int64_t>::min());
+        op.mutate_occurred_at(Day(0));
+        if (link + 1 < length) op.mutate_flags(kLinked);
+        operations.push_back(op);
+        alone.push_back(length == 1);
+      }
+    }
+    std::vector<Result> results(operations.size());
+    for (size_t done = 0; done < operations.size();) {
+      done += ledger_.Apply(absl::MakeConstSpan(operations).subspan(done), results.data() + done);
+      if (done < operations.size()) ledger_.BeginBlock({Day(0), false});
+    }
+    for (size_t i = 0; i < operations.size(); ++i) {
+      if (!alone[i]) {
+        ASSERT_EQ(results[i].field(), Field::Chain);
+      } else if (operations[i].amount() > 0 && operations[i].kind() == Kind::Accrue) {
+        ASSERT_EQ(results[i].outcome(),
+                  operations[i].member() == member_ ? Outcome::Ok : Outcome::UnknownMember);
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -220,6 +220,7 @@ TEST(CompiledProgram, DatesDoNotDependOnWhatWasAskedBefore) {
         const auto expected = CompiledProgram(Decode(bytes)).DatesOf(base, pending);
         ASSERT_EQ(dates.activates_at, expected.activates_at) << "base " << base;
         ASSERT_EQ(dates.expires_at, expected.expires_at) << "base " << base;
+        ASSERT_EQ(dates.unrounded_expires_at, expected.unrounded_expires_at) << "base " << base;
       }
     }
   }
