@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Fails when applying operations or appending to the log has become slower by more than 30 %, measured against what
 # the machine allows in the same run: random reads and writes of memory, and bare writes to the same disk. Absolute
-# times say nothing on a machine that others share; the best of three repetitions is least disturbed.
+# times say nothing on a machine that others share; the best of three repetitions is least disturbed, and what looks
+# slow is measured once more.
 #
 # usage: bench/check.sh APPLY_BENCH LOG_BENCH
 set -euo pipefail
 apply_bench=$1 log_bench=$2
 
-# What docs/benchmarks.md has for the ratios.
-apply_ratio=0.19 log_ratio=0.33
+# The lower end of what docs/benchmarks.md has for the ratios.
+apply_ratio=0.17 log_ratio=0.33
 
 # best PROGRAM FILTER COLUMN: the largest figure of three repetitions.
 best() {
@@ -31,11 +32,18 @@ verdict() {
   }'
 }
 
+check_apply() {
+  verdict "apply, beside random memory" \
+    "$(best "$apply_bench" '^Apply/accrue_redeem/1000000/' items_per_second)" \
+    "$(best "$apply_bench" '^MemoryBound/1000000/' items_per_second)" "$apply_ratio"
+}
+check_log() {
+  verdict "log, beside bare writes" \
+    "$(best "$log_bench" '^LogAppend/2047/8/' bytes_per_second)" \
+    "$(best "$log_bench" '^RawWrites/2047/8/' bytes_per_second)" "$log_ratio"
+}
+
 failed=0
-verdict "apply, beside random memory" \
-  "$(best "$apply_bench" '^Apply/accrue_redeem/1000000/' items_per_second)" \
-  "$(best "$apply_bench" '^MemoryBound/1000000/' items_per_second)" "$apply_ratio" || failed=1
-verdict "log, beside bare writes" \
-  "$(best "$log_bench" '^LogAppend/2047/8/' bytes_per_second)" \
-  "$(best "$log_bench" '^RawWrites/2047/8/' bytes_per_second)" "$log_ratio" || failed=1
+check_apply || check_apply || failed=1
+check_log || check_log || failed=1
 exit "$failed"
