@@ -153,6 +153,14 @@ void StateMachine::Reschedule(uint32_t account_row, Instant due) {
   if (due != kNever) schedule_.Add(account_row, due, links);
 }
 
+void StateMachine::RebuildSchedule() {
+  schedule_ = Schedule();
+  const auto links = [this](uint32_t row) -> ScheduleLink& { return accounts_[row].link; };
+  for (uint32_t row = 0; row < accounts_.count(); ++row) {
+    if (accounts_[row].next_due != kNever) schedule_.Add(row, accounts_[row].next_due, links);
+  }
+}
+
 bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink, size_t* needed) {
   if (needed != nullptr) *needed = 0;
   const Instant t = block_.import_clock ? log_time_ : std::max(log_time_, block_.stamp);

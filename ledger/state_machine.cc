@@ -100,6 +100,9 @@ StateMachine::~StateMachine() = default;
 
 void StateMachine::BeginBlock(const BlockTime& time) {
   TALLYSTICK_LEDGER_CHECK(time.stamp >= block_.stamp);
+  // Log time falls back from the last stamp to the last operation's: what was looked through up to
+  // the stamp is to be looked through again.
+  if (time.import_clock && !block_.import_clock) RebuildSchedule();
   block_ = time;
 }
 

@@ -198,6 +198,8 @@ class StateMachine {
   void UpdateDue(uint32_t account_row);
   void LowerDue(uint32_t account_row, Instant due);
   void Reschedule(uint32_t account_row, Instant due);
+  // O(accounts).
+  void RebuildSchedule();
   // state_machine.cc
   void Accept(Request& request, Points points, uint16_t details);
   // Rows that refer to each other, or kNoRow when the other has gone.

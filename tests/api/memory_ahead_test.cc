@@ -48,6 +48,7 @@ TEST(MemoryAhead, ManyThreadsGetRegionsOfTheirOwn) {
   MemoryAhead memory(ledger::kRegionBytes);
   std::vector<std::vector<std::byte*>> taken(4);
   std::vector<std::thread> threads;
+  threads.reserve(taken.size());
   for (auto& mine : taken) {
     threads.emplace_back([&memory, &mine] {
       for (int i = 0; i < 4; ++i) {

@@ -100,6 +100,27 @@ TEST_F(LimitsTest, ShorterReturnDaysLetReceiptsLeave) {
   EXPECT_LT(ledger_.machine().sizes().receipts, 40u);
 }
 
+// The wall clock may have looked for what is due far ahead of the last operation.
+TEST_F(LimitsTest, WhatIsDueIsFoundAfterTheClockChangedToImport) {
+  Start({});
+  At(Day(0), With(Make(Kind::Accrue, 5), Day(10)));
+  At(Day(0), Make(Kind::Redeem, 5));
+  At(Day(0), With(Make(Kind::Accrue, 7), Day(12)));
+  ledger_.BeginBlock({Day(11), false});
+  while (ledger_.SettleDue(1'000)) continue;
+  ledger_.BeginBlock({Day(40), true});
+  Operation again = With(Make(Kind::Accrue, 3), Day(5));
+  again.mutate_occurred_at(Day(4));
+  Result result;
+  ASSERT_EQ(ledger_.Apply({&again, 1}, &result), 1u);
+  ASSERT_EQ(result.outcome(), Outcome::Ok);
+  Operation tick(Id(999, 9), Id(), Id(), 0, Day(6), 0, 0, 0, 0, Kind::Tick, 0, 0);
+  ASSERT_EQ(ledger_.Apply({&tick, 1}, &result), 1u);
+  EXPECT_LE(ledger_.machine().NextDue(), Day(5));
+  while (ledger_.SettleDue(1'000)) continue;
+  EXPECT_EQ(totals().expired, 3);
+}
+
 TEST_F(LimitsTest, DeadReceiptsOfManyVersionsLeave) {
   ProgramSpec spec;
   spec.retention_days = 1;
@@ -273,6 +294,7 @@ TEST_F(FullTables, FullReceiptsLetThoseOfOtherProgramsGo) {
   // A chain that fails when it has let receipts arrive.
   ledger_->BeginBlock({6 * kMicrosPerDay, false});
   std::vector<Operation> chain;
+  chain.reserve(21);
   for (int i = 0; i < 20; ++i)
     chain.push_back(Of(++last_id_, 1, Kind::Adjust, 1, 6 * kMicrosPerDay));
   chain.push_back(Of(++last_id_, 1, Kind::Redeem, 1'000, 6 * kMicrosPerDay));

@@ -141,8 +141,8 @@ TEST_F(LogDamage, EveryFlippedBitIsRefusedOrCutByTheRule) {
       for (size_t i = 0; i < blocks_.size(); ++i) {
         if (i != hit) witness = std::max(witness, blocks_[i].durable_before);
       }
-      std::byte* const content = Contents(segment).data();
-      const std::byte* block = hit < blocks_.size() ? content + blocks_[hit].offset : nullptr;
+      std::vector<std::byte>& content = Contents(segment);
+      const std::byte* block = hit < blocks_.size() ? &content[blocks_[hit].offset] : nullptr;
       const bool in_header = block != nullptr && byte < blocks_[hit].offset + sizeof(BlockHeader);
       for (size_t bit = 0; bit < 8; ++bit) {
         content[byte] ^= std::byte{1} << bit;
