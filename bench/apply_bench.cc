@@ -37,8 +37,9 @@ PointsWorld& WorldOf(uint64_t members) {
 // Draws a chunk of operations, of which what is timed is applied; returns seconds.
 double Chunk(PointsWorld& world, Mix mix) {
   switch (mix) {
-    case Mix::kAccrue: {
-      world.Draw(&PointsWorld::Accrual);
+    case Mix::kAccrue:
+    case Mix::kPurchase: {
+      world.Draw(mix == Mix::kAccrue ? &PointsWorld::Accrual : &PointsWorld::Purchase);
       const double seconds = world.Apply();
       world.DrawAgain(&PointsWorld::SpendAll);
       world.Apply();
@@ -52,13 +53,6 @@ double Chunk(PointsWorld& world, Mix mix) {
     case Mix::kAccrueRedeem:
       world.Draw(&PointsWorld::SaveOrSpend);
       return world.Apply();
-    case Mix::kPurchase: {
-      world.Draw(&PointsWorld::Purchase);
-      const double seconds = world.Apply();
-      world.DrawAgain(&PointsWorld::SpendAll);
-      world.Apply();
-      return seconds;
-    }
     case Mix::kReturn:
       world.Draw(&PointsWorld::Purchase);
       world.Apply();

@@ -32,17 +32,16 @@ std::vector<uint64_t> Hashes(size_t count) {
   return hashes;
 }
 
-ledger::HashIndex& FullIndex(const std::vector<uint64_t>& hashes, ledger::HashIndex& index) {
+void Fill(ledger::HashIndex& index, const std::vector<uint64_t>& hashes) {
   for (size_t row = 0; row < hashes.size(); ++row) {
     index.Insert(hashes[row], static_cast<uint32_t>(row));
   }
-  return index;
 }
 
 void IndexFind(benchmark::State& state) {
   const std::vector<uint64_t> hashes = Hashes(static_cast<size_t>(state.range(0)));
   ledger::HashIndex index;
-  FullIndex(hashes, index);
+  Fill(index, hashes);
   tally::Random random(2);
   std::vector<uint64_t> wanted(kChunk + kAhead);
   for ([[maybe_unused]] auto _ : state) {
@@ -65,7 +64,7 @@ void IndexFind(benchmark::State& state) {
 void IndexReplace(benchmark::State& state) {
   std::vector<uint64_t> hashes = Hashes(static_cast<size_t>(state.range(0)));
   ledger::HashIndex index;
-  FullIndex(hashes, index);
+  Fill(index, hashes);
   tally::Random random(2);
   std::vector<uint64_t> coming(kChunk + kAhead);
   size_t oldest = 0;

@@ -114,12 +114,6 @@ void HashIndex::PullBack(Table& table, uint32_t b) {
   }
 }
 
-void HashIndex::Replace(uint64_t hash, uint32_t old_row, uint32_t row) {
-  Table& table = TableOf(hash);
-  const auto [bucket, entry] = EntryOf(table, Fragment(hash), old_row);
-  table.buckets[bucket].rows[entry] = row;
-}
-
 size_t HashIndex::bytes() const {
   return tables_ * sizeof(Table) + directory_.size() * sizeof(void*);
 }

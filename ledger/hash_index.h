@@ -62,8 +62,6 @@ class HashIndex {
   void Insert(uint64_t hash, uint32_t row);
   // REQUIRES: the pair is in it.
   void Erase(uint64_t hash, uint32_t row);
-  // REQUIRES: the pair of `hash` and `old_row` is in it.
-  void Replace(uint64_t hash, uint32_t old_row, uint32_t row);
 
   size_t size() const { return size_; }
   size_t bytes() const;

@@ -11,6 +11,9 @@ inline void Prefetch(const void* at) {
   asm volatile("prefetcht0 %0" : : "m"(*static_cast<const char*>(at)));
 }
 
+// What is written in sequence is fetched so many places before it.
+inline constexpr int kWriteAhead = 12;
+
 }  // namespace tallystick::ledger
 
 #endif  // TALLYSTICK_LEDGER_PREFETCH_H_

@@ -2,13 +2,6 @@
 
 namespace tallystick::ledger {
 
-namespace {
-
-// Rows are written in sequence.
-constexpr size_t kRowsAhead = 12;
-
-}  // namespace
-
 uint32_t Receipts::TakeChunk() {
   if (!free_chunks_.empty()) {
     const uint32_t chunk = free_chunks_.back();
@@ -37,7 +30,7 @@ uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash) {
     queue.end = 0;
   }
   const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end++;
-  ledger::Prefetch(&(*this)[row] + kRowsAhead);
+  ledger::Prefetch(&(*this)[row] + kWriteAhead);
   index_.Insert(hash, row);
   ++size_;
   return row;

@@ -14,9 +14,6 @@
 namespace tallystick::ledger {
 namespace {
 
-// What is written in sequence is fetched so many places before it.
-constexpr size_t kWriteAhead = 12;
-
 uint32_t BodyHash(const Operation& operation) {
   uint64_t words[sizeof(Operation) / sizeof(uint64_t)];
   std::memcpy(words, &operation, sizeof(operation));

@@ -6,13 +6,15 @@
 
 #include <cstdint>
 
+#include "ledger/seeded_hash.h"
+
 namespace tallystick::tally {
 
 // xorshift128+ (Vigna, "Further scramblings of Marsaglia's xorshift generators"), seeded by
 // splitmix64.
 class Random {
  public:
-  explicit Random(uint64_t seed) : a_(SplitMix(&seed)), b_(SplitMix(&seed)) {}
+  explicit Random(uint64_t seed) : a_(ledger::SplitMix(&seed)), b_(ledger::SplitMix(&seed)) {}
 
   uint64_t Next() {
     uint64_t x = a_;
@@ -28,13 +30,6 @@ class Random {
   }
 
  private:
-  static uint64_t SplitMix(uint64_t* state) {
-    uint64_t z = *state += 0x9e3779b97f4a7c15;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-    return z ^ (z >> 31);
-  }
-
   uint64_t a_;
   uint64_t b_;
 };

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <chrono>
 #include <set>
 #include <thread>
 #include <vector>
@@ -41,6 +42,17 @@ TEST(MemoryAhead, GivesARegionAlsoWhenNoneIsReady) {
   ASSERT_NE(region, nullptr);
   EXPECT_EQ(reinterpret_cast<uintptr_t>(region) % ledger::kHugePage, 0u);
   region[ledger::kRegionBytes - 1] = std::byte{1};
+  Release(region);
+}
+
+TEST(MemoryAhead, MakesOneReadyOnceALedgerGrows) {
+  MemoryAhead memory(0);
+  Release(memory.TakeRegion());
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while (memory.ready() == 0 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  ASSERT_EQ(memory.ready(), 1u);
+  std::byte* region = memory.TakeRegion();
+  EXPECT_EQ(Resident(region), ledger::kRegionBytes / 4096);
   Release(region);
 }
 

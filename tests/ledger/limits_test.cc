@@ -121,6 +121,20 @@ TEST_F(LimitsTest, WhatIsDueIsFoundAfterTheClockChangedToImport) {
   EXPECT_EQ(totals().expired, 3);
 }
 
+// An account is in the schedule for a lot that is spent: nothing is due, and no slots are needed.
+TEST_F(LimitsTest, SpentLotsNeedNoSlots) {
+  Start({});
+  At(Day(0), With(Make(Kind::Accrue, 5), Day(2)));
+  for (int i = 0; i < 10; ++i) At(Day(0), Make(Kind::Accrue, 1));
+  At(Day(0), Make(Kind::Redeem, 5));
+  ledger_.BeginBlock({Day(3), false}, 3);
+  Operation op = Make(Kind::Enrol, 0);
+  op.mutate_occurred_at(Day(3));
+  Result result;
+  EXPECT_EQ(ledger_.Apply({&op, 1}, &result), 1u);
+  EXPECT_EQ(result.available(), 10);
+}
+
 TEST_F(LimitsTest, DeadReceiptsOfManyVersionsLeave) {
   ProgramSpec spec;
   spec.retention_days = 1;
