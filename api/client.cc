@@ -11,28 +11,38 @@
 namespace tallystick {
 
 struct Client::State {
+  template <typename Reply>
+  using AnswerTo = decltype(Decode(std::declval<const Reply&>()));
+
+  // Queues a request; `done` gets its reply.
+  template <typename Reply, typename Build>
+  void Ask(Build build, std::function<void(absl::StatusOr<AnswerTo<Reply>>)> done);
   // Sends a request, and waits for its reply.
   template <typename Reply, typename Build>
-  auto Ask(Build build) -> absl::StatusOr<decltype(Decode(std::declval<const Reply&>()))>;
+  absl::StatusOr<AnswerTo<Reply>> Ask(Build build);
 
   ClientSession session;
 };
 
 template <typename Reply, typename Build>
-auto Client::State::Ask(Build build)
-    -> absl::StatusOr<decltype(Decode(std::declval<const Reply&>()))> {
-  if (absl::Status status = session.MayBlock(); !status.ok()) return status;
-  std::optional<absl::StatusOr<decltype(Decode(std::declval<const Reply&>()))>> answer;
-  session.Ask(build, [&](absl::StatusOr<const protocol::Frame*> frame) {
+void Client::State::Ask(Build build, std::function<void(absl::StatusOr<AnswerTo<Reply>>)> done) {
+  session.Ask(build, [done = std::move(done)](absl::StatusOr<const protocol::Frame*> frame) {
     if (!frame.ok()) {
-      answer = frame.status();
+      done(frame.status());
     } else if (const Reply* reply = (*frame)->template body_as<Reply>()) {
-      answer = Decode(*reply);
+      done(Decode(*reply));
     } else {
-      answer = absl::InternalError(absl::StrCat("the server answers with a message of type ",
-                                                static_cast<int>((*frame)->body_type())));
+      done(absl::InternalError(absl::StrCat("the server answers with a message of type ",
+                                            static_cast<int>((*frame)->body_type()))));
     }
   });
+}
+
+template <typename Reply, typename Build>
+absl::StatusOr<Client::State::AnswerTo<Reply>> Client::State::Ask(Build build) {
+  if (absl::Status status = session.MayBlock(); !status.ok()) return status;
+  std::optional<absl::StatusOr<AnswerTo<Reply>>> answer;
+  Ask<Reply>(build, [&](absl::StatusOr<AnswerTo<Reply>> its) { answer = std::move(its); });
   while (!answer.has_value()) session.Poll(-1).IgnoreError();  // a failure is an answer too
   return *std::move(answer);
 }
@@ -115,6 +125,26 @@ absl::StatusOr<TotalsAnswer> Client::Totals(uint16_t program) {
   return state_->Ask<protocol::TotalsReply>(
       [&](Builder& builder, uint64_t number) { BuildTotalsGet(builder, number, program); });
 }
+
+absl::StatusOr<ShardsAnswer> Client::Shards() {
+  return state_->Ask<protocol::ShardsReply>(BuildShardsGet);
+}
+
+void Client::Balance(uint16_t program, const Id& member, Instant as_of,
+                     std::function<void(absl::StatusOr<BalanceAnswer>)> done) {
+  state_->Ask<protocol::BalanceReply>(
+      [&](Builder& builder, uint64_t number) {
+        BuildBalanceGet(builder, number, program, member, as_of);
+      },
+      std::move(done));
+}
+
+void Client::Shards(std::function<void(absl::StatusOr<ShardsAnswer>)> done) {
+  state_->Ask<protocol::ShardsReply>(BuildShardsGet, std::move(done));
+}
+
+int Client::descriptor() const { return state_->session.descriptor(); }
+bool Client::wants_to_send() const { return state_->session.wants_to_send(); }
 
 absl::StatusOr<TickAnswer> Client::Tick(const Id& id, Instant to) {
   return state_->Ask<protocol::TickReply>(

@@ -69,7 +69,20 @@ class Client {
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
                                             uint32_t limit = 0);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
+  absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
+
+  // ---- the same without waiting: answered like Submit; at once after the client's failure ----
+  void Balance(uint16_t program, const Id& member, Instant as_of,
+               std::function<void(absl::StatusOr<BalanceAnswer>)> done);
+  void Shards(std::function<void(absl::StatusOr<ShardsAnswer>)> done);
+
+  // ---- for a caller that waits for several clients at once ----
+  // The socket, and whether there is something to send that it has not taken yet: then wait for it
+  // to be writable too. Negative while there is no connection; Poll(0) tries again when it is time
+  // to.
+  int descriptor() const;
+  bool wants_to_send() const;
 
  private:
   struct State;

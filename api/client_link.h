@@ -27,7 +27,8 @@ class ClientLink {
   // Whether Connect has come to an end. A failure as Connect's.
   absl::StatusOr<bool> Connected();
   void Close();
-  bool is_open() const { return fd_ >= 0; }
+  bool is_connecting() const { return connecting_; }
+  int descriptor() const { return fd_; }  // negative: closed
 
   // Sends of `frames` what the socket takes now, at most kMaxGather of them; returns how many
   // bytes.

@@ -78,6 +78,7 @@ void ClientSession::Submit(absl::Span<const Operation> operations, ResultsCallba
 
 void ClientSession::Ask(const std::function<void(flatbuffers::FlatBufferBuilder&, uint64_t)>& build,
                         ReplyCallback done) {
+  if (phase_ == Phase::kFailed) return done(failure_);
   build(builder_, first_ + requests_.size());
   if (builder_.GetSize() > kMaxFrameBytes) {
     return done(absl::InvalidArgumentError(absl::StrCat(
@@ -108,14 +109,15 @@ absl::Status ClientSession::Poll(int64_t wait_ms) {
     Advance(now_ms);
     Flush();
     if (phase_ == Phase::kFailed) break;
-    const bool sends = phase_ == Phase::kOpen && next_ < first_ + requests_.size();
     // A step that was made without waiting may make another possible.
-    link_->Wait(phase_ != before ? 0 : WaitMs(now_ms, end_ms), sends);
+    const int64_t ms = phase_ != before ? 0 : WaitMs(now_ms, end_ms);
+    if (ms != 0) link_->Wait(ms, wants_to_send());
     if (phase_ == Phase::kGreeting || phase_ == Phase::kOpen) Receive();
     now_ms = NowMs();
     const bool has_greeted = phase_ == Phase::kOpen && before != Phase::kOpen;
     if (delivered_ != 0 || has_greeted || now_ms >= end_ms || NothingToWaitFor(end_ms)) break;
   }
+  if (delivered_ != 0) Flush();  // what the callbacks have submitted
   return failure_;
 }
 

@@ -44,7 +44,8 @@ class ClientSession {
                 std::unique_ptr<ClientLink> link);
 
   void Submit(absl::Span<const Operation> operations, ResultsCallback done);
-  // Queues the request that `build(builder, number)` makes. REQUIRES: MayBlock() is OK.
+  // Queues the request that `build(builder, number)` makes. One that cannot be sent is answered at
+  // once.
   void Ask(const std::function<void(flatbuffers::FlatBufferBuilder&, uint64_t)>& build,
            ReplyCallback done);
   // As Client::Poll.
@@ -58,6 +59,11 @@ class ClientSession {
   const ServerInfo& server() const { return server_; }
   int64_t reconnects() const { return reconnects_; }
   size_t requests_in_flight() const { return unanswered_ + refused_.size(); }
+  // As Client's.
+  int descriptor() const { return link_->descriptor(); }
+  bool wants_to_send() const {
+    return link_->is_connecting() || (phase_ == Phase::kOpen && next_ < first_ + requests_.size());
+  }
 
  private:
   enum class Phase : uint8_t { kDown, kConnecting, kGreeting, kOpen, kFailed };

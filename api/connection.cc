@@ -41,6 +41,7 @@ size_t ReplyBytes(const protocol::Frame& frame) {
     case protocol::Body::ProgramGet:
     case protocol::Body::LotsGet:
     case protocol::Body::TotalsGet:
+    case protocol::Body::ShardsGet:
       return kLongestReplyBytes;
     case protocol::Body::StatementGet:
       return kMaxStatementMovements * sizeof(protocol::Movement) + kShortReplyBytes;
@@ -241,6 +242,7 @@ void Connection::Handle(const protocol::Frame& frame) {
     case protocol::Body::LotsGet:
     case protocol::Body::StatementGet:
     case protocol::Body::TotalsGet:
+    case protocol::Body::ShardsGet:
     case protocol::Body::TickTo:
       return ReadRequest(frame);
     case protocol::Body::Hello:
@@ -309,6 +311,9 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   }
   if (const auto* get = frame.body_as_TotalsGet()) {
     return dispatcher.Totals(get->program(), Answers<TotalsAnswer>(BeginCall(request, bytes)));
+  }
+  if (frame.body_as_ShardsGet() != nullptr) {
+    return dispatcher.Shards(Answers<ShardsAnswer>(BeginCall(request, bytes)));
   }
   if (const auto* tick = frame.body_as_TickTo()) {
     if (tick->id() == nullptr) return RefuseRequest(request, "a TickTo has an id");

@@ -335,6 +335,24 @@ void Dispatcher::Totals(uint16_t program, Done<TotalsAnswer> done) {
   }
 }
 
+void Dispatcher::Shards(Done<ShardsAnswer> done) {
+  State& s = *state_;
+  auto gathering = std::make_shared<Gathering<ShardsAnswer>>();
+  gathering->missing = s.worker.shard_count();
+  gathering->done = std::move(done);
+  gathering->sum.shards.resize(s.worker.shard_count());
+  for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
+    auto control = s.NewControl(ShardRequest::Type::kShards, shard);
+    control->answered = [gathering](State::Control& answered) {
+      if (answered.status.ok()) {
+        gathering->sum.shards[answered.shard] = std::get<ShardState>(answered.answer);
+      }
+      gathering->Arrived(answered.status);
+    };
+    s.SendControl(std::move(control));
+  }
+}
+
 // One operation on every shard, each with results of its own.
 void Dispatcher::Tick(const Id& id, Instant to, Done<TickAnswer> done) {
   struct OneTick {

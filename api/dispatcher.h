@@ -82,6 +82,7 @@ class Dispatcher {
   void Statement(uint16_t program, const Id& member, Position before, uint32_t limit,
                  Done<StatementAnswer> done);
   void Totals(uint16_t program, Done<TotalsAnswer> done);
+  void Shards(Done<ShardsAnswer> done);
   void Tick(const Id& id, Instant to, Done<TickAnswer> done);
 
   // What a hello answers; `time` is now. `server` is left to the server.

@@ -465,6 +465,11 @@ absl::StatusOr<TotalsAnswer> Ledger::Totals(uint16_t program) {
   });
 }
 
+absl::StatusOr<ShardsAnswer> Ledger::Shards() {
+  return state_->Await<ShardsAnswer>(
+      [](Dispatcher& d, Dispatcher::Done<ShardsAnswer> done) { d.Shards(std::move(done)); });
+}
+
 absl::StatusOr<TickAnswer> Ledger::Tick(const Id& id, Instant to) {
   return state_->Await<TickAnswer>(
       [&](Dispatcher& d, Dispatcher::Done<TickAnswer> done) { d.Tick(id, to, std::move(done)); });

@@ -79,6 +79,7 @@ class Ledger {
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
                                             uint32_t limit = 0);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
+  absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
 
   // Manual mode: one turn of every worker's loop; waits at most `wait_us` when there is nothing to

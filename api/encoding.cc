@@ -86,6 +86,11 @@ void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program) {
   Finish(builder, request, protocol::CreateTotalsGet(builder, program));
 }
 
+void BuildShardsGet(Builder& builder, uint64_t request) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateShardsGet(builder));
+}
+
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTickTo(builder, &id, to));
@@ -157,6 +162,15 @@ void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) 
                                      answer.written_off, answer.adjusted, answer.reinstated,
                                      answer.forgiven, answer.pending, answer.available, answer.held,
                                      answer.debt));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) {
+  builder.Clear();
+  const auto shards = Write<protocol::Shard>(builder, answer.shards, [](const ShardState& shard) {
+    return protocol::Shard(shard.position, shard.time, shard.segment, shard.accounts,
+                           shard.receipts, shard.memory_bytes);
+  });
+  Finish(builder, request, protocol::CreateShardsReply(builder, shards));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
@@ -263,6 +277,17 @@ TotalsAnswer Decode(const protocol::TotalsReply& reply) {
   answer.held = reply.held();
   answer.debt = reply.debt();
   return answer;
+}
+
+ShardsAnswer Decode(const protocol::ShardsReply& reply) {
+  return {.shards = Read<ShardState>(reply.shards(), [](const protocol::Shard& shard) {
+            return ShardState{.position = shard.position(),
+                              .time = shard.time(),
+                              .segment = shard.segment(),
+                              .accounts = shard.accounts(),
+                              .receipts = shard.receipts(),
+                              .memory_bytes = shard.memory_bytes()};
+          })};
 }
 
 TickAnswer Decode(const protocol::TickReply& reply) {

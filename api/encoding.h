@@ -32,6 +32,7 @@ void BuildLotsGet(Builder& builder, uint64_t request, uint16_t program, const Id
 void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
                        Position before, uint32_t limit);
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program);
+void BuildShardsGet(Builder& builder, uint64_t request);
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to);
 
 // ---- replies ----
@@ -43,6 +44,7 @@ void BuildReply(Builder& builder, uint64_t request, const BalanceAnswer& answer)
 void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
 void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
                 absl::string_view message);
@@ -54,6 +56,7 @@ BalanceAnswer Decode(const protocol::BalanceReply& reply);
 LotsAnswer Decode(const protocol::LotsReply& reply);
 StatementAnswer Decode(const protocol::StatementReply& reply);
 TotalsAnswer Decode(const protocol::TotalsReply& reply);
+ShardsAnswer Decode(const protocol::ShardsReply& reply);
 TickAnswer Decode(const protocol::TickReply& reply);
 
 // "" for an absent string.

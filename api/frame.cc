@@ -58,6 +58,8 @@ bool StructsAreAligned(const protocol::Frame& frame) {
       return IsAligned(frame.body_as_StatementReply()->movements());
     case protocol::Body::TotalsReply:
       return IsAligned(frame.body_as_TotalsReply()->shards());
+    case protocol::Body::ShardsReply:
+      return IsAligned(frame.body_as_ShardsReply()->shards());
     default:
       return true;
   }

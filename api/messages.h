@@ -108,6 +108,19 @@ struct TotalsAnswer {
   Points debt = 0;
 };
 
+struct ShardState {
+  Position position = 0;  // of the last record
+  Instant time = 0;       // log time
+  uint64_t segment = 0;   // that is being written; 0: none yet
+  uint64_t accounts = 0;
+  uint64_t receipts = 0;
+  uint64_t memory_bytes = 0;  // of the tables
+};
+
+struct ShardsAnswer {
+  std::vector<ShardState> shards;  // by number
+};
+
 struct TickAnswer {
   Outcome outcome = Outcome::Ok;
   Instant time = 0;

@@ -27,6 +27,7 @@ struct ShardRequest {
     kLots,
     kStatement,
     kTotals,
+    kShards,
   };
 
   explicit ShardRequest(Type t) : type(t) {}
@@ -70,7 +71,7 @@ struct ControlRequest : ShardRequest {
   Operation put;               // kPutProgram: its id; kInstallProgram, and out: the whole record
   std::vector<uint8_t> bytes;  // of a program: in and out
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
-               TotalsAnswer>
+               TotalsAnswer, ShardState>
       answer;
 };
 

@@ -108,9 +108,12 @@ class Shard {
   bool Install(ControlRequest& request);
   void ServeProgram(ControlRequest& request);
   void ServeTotals(ControlRequest& request);
+  void ServeShard(ControlRequest& request);
   void ServeStatement(ControlRequest& request);
   void ServeBalance(ControlRequest& request);
   void ServeLots(ControlRequest& request);
+  // Of the last record, written or in the open block.
+  Position LastPosition() const;
   // Ok, or why there is nothing to read.
   Outcome Known(const ControlRequest& request) const;
 

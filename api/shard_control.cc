@@ -165,10 +165,23 @@ void Shard::ServeBalance(ControlRequest& request) {
   request.answer = std::move(answer);
 }
 
+Position Shard::LastPosition() const {
+  return (block_open_ ? sink_.next_position() : writer_->next_position()) - 1;
+}
+
+void Shard::ServeShard(ControlRequest& request) {
+  const ledger::StateMachine::Sizes sizes = machine_->sizes();
+  request.answer = ShardState{.position = LastPosition(),
+                              .time = Now(),
+                              .segment = writer_->index().last_segment(),
+                              .accounts = sizes.accounts,
+                              .receipts = sizes.receipts,
+                              .memory_bytes = sizes.bytes};
+}
+
 void Shard::ServeTotals(ControlRequest& request) {
   TotalsAnswer answer;
-  const Position position = (block_open_ ? sink_.next_position() : writer_->next_position()) - 1;
-  answer.shards.push_back({position, Now()});
+  answer.shards.push_back({LastPosition(), Now()});
   if (const ledger::Totals* totals = machine_->TotalsOf(request.program)) {
     answer.members = totals->members;
     answer.issued = totals->issued;

@@ -91,7 +91,7 @@ void Shard::FailAll() {
 }
 
 void Shard::Hold(ShardRequest* request) {
-  request->seen = block_open_ ? sink_.next_position() - 1 : writer_->next_position() - 1;
+  request->seen = LastPosition();
   held_.Push(request);
 }
 
@@ -114,7 +114,9 @@ void Shard::ServeQueue() {
       waiting_operations_ -= static_cast<SubmitPart*>(request)->operations.size();
     }
     Hold(request);
-    if (block_open_ && sink_.used >= kBlockTargetSlots) SealBlock();
+    // A full block ends the turn: its write begins, and what has become durable is answered, before
+    // the next is filled.
+    if (block_open_ && sink_.used >= kBlockTargetSlots) break;
   }
 }
 
@@ -128,6 +130,9 @@ bool Shard::Serve(ShardRequest& request) {
       return Install(static_cast<ControlRequest&>(request));
     case ShardRequest::Type::kTotals:
       ServeTotals(static_cast<ControlRequest&>(request));
+      return true;
+    case ShardRequest::Type::kShards:
+      ServeShard(static_cast<ControlRequest&>(request));
       return true;
     case ShardRequest::Type::kGetProgram:
       ServeProgram(static_cast<ControlRequest&>(request));
@@ -194,8 +199,10 @@ bool Shard::ServeSubmit(SubmitPart& part) {
         break;
       }
       wanted = MostSlots();
+      SealBlock();
+      continue;
     }
-    SealBlock();
+    return false;  // its turn has sealed the block
   }
   return true;
 }

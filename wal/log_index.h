@@ -23,6 +23,9 @@ class LogIndex {
   // Blocks are added in the order of their positions.
   void Add(uint64_t segment, uint64_t offset, uint64_t first_position);
 
+  // Of the newest block; 0: there is none.
+  uint64_t last_segment() const { return segments_.empty() ? 0 : segments_.back().number; }
+
   // Nothing for a position before the first block. O(log n).
   std::optional<Place> Find(uint64_t position) const;
 
