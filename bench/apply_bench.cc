@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "api/tally/zipf.h"
 #include "bench/points_world.h"
 #include "bench/stopwatch.h"
-#include "bench/zipf.h"
 #include "ledger/pages.h"
 #include "ledger/prefetch.h"
 

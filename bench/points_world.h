@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "api/tally/random.h"
-#include "bench/zipf.h"
+#include "api/tally/zipf.h"
 #include "ledger/state_machine.h"
 
 namespace tallystick::bench {
@@ -81,7 +81,7 @@ class PointsWorld {
   const uint64_t members_;
   std::vector<Block>* const log_;
   tally::Random random_{1};
-  std::optional<Zipf> zipf_;
+  std::optional<tally::Zipf> zipf_;
   ledger::StateMachine machine_;
   std::vector<Record> slots_;
   ledger::RecordSink sink_;

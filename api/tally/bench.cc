@@ -1,13 +1,13 @@
 // tally bench: how many durable operations a running server does, and how long they take.
 
-#include <array>
-#include <chrono>
+#include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -15,115 +15,70 @@
 #include "api/instants.h"
 #include "api/outcomes.h"
 #include "api/program_file.h"
+#include "api/tally/bench_report.h"
 #include "api/tally/command.h"
-#include "api/tally/histogram.h"
+#include "api/tally/load.h"
 #include "api/tally/pipeline.h"
+#include "api/tally/plot.h"
 #include "api/tally/progress.h"
-#include "api/tally/random.h"
 #include "api/tally/totals.h"
+#include "api/tally/workload.h"
 
 namespace tallystick::tally {
 namespace {
 
 constexpr char kProgramName[] = "Bench";
-// What the load phase gives each member: enough that few redemptions are refused.
-constexpr Points kLoadPoints = 1000;
-constexpr uint64_t kLargestAmount = 100;
+constexpr size_t kMaxConnections = 1000;
+// Operations of the load phase that are under way.
+constexpr Pipeline::Limits kLoadLimits = {.batch = 1000, .in_flight = 32};
 
 struct Options {
-  uint16_t program = 999;
-  uint64_t members = 1'000'000;
-  uint64_t operations = 10'000'000;
-  Pipeline::Limits limits;
-  double redeem_share = 0.2;
-  uint64_t seed = 1;
+  std::string kind = "mixed";
+  WorkloadOptions workload;
+  LoadOptions load;
+  size_t connections = 1;
   bool no_load = false;
+  std::string html;
   bool json = false;
-};
-
-// What the client knows that the ledger must say too.
-struct Tally {
-  std::array<int64_t, kOutcomeCount> outcomes = {};
-  int64_t replayed = 0;
-  Points issued = 0;
-  Points redeemed = 0;
-
-  int64_t Answered() const {
-    int64_t sum = 0;
-    for (const int64_t count : outcomes) sum += count;
-    return sum;
-  }
-};
-
-// Accruals and redemptions of members 1 .. N, drawn from a seed.
-class Operations {
- public:
-  explicit Operations(const Options& options)
-      : options_(options),
-        random_(options.seed),
-        run_(std::random_device()()),
-        redeem_below_(static_cast<uint64_t>(options.redeem_share * 4294967296.0)) {}
-
-  Operation Load(uint64_t member, Instant now) {
-    return Make(Kind::Accrue, member, kLoadPoints, now);
-  }
-  Operation Draw(Instant now) {
-    const uint64_t member = 1 + random_.Below(options_.members);
-    const uint64_t draw = random_.Next();
-    const Kind kind = draw >> 32 < redeem_below_ ? Kind::Redeem : Kind::Accrue;
-    return Make(kind, member, 1 + static_cast<int64_t>((draw & 0xffff'ffff) % kLargestAmount), now);
-  }
-
- private:
-  // Ids are new in each run, so that a run with the same seed is not taken for a repetition.
-  Operation Make(Kind kind, uint64_t member, int64_t amount, Instant now) {
-    const uint64_t low = random_.Next();
-    const Id id(low, random_.Next() ^ run_ << 32);
-    return Operation(id, Id(member, 0), Id(0, 0), amount, now, /*expires_at=*/0, /*user_data=*/0,
-                     options_.program, /*category=*/0, kind, /*flags=*/0, /*reserved=*/0);
-  }
-
-  const Options& options_;
-  Random random_;
-  const uint64_t run_;
-  const uint64_t redeem_below_;
 };
 
 class Bench {
  public:
-  Bench(const Options& options, Client& client)
-      : options_(options), client_(client), source_(options) {}
+  Bench(const Options& options, std::vector<std::unique_ptr<Client>>& clients)
+      : options_(options),
+        client_(*clients.front()),
+        workload_(options.workload),
+        load_(options.load, options.workload.program, workload_, clients) {}
 
   int Run();
 
  private:
   absl::Status EnsureProgram();
-  // Sends `count` operations from `next` and waits for all of them.
-  template <typename NextOperation>
-  absl::Status Send(const char* what, uint64_t count, Histogram* latency_ns, NextOperation next);
-  void TakeAnswer(const Pipeline::Answer& answer);
+  absl::Status GivePoints();
+  absl::Status Measure();
   absl::Status Verify(const TotalsAnswer& before, const TotalsAnswer& after) const;
-  void Print(double seconds, const Tally& loaded, const Histogram& latency_ns) const;
+  nlohmann::ordered_json Figures(const ShardsAnswer& shards) const;
+  void PrintText(const nlohmann::ordered_json& figures) const;
 
   const Options& options_;
   Client& client_;
-  Operations source_;
-  Tally tally_;
-  int64_t resent_ = 0;
+  Workload workload_;
+  Load load_;
+  Tally given_;
 };
 
 absl::Status Bench::EnsureProgram() {
-  const auto known = client_.GetProgram(options_.program);
+  const auto known = client_.GetProgram(options_.workload.program);
   if (known.ok()) {
     const auto* name = flatbuffers::GetRoot<Program>(known->data())->name();
     if (name != nullptr && name->str() == kProgramName) return absl::OkStatus();
     return absl::FailedPreconditionError(
-        absl::StrCat("program ", options_.program,
+        absl::StrCat("program ", options_.workload.program,
                      " is not the benchmark's own: choose another id with --program"));
   }
   if (!absl::IsNotFound(known.status())) return known.status();
   const auto file = ProgramFile::Parse(
-      absl::StrCat(R"({"id": )", options_.program, R"(, "name": ")", kProgramName,
+      absl::StrCat(R"({"id": )", options_.workload.program, R"(, "name": ")", kProgramName,
                    R"(", "currency": "USD", "time_zone": "UTC", "implicit_enrolment": true,
                       "earn": {"points": 1, "per_spend": 100, "rounding": "floor"}})"),
       "the benchmark's program");
@@ -134,138 +89,165 @@ absl::Status Bench::EnsureProgram() {
   return absl::InternalError(file->Sentence(answer->field, answer->message));
 }
 
-template <typename NextOperation>
-absl::Status Bench::Send(const char* what, uint64_t count, Histogram* latency_ns,
-                         NextOperation next) {
-  Progress progress(what, static_cast<int64_t>(count));
+absl::Status Bench::GivePoints() {
+  Progress progress("loading, members", static_cast<int64_t>(options_.workload.members));
   int64_t answered = 0;
-  Pipeline pipeline(client_, options_.limits, [&](const Pipeline::Answer& answer) {
-    TakeAnswer(answer);
+  Pipeline pipeline(client_, kLoadLimits, [&](const Pipeline::Answer& answer) {
+    for (const Result& result : answer.results) {
+      if (result.outcome() != Outcome::Overloaded) given_.Count(result);
+    }
     answered += static_cast<int64_t>(answer.results.size());
-    if (latency_ns != nullptr) latency_ns->Record(answer.latency_ns);
     progress.Update(answered);
   });
-  Instant now = 0;
-  for (uint64_t i = 0; i < count; ++i) {
-    if (i % options_.limits.batch == 0) now = ToInstant(absl::Now());
-    if (absl::Status status = pipeline.Add(next(i, now)); !status.ok()) return status;
+  const Instant now = ToInstant(absl::Now());
+  for (uint64_t member = 1; member <= options_.workload.members; ++member) {
+    if (absl::Status s = pipeline.Add(workload_.Load(member, now)); !s.ok()) return s;
   }
-  absl::Status finished = pipeline.Finish();
-  resent_ = pipeline.resent();
-  return finished;
+  return pipeline.Finish();
 }
 
-void Bench::TakeAnswer(const Pipeline::Answer& answer) {
-  for (const Result& result : answer.results) {
-    if (result.outcome() == Outcome::Overloaded) continue;
-    ++tally_.outcomes[static_cast<size_t>(result.outcome())];
-    if ((result.flags() & kReplayed) != 0) {
-      ++tally_.replayed;
-    } else if (result.points() > 0) {
-      tally_.issued += result.points();
-    } else {
-      tally_.redeemed -= result.points();
-    }
-  }
+absl::Status Bench::Measure() {
+  Progress progress("benchmark, operations", 0);
+  return load_.Run([&](int64_t answered, double) { progress.Update(answered); });
 }
 
 absl::Status Bench::Verify(const TotalsAnswer& before, const TotalsAnswer& after) const {
   if (!Balanced(after)) return absl::DataLossError("the program's totals don't balance");
-  const auto sent =
-      static_cast<int64_t>(options_.operations + (options_.no_load ? 0 : options_.members));
-  if (tally_.Answered() != sent) {
-    return absl::DataLossError(
-        absl::StrCat(tally_.Answered(), " operations were answered, but ", sent, " were sent"));
-  }
+  const Tally& tally = load_.tally();
+  const Points issued = given_.issued + tally.issued;
+  const Points redeemed = given_.redeemed + tally.redeemed;
   // Replayed ones, after a broken connection, moved points that this client has not counted.
-  if (tally_.replayed == 0 && (after.issued - before.issued != tally_.issued ||
-                               after.redeemed - before.redeemed != tally_.redeemed)) {
+  if (given_.replayed + tally.replayed == 0 &&
+      (after.issued - before.issued != issued || after.redeemed - before.redeemed != redeemed)) {
     return absl::DataLossError(absl::StrCat(
         "the program's totals grew by ", after.issued - before.issued, " issued and ",
-        after.redeemed - before.redeemed, " redeemed points, but the results say ", tally_.issued,
-        " and ", tally_.redeemed, ": was somebody else at program ", options_.program, "?"));
+        after.redeemed - before.redeemed, " redeemed points, but the results say ", issued, " and ",
+        redeemed, ": was somebody else at program ", options_.workload.program, "?"));
   }
   return absl::OkStatus();
 }
 
 int Bench::Run() {
   if (absl::Status status = EnsureProgram(); !status.ok()) return Fail(status);
-  const auto before = client_.Totals(options_.program);
+  const auto before = client_.Totals(options_.workload.program);
   if (!before.ok()) return Fail(before.status());
   if (!options_.no_load) {
-    const absl::Status loaded =
-        Send("loading, members", options_.members, nullptr,
-             [this](uint64_t i, Instant now) { return source_.Load(i + 1, now); });
-    if (!loaded.ok()) return Fail(loaded);
+    if (absl::Status status = GivePoints(); !status.ok()) return Fail(status);
   }
-  const Tally loaded = tally_;
-  Histogram latency_ns;
-  const auto start = std::chrono::steady_clock::now();
-  const absl::Status sent = Send("benchmark, operations", options_.operations, &latency_ns,
-                                 [this](uint64_t, Instant now) { return source_.Draw(now); });
-  const double seconds =
-      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (!sent.ok()) return Fail(sent);
-  const auto after = client_.Totals(options_.program);
+  if (absl::Status status = Measure(); !status.ok()) return Fail(status);
+  const auto after = client_.Totals(options_.workload.program);
   if (!after.ok()) return Fail(after.status());
-  Print(seconds, loaded, latency_ns);
-  const absl::Status verified = Verify(*before, *after);
-  return verified.ok() ? 0 : Fail(verified);
+  const auto shards = client_.Shards();
+  if (!shards.ok()) return Fail(shards.status());
+  const nlohmann::ordered_json figures = Figures(*shards);
+  if (options_.json) {
+    PrintJson(figures);
+  } else {
+    PrintText(figures);
+  }
+  if (absl::Status status = Verify(*before, *after); !status.ok()) return Fail(status);
+  if (options_.html.empty()) return 0;
+  const absl::Status written = WriteText(options_.html, BenchReport(figures, load_.timeline()));
+  return written.ok() ? 0 : Fail(written);
 }
 
-void Bench::Print(double seconds, const Tally& loaded, const Histogram& latency_ns) const {
-  const double per_second = static_cast<double>(options_.operations) / seconds;
+nlohmann::ordered_json Bench::Figures(const ShardsAnswer& shards) const {
+  const Histogram& latency_ns = load_.timeline().latency_ns();
   const auto us = [&latency_ns](double percent) {
     return static_cast<double>(latency_ns.Percentile(percent)) / 1000;
   };
-  const double max_us = static_cast<double>(latency_ns.max()) / 1000;
   auto outcomes = nlohmann::ordered_json::object();
+  const Tally& tally = load_.tally();
   for (size_t i = 0; i < kOutcomeCount; ++i) {
-    const int64_t count = tally_.outcomes[i] - loaded.outcomes[i];
-    if (count != 0) outcomes[std::string(OutcomeName(static_cast<Outcome>(i)))] = count;
+    if (tally.outcomes[i] == 0) continue;
+    outcomes[std::string(OutcomeName(static_cast<Outcome>(i)))] = tally.outcomes[i];
   }
-  if (options_.json) {
-    PrintJson({{"program", options_.program},
-               {"members", options_.members},
-               {"operations", options_.operations},
-               {"batch", options_.limits.batch},
-               {"in_flight", options_.limits.in_flight},
-               {"redeem_share", options_.redeem_share},
-               {"seed", options_.seed},
-               {"durability", client_.server().durability},
-               {"shards", client_.server().shard_count},
-               {"seconds", seconds},
-               {"ops_per_second", per_second},
-               {"latency_us",
-                {{"p50", us(50)},
-                 {"p99", us(99)},
-                 {"p999", us(99.9)},
-                 {"p9999", us(99.99)},
-                 {"max", max_us}}},
-               {"outcomes", outcomes},
-               {"replayed", tally_.replayed},
-               {"resent", resent_},
-               {"reconnects", client_.reconnects()}});
-    return;
+  if (tally.reads != 0) outcomes["Read"] = tally.reads;
+  ShardState sum;
+  for (const ShardState& shard : shards.shards) {
+    sum.accounts += shard.accounts;
+    sum.receipts += shard.receipts;
+    sum.memory_bytes += shard.memory_bytes;
   }
-  std::printf("%.0f operations a second: %lu in %.2f s, durability %s, %d shards\n", per_second,
-              options_.operations, seconds, client_.server().durability.c_str(),
-              client_.server().shard_count);
-  std::printf("latency of a request of %zu operations, %zu in flight, in µs:\n",
-              options_.limits.batch, options_.limits.in_flight);
-  std::printf("  p50 %.0f   p99 %.0f   p99.9 %.0f   p99.99 %.0f   max %.0f\n", us(50), us(99),
-              us(99.9), us(99.99), max_us);
-  for (const auto& [name, count] : outcomes.items()) {
+  const double seconds = load_.seconds();
+  return {{"program", options_.workload.program},
+          {"members", options_.workload.members},
+          {"members_by", options_.workload.members_by},
+          {"redeem_share", options_.workload.redeem_share},
+          {"read_share", options_.workload.read_share},
+          {"seed", options_.workload.seed},
+          {"connections", options_.connections},
+          {"batch", options_.load.batch},
+          {"in_flight", options_.load.in_flight},
+          {"asked_ops_per_second", options_.load.rate},
+          {"warm_up_seconds", options_.load.warm_up_seconds},
+          {"durability", client_.server().durability},
+          {"shards", client_.server().shard_count},
+          {"seconds", seconds},
+          {"operations", load_.timeline().operations()},
+          {"ops_per_second", static_cast<double>(load_.timeline().operations()) / seconds},
+          {"latency_us",
+           {{"p50", us(50)},
+            {"p99", us(99)},
+            {"p999", us(99.9)},
+            {"p9999", us(99.99)},
+            {"max", static_cast<double>(latency_ns.max()) / 1000}}},
+          {"outcomes", outcomes},
+          {"replayed", tally.replayed},
+          {"reconnects", client_.reconnects()},
+          {"server",
+           {{"accounts", sum.accounts},
+            {"receipts", sum.receipts},
+            {"memory_bytes", sum.memory_bytes}}}};
+}
+
+void Bench::PrintText(const nlohmann::ordered_json& figures) const {
+  const LoadOptions& load = options_.load;
+  std::printf("%.0f operations a second: %ld in %.2f s, durability %s, %d shards\n",
+              figures["ops_per_second"].get<double>(), load_.timeline().operations(),
+              load_.seconds(), client_.server().durability.c_str(), client_.server().shard_count);
+  std::printf("%zu connections, requests of %zu operations, ", options_.connections, load.batch);
+  if (load.rate > 0) {
+    std::printf("begun at %.0f operations a second; latency from when they should have begun",
+                load.rate);
+  } else {
+    std::printf("%zu in flight on each; latency", load.in_flight);
+  }
+  const auto us = [&](const char* name) { return figures["latency_us"][name].get<double>(); };
+  std::printf(", in µs:\n  p50 %.0f   p99 %.0f   p99.9 %.0f   p99.99 %.0f   max %.0f\n", us("p50"),
+              us("p99"), us("p999"), us("p9999"), us("max"));
+  for (const auto& [name, count] : figures["outcomes"].items()) {
     std::printf("%14ld %s\n", count.get<int64_t>(), name.c_str());
   }
 }
 
-int Run(const Server& server, const Options& options) {
+// What a kind of workload means.
+void ApplyKind(Options& options) {
+  WorkloadOptions& workload = options.workload;
+  if (options.kind == "accrual") {
+    workload.redeem_share = workload.read_share = 0;
+  } else if (options.kind == "redemption") {
+    workload.redeem_share = 1;
+    workload.read_share = 0;
+  } else if (options.kind == "balance") {
+    workload.read_share = 1;
+  }
+}
+
+int Run(const Server& server, Options& options) {
+  ApplyKind(options);
   ClientOptions client_options;
   client_options.in_flight_bytes = Pipeline::kClientInFlightBytes;
-  auto client = server.Connect(client_options);
-  if (!client.ok()) return Fail(client.status());
-  return Bench(options, **client).Run();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (size_t i = 0; i < options.connections; ++i) {
+    auto client = server.Connect(client_options);
+    if (!client.ok()) return Fail(client.status());
+    clients.push_back(*std::move(client));
+  }
+  // A request is one Submit.
+  options.load.batch =
+      std::min<size_t>(options.load.batch, clients.front()->server().max_operations);
+  return Bench(options, clients).Run();
 }
 
 }  // namespace
@@ -275,27 +257,64 @@ void AddBenchCommand(CLI::App& app, const Server& server) {
       "bench",
       "Measure durable operations a second, and how long requests take; puts a program of its own");
   auto options = std::make_shared<Options>();
-  command->add_option("--program", options->program, "Id for the benchmark's program")
-      ->check(CLI::Range(1, 65'535))
+  WorkloadOptions& workload = options->workload;
+  LoadOptions& load = options->load;
+  command
+      ->add_option("--workload", options->kind,
+                   "accrual, redemption, balance (reads), or mixed (by the shares below)")
+      ->check(CLI::IsMember({"accrual", "redemption", "balance", "mixed"}))
       ->capture_default_str();
-  command->add_option("--members", options->members, "Members 1 to N")
+  command->add_option("--members", workload.members, "Members 1 to N")
       ->check(CLI::Range(1, 1'000'000'000))
       ->capture_default_str();
-  command->add_option("--ops", options->operations, "Operations to measure")
-      ->check(CLI::Range(1L, 1'000'000'000'000L))
+  command
+      ->add_option("--members-by", workload.members_by,
+                   "Whom operations are of: uniform, zipf (0.99), or hot (all of one member)")
+      ->check(CLI::IsMember({"uniform", "zipf", "hot"}))
       ->capture_default_str();
-  command->add_option("--batch", options->limits.batch, "Operations in a request")
-      ->check(CLI::Range(1, 1'000'000))
-      ->capture_default_str();
-  command->add_option("--in-flight", options->limits.in_flight, "Requests in flight")
-      ->check(CLI::Range(1, 65'536))
-      ->capture_default_str();
-  command->add_option("--redeem-share", options->redeem_share, "Share of redemptions, 0 to 1")
+  command
+      ->add_option("--redeem-share", workload.redeem_share,
+                   "Share of redemptions in a mix, 0 to 1; the others are accruals")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
-  command->add_option("--seed", options->seed, "Of the operations' mix")->capture_default_str();
+  command
+      ->add_option("--read-share", workload.read_share,
+                   "Share of balances read in a mix, 0 to 1, each a request of its own")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command->add_option("--connections", options->connections, "Connections")
+      ->check(CLI::Range(size_t{1}, kMaxConnections))
+      ->capture_default_str();
+  command->add_option("--batch", load.batch, "Operations in a request")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--in-flight", load.in_flight, "Requests in flight on each connection")
+      ->check(CLI::Range(1, 65'536))
+      ->capture_default_str();
+  command
+      ->add_option("--rate", load.rate,
+                   "Operations a second to begin, whatever the server does (open loop); latencies "
+                   "count from when "
+                   "requests should have begun. Otherwise as many as go (closed loop)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--warm-up", load.warm_up_seconds, "Seconds before measuring")
+      ->check(CLI::Range(0.0, 1e6))
+      ->capture_default_str();
+  CLI::Option* operations = command->add_option("--ops", load.operations, "Operations to measure")
+                                ->check(CLI::Range(1L, 1'000'000'000'000L))
+                                ->capture_default_str();
+  command->add_option("--seconds", load.seconds, "Seconds to measure, instead of --ops")
+      ->check(CLI::Range(0.001, 1e6))
+      ->excludes(operations)
+      ->each([options](const std::string&) { options->load.operations = UINT64_MAX; });
+  command->add_option("--program", workload.program, "Id for the benchmark's program")
+      ->check(CLI::Range(1, 65'535))
+      ->capture_default_str();
+  command->add_option("--seed", workload.seed, "Of the operations' mix")->capture_default_str();
   command->add_flag("--no-load", options->no_load,
                     "Leave out the phase before, which gives each member points");
+  command->add_option("--html", options->html, "Write a page with plots to this file")
+      ->check(NotEmpty());
   AddJsonFlag(command, &options->json);
   OnRun(command, [&server, options] { return Run(server, *options); });
 }

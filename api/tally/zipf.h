@@ -1,14 +1,14 @@
 // Ranks drawn by Zipf's law: a few members have most of the operations.
 
-#ifndef TALLYSTICK_BENCH_ZIPF_H_
-#define TALLYSTICK_BENCH_ZIPF_H_
+#ifndef TALLYSTICK_API_TALLY_ZIPF_H_
+#define TALLYSTICK_API_TALLY_ZIPF_H_
 
 #include <cmath>
 #include <cstdint>
 
 #include "api/tally/random.h"
 
-namespace tallystick::bench {
+namespace tallystick::tally {
 
 // Ranks 0 .. n − 1 with probability ~ 1 / (rank + 1)^theta, in constant time (Gray et al., "Quickly
 // generating billion-record synthetic databases", 1994).
@@ -19,7 +19,7 @@ class Zipf {
     eta_ = (1 - std::pow(2.0 / static_cast<double>(n), 1 - theta)) / (1 - Zeta(2, theta) / zeta_);
   }
 
-  uint64_t Draw(tally::Random& random) const {
+  uint64_t Draw(Random& random) const {
     const double u = static_cast<double>(random.Next() >> 11) * 0x1p-53;
     const double uz = u * zeta_;
     if (uz < 1) return 0;
@@ -50,6 +50,6 @@ class Zipf {
   double eta_;
 };
 
-}  // namespace tallystick::bench
+}  // namespace tallystick::tally
 
-#endif  // TALLYSTICK_BENCH_ZIPF_H_
+#endif  // TALLYSTICK_API_TALLY_ZIPF_H_
