@@ -68,6 +68,8 @@ class UringIo final : public HostControlPlane {
   int RegisteredIndex(const IoRequest& request) const;
   // Submits, and waits for a completion: 0 not at all, negative without limit.
   void Enter(int64_t wait_us);
+  // The same, for several completions if they come soon. Returns as io_uring_enter does.
+  int SubmitAndGather(int64_t wait_us);
   size_t Reap();
 
   std::unique_ptr<io_uring> ring_;  // null until Start has succeeded
@@ -81,6 +83,8 @@ class UringIo final : public HostControlPlane {
   std::vector<IoRequest*> submitted_;  // not yet in the submission queue
   std::vector<IoBuffer> registered_;   // by index in the kernel's table
   bool registers_ = false;
+  bool gathers_ = false;  // the kernel can
+  double crowd_ = 0;      // completions a Poll, of late
 };
 
 }  // namespace tallystick::wal
