@@ -11,17 +11,25 @@ HashIndex::Table* HashIndex::NewTable(uint32_t depth) {
   auto* table = reinterpret_cast<Table*>(pages_.Take(sizeof(Table)));
   table->depth = depth;
   ++tables_;
+  table->most_passed = NextMostPassed();
   return table;
+}
+
+// Spread evenly over tables in a row (Fibonacci hashing).
+uint32_t HashIndex::NextMostPassed() const {
+  return kFewestPassed + kPassedStep * static_cast<uint32_t>(tables_ * 0x9E37'79B9'7F4A'7C15 >> 61);
 }
 
 void HashIndex::Add(Table& table, uint32_t fragment, uint32_t row) {
   uint32_t b = Home(fragment);
-  for (; table.buckets[b].count == kBucketEntries; b = Next(b)) ++table.buckets[b].passed;
+  for (; table.buckets[b].count == kBucketEntries; b = Next(b)) {
+    ++table.buckets[b].passed;
+    ++table.passed;
+  }
   Bucket& bucket = table.buckets[b];
   bucket.fragments[bucket.count] = fragment;
   bucket.rows[bucket.count] = row;
   ++bucket.count;
-  ++table.count;
 }
 
 HashIndex::Entry HashIndex::EntryOf(Table& table, uint32_t fragment, uint32_t row) {
@@ -36,9 +44,20 @@ HashIndex::Entry HashIndex::EntryOf(Table& table, uint32_t fragment, uint32_t ro
 }
 
 void HashIndex::Insert(uint64_t hash, uint32_t row) {
-  while (TableOf(hash).count >= kMaxLoad) Split(hash);
+  while (IsFull(TableOf(hash), Home(Fragment(hash)))) MakeRoom(hash);
   Add(TableOf(hash), Fragment(hash), row);
   ++size_;
+}
+
+void HashIndex::MakeRoom(uint64_t hash) {
+  Table& table = TableOf(hash);
+  uint32_t count = 0;
+  for (const Bucket& bucket : table.buckets) count += bucket.count;
+  if (count >= kFewestToSplit) {
+    Split(hash);
+  } else {
+    table.most_passed *= 2;
+  }
 }
 
 void HashIndex::Split(uint64_t hash) {
@@ -51,6 +70,7 @@ void HashIndex::Split(uint64_t hash) {
     ++depth_;
   }
   const uint32_t depth = old.depth + 1;
+  old.most_passed = NextMostPassed();
   Table* upper = NewTable(depth);
   // The old table's slots of the directory, of which the upper half gets the new table.
   const size_t span = size_t{1} << (depth_ - old.depth);
@@ -60,7 +80,7 @@ void HashIndex::Split(uint64_t hash) {
   std::array<Bucket, kBuckets> buckets;
   std::memcpy(buckets.data(), old.buckets, sizeof(old.buckets));
   std::memset(old.buckets, 0, sizeof(old.buckets));
-  old.count = 0;
+  old.passed = 0;
   old.depth = depth;
   const uint32_t bit = uint32_t{1} << (32 - depth);
   for (const Bucket& bucket : buckets) {
@@ -76,10 +96,10 @@ void HashIndex::Erase(uint64_t hash, uint32_t row) {
   const Entry found = EntryOf(table, Fragment(hash), row);
   for (uint32_t b = Home(Fragment(hash)); b != found.bucket; b = Next(b)) {
     --table.buckets[b].passed;
+    --table.passed;
   }
   Remove(table.buckets[found.bucket], found.number);
   PullBack(table, found.bucket);
-  --table.count;
   --size_;
 }
 
@@ -96,6 +116,7 @@ void HashIndex::PullBack(Table& table, uint32_t b) {
     uint32_t entry = kBucketEntries;
     while (entry == kBucketEntries) {
       --table.buckets[from].passed;
+      --table.passed;
       from = Next(from);
       const Bucket& bucket = table.buckets[from];
       for (uint32_t i = 0; i < bucket.count && entry == kBucketEntries; ++i) {

@@ -2,11 +2,14 @@
 // time.
 //
 // Extendible hashing: a directory of small tables, chosen by the top bits of the hash. A table that
-// fills is split in two, which moves at most kMaxLoad entries (some 15 µs); only the directory, 8
-// bytes a table, ever doubles. An entry is 8 bytes, the hash's upper half and the row, so that
-// growing, erasing and most misses touch no row. A lookup touches the directory (cached) and, as a
-// rule, one line: entries that find their bucket full go to the next one, and the full one counts
-// them.
+// fills is split in two, which moves some 3,000 entries (15 µs); only the directory, 8 bytes a
+// table, ever doubles. An entry is 8 bytes, the hash's upper half and the row, so that growing,
+// erasing and most misses touch no row. A lookup touches the directory (cached) and, as a rule, one
+// line: entries that find their bucket full go to the next one, and the full one counts them.
+//
+// A table is full when its entries had to pass too many full buckets, and not at a number of
+// entries: to count these would touch one more line for each. Tables that grow alike would all
+// split at the same time; so each has a limit of its own.
 
 #ifndef TALLYSTICK_LEDGER_HASH_INDEX_H_
 #define TALLYSTICK_LEDGER_HASH_INDEX_H_
@@ -26,8 +29,12 @@ class HashIndex {
  public:
   static constexpr uint32_t kBuckets = 512;  // of a table
   static constexpr uint32_t kBucketEntries = 7;
-  // Split above it: four of five places taken, and one entry of eleven is not in its own bucket.
-  static constexpr uint32_t kMaxLoad = kBuckets * kBucketEntries * 8 / 10;
+  // A table is split when its entries have passed this many full buckets, and up to seven steps
+  // more: at 70 to 84 % of its places.
+  static constexpr uint32_t kFewestPassed = 200;
+  static constexpr uint32_t kPassedStep = 85;
+  // With fewer entries it is not full, but crowded by hashes that are alike, which no split parts.
+  static constexpr uint32_t kFewestToSplit = kBuckets * kBucketEntries * 6 / 10;
   // Bits of the hash that choose a table; those below it in the upper half choose the bucket.
   static constexpr uint32_t kMaxDepth = 20;
 
@@ -88,8 +95,9 @@ class HashIndex {
   static_assert(sizeof(Bucket) == 64);
   struct alignas(64) Table {
     Bucket buckets[kBuckets];
-    uint32_t depth;  // leading bits that all its hashes share
-    uint32_t count;
+    uint32_t depth;        // leading bits that all its hashes share
+    uint32_t passed;       // sum of its buckets'
+    uint32_t most_passed;  // full when it is reached
   };
   struct Entry {
     uint32_t bucket;
@@ -104,6 +112,12 @@ class HashIndex {
   Table& TableOf(uint64_t hash) { return *directory_[(hash >> 1) >> (63 - depth_)]; }
   const Table& TableOf(uint64_t hash) const { return *directory_[(hash >> 1) >> (63 - depth_)]; }
   Table* NewTable(uint32_t depth);
+  uint32_t NextMostPassed() const;
+  // Whether room is to be made before an entry of this bucket is added.
+  static bool IsFull(const Table& table, uint32_t home) {
+    return table.buckets[home].count == kBucketEntries && table.passed >= table.most_passed;
+  }
+  void MakeRoom(uint64_t hash);
   void Split(uint64_t hash);
   static void Add(Table& table, uint32_t fragment, uint32_t row);
   static Entry EntryOf(Table& table, uint32_t fragment, uint32_t row);

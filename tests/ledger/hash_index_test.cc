@@ -97,12 +97,33 @@ TEST(HashIndex, CommonLeadingBitsSplitUntilTheyDiffer) {
   std::mt19937_64 random(5);
   std::vector<uint64_t> hashes;
   // The first twelve bits are one: a dozen splits leave empty tables behind.
-  for (uint32_t row = 0; row < 3 * HashIndex::kMaxLoad; ++row) {
+  for (uint32_t row = 0; row < 3 * HashIndex::kBuckets * HashIndex::kBucketEntries; ++row) {
     hashes.push_back(random() | uint64_t{0xfff} << 52);
     index.Insert(hashes.back(), row);
   }
   for (uint32_t row = 0; row < hashes.size(); ++row) ASSERT_TRUE(Holds(index, hashes[row], row));
   EXPECT_EQ(Guess(index, 0), kNoRow);
+}
+
+TEST(HashIndex, TablesDoNotAllSplitAtOnce) {
+  HashIndex index;
+  std::mt19937_64 random(7);
+  uint32_t row = 0;
+  const auto grow_to = [&](uint32_t size) {
+    for (; row < size; ++row) index.Insert(random(), row);
+    return index.bytes();
+  };
+  // While the index doubles, so do its tables. In steps of 2 %.
+  const size_t first = grow_to(500'000);
+  size_t most = 0;
+  size_t bytes = first;
+  for (double size = 500'000; size < 1'000'000; size *= 1.02) {
+    const size_t now = grow_to(static_cast<uint32_t>(size));
+    most = std::max(most, now - bytes);
+    bytes = now;
+  }
+  EXPECT_GT(bytes, first * 18 / 10);
+  EXPECT_LT(most, (bytes - first) / 4);
 }
 
 TEST(HashIndex, ManyTablesNeedSeveralChunks) {
