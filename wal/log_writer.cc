@@ -304,7 +304,7 @@ const absl::Status& LogWriter::failure() const { return state_->queue.failure();
 int64_t LogWriter::Tick(int64_t monotonic_us) {
   State& s = *state_;
   if (s.stopped || !s.queue.failure().ok()) return -1;
-  const int64_t spares_us = s.spares->Tick(monotonic_us);
+  const int64_t spares_us = s.spares->Tick(monotonic_us, s.offset);
   const bool idle = !std::exchange(s.active, false) && s.open_block == nullptr;
   if (!idle || !s.NeedsWitness()) {
     s.idle_since_us = monotonic_us;

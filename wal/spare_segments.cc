@@ -137,8 +137,9 @@ absl::StatusOr<Handle> SpareSegments::Take(const std::string& segment_path) {
   return spare.handle;
 }
 
-int64_t SpareSegments::Tick(int64_t monotonic_us) {
+int64_t SpareSegments::Tick(int64_t monotonic_us, uint64_t log_offset) {
   now_us_ = monotonic_us;
+  log_offset_ = log_offset;
   if (stopped_ || busy()) {
     if (!stopped_ && phase_ == Phase::kWriting && error_ == 0) SubmitPieces();
     return -1;
@@ -174,9 +175,14 @@ int64_t SpareSegments::Tick(int64_t monotonic_us) {
   return -1;
 }
 
+bool SpareSegments::AheadOfLog() const {
+  return available() && written_bytes_ > log_offset_ / 4 * kPaceQuarters;
+}
+
 void SpareSegments::SubmitPieces() {
   for (IoRequest& piece : pieces_) {
     if (piece.owner != nullptr || written_bytes_ == options_.segment_bytes) continue;
+    if (AheadOfLog()) return;
     const uint64_t left = options_.segment_bytes - written_bytes_;
     piece = {.op = IoOp::kWrite,
              .handle = handle_,

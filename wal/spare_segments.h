@@ -42,9 +42,10 @@ class SpareSegments {
   // REQUIRES: available().
   absl::StatusOr<Handle> Take(const std::string& segment_path);
 
-  // Goes on preparing. Returns how many microseconds may pass until the next call; negative:
-  // until a request has completed or a spare was taken.
-  int64_t Tick(int64_t monotonic_us);
+  // Goes on preparing: at the log's pace, which has come to `log_offset` of the segment in use, or
+  // without delay where no spare is left. Returns how many microseconds may pass until the next
+  // call; negative: until a request has completed, the log has gone on, or a spare was taken.
+  int64_t Tick(int64_t monotonic_us, uint64_t log_offset);
 
   // Why there is no spare; OK when there is one.
   absl::Status status() const;
@@ -61,8 +62,11 @@ class SpareSegments {
     uint64_t number;
     Handle handle;
   };
-  static constexpr size_t kPieceBytes = size_t{1} << 20;
-  static constexpr size_t kPieces = 2;  // in flight; more would stand in the way of blocks
+  // Blocks wait behind pieces, so these are small, few in flight, and spread over the time in which
+  // the segment in use fills: bytes for each of the log's, in quarters.
+  static constexpr size_t kPieceBytes = size_t{256} << 10;
+  static constexpr size_t kPieces = 2;
+  static constexpr uint64_t kPaceQuarters = 6;
   static constexpr int64_t kRetryUs = 1'000'000;
 
   SpareSegments(Io& io, const SpareOptions& options);
@@ -70,6 +74,7 @@ class SpareSegments {
   absl::Status PrepareNow();
   absl::Status Create();
   absl::Status Publish();
+  bool AheadOfLog() const;
   void SubmitPieces();
   void SubmitSync();
   void OnPiece(IoRequest& request);
@@ -96,6 +101,7 @@ class SpareSegments {
   IoRequest pieces_[kPieces];
   IoRequest sync_;
 
+  uint64_t log_offset_ = 0;
   int64_t now_us_ = 0;
   int64_t retry_at_us_ = -1;      // negative: no failure to wait after
   const absl::Status preparing_;  // made once: it is asked for often
