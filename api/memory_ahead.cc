@@ -11,12 +11,18 @@ constexpr size_t kPageBytes = 4096;
 // Touched in one go: stopping waits for it.
 constexpr size_t kPieceBytes = 4 * ledger::kHugePage;
 
-// MADV_POPULATE_WRITE of Linux 5.14 asks for all pages in one call; older kernels have them touched
-// one by one.
-void TouchPiece(std::byte* piece) {
+// MADV_POPULATE_WRITE of Linux 5.14 asks for all pages in one call, and leaves their content alone.
+bool Populate(std::byte* from, size_t size) {
 #ifdef MADV_POPULATE_WRITE
-  if (madvise(piece, kPieceBytes, MADV_POPULATE_WRITE) == 0) return;
+  return madvise(from, size, MADV_POPULATE_WRITE) == 0;
+#else
+  return false;
 #endif
+}
+
+// Older kernels have the pages of what nobody uses yet touched one by one.
+void TouchPiece(std::byte* piece) {
+  if (Populate(piece, kPieceBytes)) return;
   for (size_t offset = 0; offset < kPieceBytes; offset += kPageBytes) {
     *const_cast<volatile std::byte*>(piece + offset) = std::byte{0};
   }
@@ -41,18 +47,27 @@ MemoryAhead::~MemoryAhead() {
   for (std::byte* region : ready_) munmap(region, ledger::kRegionBytes);
 }
 
-std::byte* MemoryAhead::TakeRegion() {
+std::byte* MemoryAhead::TakeRegion(bool first) {
   std::byte* region = nullptr;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    ++taken_;
     if (!ready_.empty()) {
       region = ready_.back();
       ready_.pop_back();
     }
+    if (!first || region != nullptr) ++taken_;
   }
   changed_.notify_all();
   return region != nullptr ? region : ledger::MapRegion();
+}
+
+void MemoryAhead::TouchAhead(std::byte* from, size_t size) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (ranges_.size() == kMostRanges) return;
+    ranges_.push_back({from, size});
+  }
+  changed_.notify_all();
 }
 
 size_t MemoryAhead::ready() const {
@@ -68,8 +83,20 @@ size_t MemoryAhead::Wanted() const {
 void MemoryAhead::Run() {
   std::unique_lock<std::mutex> lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return stopping_ || reserved_ > 0 || ready_.size() < Wanted(); });
+    changed_.wait(lock, [this] {
+      return stopping_ || reserved_ > 0 || !ranges_.empty() || ready_.size() < Wanted();
+    });
     if (stopping_) return;
+    if (!ranges_.empty()) {
+      const Range range = ranges_.back();
+      ranges_.pop_back();
+      lock.unlock();
+      // Fails, or touches what somebody else has there now, when its table is gone: no harm is
+      // done.
+      Populate(range.from, range.size);
+      lock.lock();
+      continue;
+    }
     lock.unlock();
     std::byte* region = ledger::MapRegion();
     const bool touched = Touch(region);

@@ -28,14 +28,22 @@ class MemoryAhead final : public ledger::RegionSource {
   // What was taken stays with who took it.
   ~MemoryAhead() override;
 
-  // Thread-safe. When none is ready, one that is not touched.
-  std::byte* TakeRegion() override;
+  // Thread-safe, as all that follows. When none is ready, one that is not touched.
+  std::byte* TakeRegion(bool first) override;
+  // Goes before regions. Does nothing where the kernel cannot touch pages without writing to them
+  // (before Linux 5.14), and while kMostRanges wait.
+  static constexpr size_t kMostRanges = 256;
+  void TouchAhead(std::byte* from, size_t size) override;
 
   size_t ready() const;  // regions
 
  private:
   void Run();
-  // Touches all pages; false: it is to stop.
+  struct Range {
+    std::byte* from;
+    size_t size;
+  };
+  // Touches all pages of a new region; false: it is to stop.
   bool Touch(std::byte* region);
   // Regions that should be ready now.
   size_t Wanted() const;
@@ -43,7 +51,8 @@ class MemoryAhead final : public ledger::RegionSource {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<std::byte*> ready_;
-  size_t reserved_;  // still to be made ready at the start
+  std::vector<Range> ranges_;  // to be touched, the last first
+  size_t reserved_;            // still to be made ready at the start
   size_t taken_ = 0;
   bool stopping_ = false;
   std::thread thread_;

@@ -35,13 +35,16 @@ inline std::byte* MapRegion() {
 class RegionSource {
  public:
   virtual ~RegionSource() = default;
-  // As MapRegion, but its pages may be there already.
-  virtual std::byte* TakeRegion() = 0;
+  // As MapRegion, but its pages may be there already. `first`: of a table that may stay small.
+  virtual std::byte* TakeRegion(bool first) = 0;
+  // Whole huge pages that will be touched before long; what is written there meanwhile is kept. A
+  // hint.
+  virtual void TouchAhead(std::byte* from, size_t size) = 0;
 };
 
 class Pages {
  public:
-  // `source`: of all regions but the first, which a small table doesn't fill; null: MapRegion.
+  // `source`: of regions; null: MapRegion.
   explicit Pages(RegionSource* source) : source_(source) {}
   ~Pages() {
     for (std::byte* region : regions_) munmap(region, kRegionBytes);
@@ -55,19 +58,27 @@ class Pages {
     size = (size + 63) / 64 * 64;
     TALLYSTICK_LEDGER_CHECK(size <= kRegionBytes);
     if (size > left_) {
-      const bool from_source = source_ != nullptr && !regions_.empty();
-      regions_.push_back(from_source ? source_->TakeRegion() : MapRegion());
+      regions_.push_back(source_ != nullptr ? source_->TakeRegion(regions_.empty()) : MapRegion());
       left_ = kRegionBytes;
     }
     std::byte* taken = regions_.back() + kRegionBytes - left_;
     left_ -= size;
+    if (source_ != nullptr && regions_.size() == 1) TouchAhead();
     return taken;
   }
 
  private:
+  // In the first region, as far again as is in use, so that small tables stay small.
+  void TouchAhead() {
+    for (; touched_ < kRegionBytes && kRegionBytes - left_ >= touched_ / 2; touched_ *= 2) {
+      source_->TouchAhead(regions_.front() + touched_, touched_);
+    }
+  }
+
   RegionSource* const source_;
   std::vector<std::byte*> regions_;
-  size_t left_ = 0;  // of the last region
+  size_t left_ = 0;             // of the last region
+  size_t touched_ = kHugePage;  // of the first region, from its start: or soon
 };
 
 }  // namespace tallystick::ledger
