@@ -318,5 +318,21 @@ TEST(ServerStop, StoppedShardEndsItsConnectionsWithASentence) {
   EXPECT_THAT(std::string(status.message()), HasSubstr(error.message));
 }
 
+TEST(Server, TellsHowItsShardsAreDoing) {
+  ServedLedger served({.shards = 2});
+  const std::unique_ptr<Client> client = served.NewClient();
+  ASSERT_TRUE(client->Apply(served.Accrue(1, 1, 5)).ok());
+  const absl::StatusOr<ShardsAnswer> answer = client->Shards();
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  ASSERT_EQ(answer->shards.size(), 2u);
+  EXPECT_EQ(answer->shards[0].accounts + answer->shards[1].accounts, 1u);
+  EXPECT_EQ(answer->shards[0].receipts + answer->shards[1].receipts, 1u);
+  for (const ShardState& shard : answer->shards) {
+    EXPECT_GT(shard.position, 0u);
+    EXPECT_EQ(shard.segment, 1u);
+    EXPECT_GT(shard.memory_bytes, 0u);
+  }
+}
+
 }  // namespace
 }  // namespace tallystick
