@@ -52,6 +52,10 @@ struct Dispatcher::State {
   static void ControlDone(ShardRequest& request);
   template <typename Answer>
   void Ask(std::unique_ptr<Control> control, Done<Answer> done);
+  // Asks every shard; `add` takes each answer into the sum, whose `shards` has a place for it.
+  template <typename Answer>
+  void AskAll(ShardRequest::Type type, uint16_t program, Done<Answer> done,
+              void (*add)(Control& answered, Answer& sum));
   void InstallEverywhere(const Operation& put, const std::vector<uint8_t>& bytes,
                          const ProgramPutAnswer& answer, Done<ProgramPutAnswer> done);
   void Install(uint16_t shard, const Operation& put, const std::vector<uint8_t>& bytes,
@@ -314,43 +318,38 @@ struct Gathering {
 
 }  // namespace
 
-void Dispatcher::Totals(uint16_t program, Done<TotalsAnswer> done) {
-  State& s = *state_;
-  auto gathering = std::make_shared<Gathering<TotalsAnswer>>();
-  gathering->missing = s.worker.shard_count();
+template <typename Answer>
+void Dispatcher::State::AskAll(ShardRequest::Type type, uint16_t program, Done<Answer> done,
+                               void (*add)(Control& answered, Answer& sum)) {
+  auto gathering = std::make_shared<Gathering<Answer>>();
+  gathering->missing = worker.shard_count();
   gathering->done = std::move(done);
-  gathering->sum.shards.resize(s.worker.shard_count());
-  for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
-    auto control = s.NewControl(ShardRequest::Type::kTotals, shard);
+  gathering->sum.shards.resize(worker.shard_count());
+  for (uint16_t shard = 0; shard < worker.shard_count(); ++shard) {
+    auto control = NewControl(type, shard);
     control->program = program;
-    control->answered = [gathering](State::Control& answered) {
-      if (answered.status.ok()) {
-        const auto& part = std::get<TotalsAnswer>(answered.answer);
-        Add(part, gathering->sum);
-        gathering->sum.shards[answered.shard] = part.shards.front();
-      }
+    control->answered = [gathering, add](Control& answered) {
+      if (answered.status.ok()) add(answered, gathering->sum);
       gathering->Arrived(answered.status);
     };
-    s.SendControl(std::move(control));
+    SendControl(std::move(control));
   }
 }
 
+void Dispatcher::Totals(uint16_t program, Done<TotalsAnswer> done) {
+  state_->AskAll<TotalsAnswer>(ShardRequest::Type::kTotals, program, std::move(done),
+                               [](State::Control& answered, TotalsAnswer& sum) {
+                                 const auto& part = std::get<TotalsAnswer>(answered.answer);
+                                 Add(part, sum);
+                                 sum.shards[answered.shard] = part.shards.front();
+                               });
+}
+
 void Dispatcher::Shards(Done<ShardsAnswer> done) {
-  State& s = *state_;
-  auto gathering = std::make_shared<Gathering<ShardsAnswer>>();
-  gathering->missing = s.worker.shard_count();
-  gathering->done = std::move(done);
-  gathering->sum.shards.resize(s.worker.shard_count());
-  for (uint16_t shard = 0; shard < s.worker.shard_count(); ++shard) {
-    auto control = s.NewControl(ShardRequest::Type::kShards, shard);
-    control->answered = [gathering](State::Control& answered) {
-      if (answered.status.ok()) {
-        gathering->sum.shards[answered.shard] = std::get<ShardState>(answered.answer);
-      }
-      gathering->Arrived(answered.status);
-    };
-    s.SendControl(std::move(control));
-  }
+  state_->AskAll<ShardsAnswer>(ShardRequest::Type::kShards, 0, std::move(done),
+                               [](State::Control& answered, ShardsAnswer& sum) {
+                                 sum.shards[answered.shard] = std::get<ShardState>(answered.answer);
+                               });
 }
 
 // One operation on every shard, each with results of its own.

@@ -108,7 +108,7 @@ absl::Status Bench::GivePoints() {
 
 absl::Status Bench::Measure() {
   Progress progress("benchmark, operations", 0);
-  return load_.Run([&](int64_t answered, double) { progress.Update(answered); });
+  return load_.Run([&](int64_t answered) { progress.Update(answered); });
 }
 
 absl::Status Bench::Verify(const TotalsAnswer& before, const TotalsAnswer& after) const {

@@ -3,15 +3,13 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <limits>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "api/instants.h"
+#include "api/tally/steady_clock.h"
 
 namespace tallystick::tally {
 namespace {
@@ -21,13 +19,6 @@ constexpr int64_t kLookNs = 100'000'000;
 // A connection that is being made again is looked after this often.
 constexpr int64_t kReconnectNs = 10'000'000;
 constexpr int64_t kNanos = 1'000'000'000;
-constexpr int64_t kForever = std::numeric_limits<int64_t>::max();
-
-int64_t NowNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 int64_t Nanos(double seconds) {
   return static_cast<int64_t>(std::min(seconds, 1e9) * static_cast<double>(kNanos));
@@ -89,8 +80,7 @@ void Load::Prepare() {
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   begin_ns_ = now_ns_ = NowNs();
   start_ns_ = begin_ns_ + Nanos(options_.warm_up_seconds);
-  const int64_t length_ns = Nanos(options_.seconds);
-  stop_ns_ = start_ns_ > kForever - length_ns ? kForever : start_ns_ + length_ns;
+  stop_ns_ = start_ns_ + Nanos(options_.seconds);
   next_look_ns_ = begin_ns_;
   if (options_.rate > 0) {
     between_ns_ = static_cast<double>(options_.batch) / options_.rate * static_cast<double>(kNanos);
@@ -110,9 +100,10 @@ absl::Status Load::Run(const OnProgress& on_progress) {
     if (more) AskShards(now_ns_);
     Exchange(now_ns_);
     now_ns_ = NowNs();
-    on_progress(answered_, static_cast<double>(now_ns_ - start_ns_) * 1e-9);
+    on_progress(answered_);
   }
-  end_ns_ = std::min(end_ns_, stop_ns_);
+  // A server that answers nothing towards the end is not the faster for it.
+  if (now_ns_ >= stop_ns_) end_ns_ = stop_ns_;
   timeline_.Finish();
   return status_;
 }

@@ -53,9 +53,8 @@ class Load {
        std::vector<std::unique_ptr<Client>>& clients);
   ~Load();
 
-  // Called now and then with how many operations were answered, and when: seconds since the
-  // warm-up's end.
-  using OnProgress = std::function<void(int64_t answered, double seconds)>;
+  // Called now and then with how many operations were answered.
+  using OnProgress = std::function<void(int64_t answered)>;
   // Returns when all is answered. An error is a connection's, or a refused request's; then the
   // clients are of no further use.
   absl::Status Run(const OnProgress& on_progress);

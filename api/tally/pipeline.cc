@@ -6,15 +6,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/tally/steady_clock.h"
 
 namespace tallystick::tally {
 namespace {
-
-int64_t NowNs() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 Pipeline::Limits Cut(Pipeline::Limits limits, size_t max_operations) {
   limits.batch = std::clamp<size_t>(limits.batch, 1, std::max<size_t>(max_operations, 1));

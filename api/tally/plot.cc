@@ -18,7 +18,7 @@ namespace {
 constexpr double kWidth = 900;
 constexpr double kHeight = 320;
 constexpr double kLeft = 76;
-constexpr double kRight = 16;
+constexpr double kRight = 28;  // half of a tick's name
 constexpr double kTop = 34;
 constexpr double kBottom = 46;
 constexpr int kTicks = 6;
