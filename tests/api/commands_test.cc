@@ -352,5 +352,62 @@ TEST_F(Imports, OfWhichNothingWasAcceptedFail) {
   EXPECT_EQ(Import().status, 0) << "nothing to do";
 }
 
+// ---- bench ----
+
+TEST_F(Commands, BenchMeasuresEachKindOfLoad) {
+  Start({"--create", "--shards", "2"});
+  const std::vector<std::string> common = {"bench",   "--json", "--members",   "50",
+                                           "--ops",   "2000",   "--warm-up",   "0.01",
+                                           "--batch", "10",     "--in-flight", "2"};
+  const auto bench = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), common.begin(), common.end());
+    const Ran ran = Run(more);
+    EXPECT_EQ(ran.status, 0) << ran.errors;
+    auto figures = nlohmann::json::parse(ran.output, nullptr, /*allow_exceptions=*/false);
+    EXPECT_TRUE(figures.is_object()) << ran.output;
+    EXPECT_GE(figures.value("operations", 0), 1);
+    EXPECT_GT(figures.value("ops_per_second", 0.0), 0);
+    const auto& us = figures["latency_us"];
+    EXPECT_GT(us.value("p50", 0.0), 0);
+    EXPECT_LE(us.value("p50", 0.0), us.value("p9999", 0.0));
+    EXPECT_LE(us.value("p9999", 0.0), us.value("max", 0.0));
+    return figures;
+  };
+  const auto mixed = bench({"--connections", "5", "--redeem-share", "0.5", "--read-share", "0.2"});
+  EXPECT_EQ(mixed["connections"], 5);
+  EXPECT_GT(mixed["outcomes"].value("Read", 0), 0);
+  EXPECT_EQ(mixed["server"]["accounts"], 50);
+  EXPECT_FALSE(
+      bench({"--workload", "accrual", "--members-by", "zipf"})["outcomes"].contains("Read"));
+  const auto reads = bench({"--workload", "balance"});
+  EXPECT_TRUE(reads["outcomes"].contains("Read"));
+  EXPECT_FALSE(reads["outcomes"].contains("ok"));
+  bench({"--workload", "redemption", "--members-by", "hot", "--no-load"});
+}
+
+// An open loop begins requests by the clock: 2,000 operations at 20,000 a second take a tenth of a
+// second, however fast the server is.
+TEST_F(Commands, BenchKeepsTheRateThatItIsGiven) {
+  Start({"--create"});
+  const Ran ran = Run({"bench", "--members", "50", "--ops", "2000", "--batch", "10", "--warm-up",
+                       "0", "--rate", "20000", "--json", "--html", Path("report.html")});
+  ASSERT_EQ(ran.status, 0) << ran.errors;
+  const auto figures = nlohmann::json::parse(ran.output);
+  EXPECT_EQ(figures["operations"], 2000);
+  EXPECT_GE(figures.value("seconds", 0.0), 0.0995);
+  std::stringstream page;
+  page << std::ifstream(Path("report.html")).rdbuf();
+  EXPECT_THAT(page.str(), AllOf(HasSubstr("<polyline"), HasSubstr("Latency over time"),
+                                HasSubstr("asked_ops_per_second"), HasSubstr("</html>")));
+}
+
+TEST_F(Commands, BenchSaysWhereItCannotWriteItsPage) {
+  Start({"--create"});
+  const Ran ran = Run({"bench", "--members", "5", "--ops", "10", "--batch", "1", "--warm-up", "0",
+                       "--html", Path("missing/report.html")});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("missing/report.html: No such file"));
+}
+
 }  // namespace
 }  // namespace tallystick

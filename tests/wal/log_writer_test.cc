@@ -129,6 +129,32 @@ TEST(LogWriter, SyncIsIssuedOnlyAfterEveryCoveredWriteIsWhole) {
   }
 }
 
+// Blocks wait behind what is written into spares: the second is prepared as the log goes on.
+TEST(LogWriter, SpareSegmentsKeepPaceWithTheLog) {
+  SimIo io({.seed = 1});
+  LogWriterOptions options = SmallOptions();
+  options.segment_bytes = uint64_t{4} << 20;
+  options.spare_segments = 2;
+  LogSession session(io, options);
+  ASSERT_TRUE(session.Open().ok());
+  const auto spares = [&] {
+    int count = 0;
+    const auto names = io.List(kLogDirectory);
+    for (const std::string& name : *names) count += name.find(".spare") != name.npos ? 1 : 0;
+    return count;
+  };
+  for (int i = 0; i < 1'000; ++i) session.Turn();
+  EXPECT_EQ(spares(), 1) << "the log has not gone on";
+  // Three quarters of the segment: one and a half times as much is more than a whole spare.
+  const size_t slots = session.writer->max_block_slots();
+  for (uint64_t bytes = 0; bytes < options.segment_bytes * 3 / 4; bytes += slots * sizeof(Slot)) {
+    ASSERT_TRUE(session.Append(slots));
+    ASSERT_TRUE(session.Settle());
+  }
+  for (int i = 0; i < 1'000; ++i) session.Turn();
+  EXPECT_EQ(spares(), 2);
+}
+
 TEST(LogWriter, IdleWriterWitnessesItsLastBlockOnce) {
   SimIo io({.seed = 1});
   LogSession session(io, SmallOptions());
