@@ -4,17 +4,13 @@
 // Files lie in a temporary folder of the working directory, or of TALLYSTICK_BENCH_FOLDER.
 
 #include <benchmark/benchmark.h>
-#include <unistd.h>
 
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <memory>
-#include <string>
 #include <vector>
 
+#include "bench/disk.h"
 #include "wal/checksum.h"
 #include "wal/host_io.h"
 #include "wal/log_writer.h"
@@ -22,104 +18,12 @@
 namespace tallystick::bench {
 namespace {
 
-using wal::IoRequest;
-
 constexpr size_t kSlotBytes = sizeof(wal::Slot);
-constexpr uint64_t kFileBytes = uint64_t{512} << 20;
 // Bytes written in one iteration.
 constexpr size_t kPortionBytes = size_t{64} << 20;
 
-template <typename Value>
-Value Must(absl::StatusOr<Value> value) {
-  if (value.ok()) return *std::move(value);
-  std::fprintf(stderr, "%s\n", value.status().ToString().c_str());
-  std::abort();
-}
-void Must(const absl::Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "%s\n", status.ToString().c_str());
-  std::abort();
-}
-
-class Folder {
- public:
-  Folder() {
-    const char* parent = std::getenv("TALLYSTICK_BENCH_FOLDER");
-    path_ = std::string(parent != nullptr ? parent : ".") + "/log_bench.XXXXXX";
-    if (mkdtemp(path_.data()) == nullptr) Must(absl::ErrnoToStatus(errno, path_));
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string Path(const char* name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
-
-// Writes of `block` bytes one behind the other, `depth` of them in flight, each durable when it
-// completes, over a file that was written before: what a log could reach if it cost nothing.
-class RawWriter {
- public:
-  RawWriter(const std::string& path, size_t block, size_t depth)
-      : io_(Must(wal::CreateHostIo()).io), block_(block), requests_(depth) {
-    wal::Handle file = Must(io_->Open(path, {.write = true, .create = true}));
-    const std::vector<std::byte> zeros(size_t{4} << 20);
-    for (uint64_t at = 0; at < kFileBytes; at += zeros.size()) {
-      Must(io_->WriteAt(file, at, zeros.data(), zeros.size()));
-    }
-    Must(io_->Sync(file));
-    io_->Close(file);
-    file_ = Must(io_->Open(path, {.write = true, .direct = true, .dsync = true}));
-    for (IoRequest& request : requests_) {
-      request.op = wal::IoOp::kWrite;
-      request.handle = file_;
-      request.data = Must(io_->AllocateBuffer(block)).data;
-      std::memset(request.data, 0x5a, block);
-      request.size = static_cast<uint32_t>(block);
-      request.owner = this;
-      request.complete = [](IoRequest& done) {
-        auto& self = *static_cast<RawWriter*>(done.owner);
-        if (done.result != static_cast<int32_t>(done.size)) {
-          Must(absl::DataLossError("a write was short or failed"));
-        }
-        self.free_.push_back(&done);
-      };
-      free_.push_back(&request);
-    }
-  }
-  ~RawWriter() {
-    Drain();
-    io_->Close(file_);
-  }
-
-  void Write(size_t bytes) {
-    for (size_t written = 0; written < bytes; written += block_) {
-      while (free_.empty()) io_->Poll(-1);
-      IoRequest* request = free_.back();
-      free_.pop_back();
-      if (at_ + block_ > kFileBytes) at_ = 0;
-      request->offset = at_;
-      at_ += block_;
-      io_->Submit(*request);
-      io_->Poll(0);
-    }
-    Drain();
-  }
-
- private:
-  void Drain() {
-    while (free_.size() < requests_.size()) io_->Poll(-1);
-  }
-
-  std::unique_ptr<wal::Io> io_;
-  const size_t block_;
-  wal::Handle file_;
-  std::vector<IoRequest> requests_;
-  std::vector<IoRequest*> free_;
-  uint64_t at_ = 0;
-};
-
 void RawWrites(benchmark::State& state) {
-  const Folder folder;
+  const Folder folder("log_bench");
   // A block has a header as large as a slot.
   RawWriter writer(folder.Path("raw"), (static_cast<size_t>(state.range(0)) + 1) * kSlotBytes,
                    static_cast<size_t>(state.range(1)));
@@ -130,7 +34,7 @@ void RawWrites(benchmark::State& state) {
 // Blocks are filled by copying, sealed, and written; positions count as they become durable.
 void LogAppend(benchmark::State& state) {
   const auto slots = static_cast<size_t>(state.range(0));
-  const Folder folder;
+  const Folder folder("log_bench");
   const std::unique_ptr<wal::Io> io = Must(wal::CreateHostIo()).io;
   wal::LogWriterOptions options;
   options.directory = folder.Path("log");

@@ -1,0 +1,170 @@
+// The embedded ledger on a real disk: durable operations of one thread that submits and as many
+// workers as there are CPUs, over shards and members; then the same ledger's recovery from its
+// files. Bare writes to the same disk in the same run are the limit.
+//
+// Files lie in a temporary folder of the working directory, or of TALLYSTICK_BENCH_FOLDER. Receipts
+// of every operation stay, so that memory is made ready before, as for a server with --reserve-mib.
+
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "api/embedded.h"
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/ledger_files.h"
+#include "api/memory_ahead.h"
+#include "api/program_file.h"
+#include "api/shard.h"
+#include "api/tally/histogram.h"
+#include "api/tally/workload.h"
+#include "bench/disk.h"
+#include "bench/stopwatch.h"
+#include "wal/host_io.h"
+
+namespace tallystick::bench {
+namespace {
+
+constexpr size_t kBatch = 1000;
+constexpr size_t kInFlight = 48;  // requests
+constexpr uint64_t kOperations = 4'000'000;
+constexpr int kPortions = 5;
+
+// For kPortions, and as many members as there are.
+size_t ReservedBytes(uint64_t members) {
+  return (kOperations * kPortions * 128) + (members * 320) + (size_t{1} << 30);
+}
+
+constexpr char kProgram[] = R"({"id": 999, "name": "Bench", "currency": "USD", "time_zone": "UTC",
+    "implicit_enrolment": true, "earn": {"points": 1, "per_spend": 100, "rounding": "floor"}})";
+
+// Keeps kInFlight requests under way.
+class Submitter {
+ public:
+  explicit Submitter(Ledger& ledger) : ledger_(ledger) { operations_.reserve(kBatch); }
+
+  void Add(const Operation& operation) {
+    operations_.push_back(operation);
+    if (operations_.size() == kBatch) Flush();
+  }
+
+  // Submits what was added, and waits for all.
+  void Finish() {
+    if (!operations_.empty()) Flush();
+    WaitBelow(1);
+  }
+
+  // Of requests, from Submit to the callback; after Finish.
+  const tally::Histogram& nanoseconds() const { return nanoseconds_; }
+  uint64_t accepted() const { return accepted_; }
+
+ private:
+  void WaitBelow(size_t most) {
+    for (size_t now = in_flight_; now >= most; now = in_flight_) in_flight_.wait(now);
+  }
+
+  void Flush() {
+    WaitBelow(kInFlight);
+    ++in_flight_;
+    // All callbacks come from the one worker that this thread talks to.
+    Must(ledger_.Submit(operations_, [this, watch = Stopwatch()](auto results) {
+      Must(results.status());
+      nanoseconds_.Record(static_cast<int64_t>(watch.Seconds() * 1e9));
+      for (const Result& result : *results) accepted_ += result.outcome() == Outcome::Ok ? 1 : 0;
+      --in_flight_;
+      in_flight_.notify_one();
+    }));
+    operations_.clear();
+  }
+
+  Ledger& ledger_;
+  std::vector<Operation> operations_;
+  std::atomic<size_t> in_flight_ = 0;
+  tally::Histogram nanoseconds_;
+  uint64_t accepted_ = 0;
+};
+
+// Replays the shards of a ledger one after another, and counts their records.
+uint64_t Recover(const std::string& directory, ledger::RegionSource& regions) {
+  const std::unique_ptr<wal::Io> io = Must(wal::CreateHostIo()).io;
+  const LedgerIdentity identity = Must(ReadIdentity(*io, directory));
+  uint64_t records = 0;
+  for (uint16_t number = 0; number < identity.shard_count; ++number) {
+    ShardOptions options;
+    options.log.directory = ShardDirectory(directory, number);
+    options.log.identity = {identity.ledger_id, number, identity.shard_count};
+    options.regions = &regions;
+    options.report = [](const std::string&) {};
+    const std::unique_ptr<Shard> shard = Must(Shard::Open(*io, options));
+    records += shard->machine().sizes().receipts;
+    Must(shard->Stop());
+  }
+  return records;
+}
+
+void Durable(benchmark::State& state) {
+  const auto members = static_cast<uint64_t>(state.range(1));
+  const Folder folder("embedded_bench");
+  LedgerOptions options;
+  options.directory = folder.Path("ledger");
+  options.create = true;
+  options.shards = static_cast<uint16_t>(state.range(0));
+  options.reserve_memory_bytes = ReservedBytes(members);
+  std::unique_ptr<Ledger> ledger = Must(Ledger::Open(options));
+  Must(ledger->PutProgram(RandomId(), Must(ProgramFile::Parse(kProgram, "bench")).bytes()));
+
+  tally::WorkloadOptions work;
+  work.members = members;
+  tally::Workload workload(work);
+  {
+    Submitter loader(*ledger);
+    const Instant now = ToInstant(absl::Now());
+    for (uint64_t member = 1; member <= members; ++member) loader.Add(workload.Load(member, now));
+    loader.Finish();
+  }
+  Submitter submitter(*ledger);
+  for ([[maybe_unused]] auto _ : state) {
+    const Instant now = ToInstant(absl::Now());
+    for (uint64_t n = 0; n < kOperations; ++n) submitter.Add(workload.Draw(now));
+    submitter.Finish();
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(submitter.accepted()));
+  state.counters["p50_us"] = static_cast<double>(submitter.nanoseconds().Percentile(50)) / 1e3;
+  state.counters["p99_us"] = static_cast<double>(submitter.nanoseconds().Percentile(99)) / 1e3;
+
+  Must(ledger->Close());
+  ledger.reset();
+  MemoryAhead memory(ReservedBytes(members));
+  const Stopwatch watch;
+  const uint64_t records = Recover(options.directory, memory);
+  state.counters["recovered/s"] = static_cast<double>(records) / watch.Seconds();
+}
+
+void RawWrites(benchmark::State& state) {
+  constexpr size_t kPortionBytes = size_t{1} << 30;
+  const Folder folder("embedded_bench");
+  RawWriter writer(folder.Path("raw"), kBlockTargetSlots * sizeof(Record), 8);
+  for ([[maybe_unused]] auto _ : state) writer.Write(kPortionBytes);
+  state.SetItemsProcessed(state.iterations() *
+                          static_cast<int64_t>(kPortionBytes / sizeof(Record)));
+}
+
+BENCHMARK(RawWrites)->UseRealTime()->Unit(benchmark::kMillisecond);
+BENCHMARK(Durable)
+    ->ArgNames({"shards", "members"})
+    ->ArgsProduct({{1, 2, 4, 8}, {1'000'000}})
+    ->ArgsProduct({{1}, {100'000, 10'000'000}})
+    ->Iterations(kPortions)
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace tallystick::bench
+
+BENCHMARK_MAIN();
