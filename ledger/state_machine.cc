@@ -316,13 +316,14 @@ constexpr uint32_t kDropBatch = 16;
 
 // Also from the queues in which nothing arrives any more: of one after the other, all that is dead.
 // Of a thousand, so many are asked at a time.
-constexpr int kQueuesAsked = 64;
+constexpr size_t kQueuesAsked = 64;
 
 void StateMachine::DropReceipts(ProgramState& program, ReceiptQueue& queue) {
   if (queue.arrived < kDropBatch) return;
   queue.arrived = 0;
   DropDead(program, queue, log_time_);
-  for (int asked = 0; asked < kQueuesAsked; ++asked) {
+  const size_t asked = std::min(kQueuesAsked, program.queues.size());
+  for (size_t i = 0; i < asked; ++i) {
     if (DropDead(program, program.queues[program.next_drop], log_time_) > 0) return;
     if (++program.next_drop == program.queues.size()) program.next_drop = 0;
   }
