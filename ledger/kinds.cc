@@ -18,7 +18,7 @@ bool MayEnrol(Kind kind, const CompiledProgram& rules) {
 
 Outcome StateMachine::Check(Request& request) {
   const Operation& op = request.operation;
-  const CompiledProgram& rules = request.rules();
+  const CompiledProgram& rules = *request.rules;
   if (op.occurred_at() - kSkew > request.t) return Outcome::TooEarly;
   if (op.occurred_at() < TooOldBound(*request.program, request.t)) return Outcome::TooOld;
   if (request.row == kNoRow && !MayEnrol(op.kind(), rules)) return Outcome::UnknownMember;
@@ -43,7 +43,7 @@ Outcome StateMachine::Check(Request& request) {
 Outcome StateMachine::CheckEarning(Request& request) {
   const Operation& op = request.operation;
   const std::optional<Points> wanted =
-      op.kind() == Kind::Purchase ? request.rules().Earned(op.amount()) : op.amount();
+      op.kind() == Kind::Purchase ? request.rules->Earned(op.amount()) : op.amount();
   if (!wanted || AddOverflows(request.program->totals.credited, *wanted)) return Outcome::Overflow;
   if (*wanted > 0 && request.settled.lot_count >= kMaxLotsPerAccount) return Outcome::TooManyLots;
   request.points = *wanted;
@@ -101,7 +101,7 @@ void StateMachine::Credit(Request& request) {
     return;
   }
   const Instant base = std::min(op.occurred_at(), request.t);
-  CompiledProgram::Dates dates = request.rules().LotDates(base, op.kind() != Kind::Adjust);
+  CompiledProgram::Dates dates = request.rules->LotDates(base, op.kind() != Kind::Adjust);
   if (op.expires_at() != 0) dates.expires_at = op.expires_at();
 
   Totals& totals = request.program->totals;

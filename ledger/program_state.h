@@ -16,6 +16,7 @@ namespace tallystick::ledger {
 struct StateMachine::ProgramState {
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;
+  uint16_t newest = 0;  // index of the last version
   Totals totals;
   // The first of receipts that live for the retention; the others of purchases, accruals and
   // redemptions, by version: each has its return days.
@@ -27,9 +28,9 @@ struct StateMachine::ProgramState {
 
   // Index of the version in force at `occurred_at`.
   uint16_t InForce(Instant occurred_at) const {
-    size_t i = versions.size() - 1;
+    uint16_t i = newest;
     while (i > 0 && versions[i].rules.effective_us > occurred_at) --i;
-    return static_cast<uint16_t>(i);
+    return i;
   }
   ReceiptQueue& QueueOf(Kind kind, uint16_t version) {
     return queues[IsLasting(kind) ? 1 + version : 0];
@@ -53,9 +54,10 @@ struct StateMachine::Request {
   RecordSink& out;
   Instant t;  // log time of the operation
   ProgramState* program = nullptr;
-  uint16_t version = 0;   // in force for the operation
-  uint64_t hash = 0;      // of the account's key
-  uint32_t row = kNoRow;  // of the account
+  uint16_t version = 0;                    // in force for the operation
+  const CompiledProgram* rules = nullptr;  // its
+  uint64_t hash = 0;                       // of the account's key
+  uint32_t row = kNoRow;                   // of the account
   Account* account = nullptr;
   uint64_t receipt_hash = 0;  // of the operation's id in the account
   Balance settled{};          // zeros where there is no account
@@ -63,8 +65,6 @@ struct StateMachine::Request {
   uint32_t dead_receipt = kNoRow;  // of an earlier operation of the same id, which lives no more
   Points points = 0;               // earned, or claimed
   uint8_t flags = 0;               // ResultFlag of the acceptance
-
-  const CompiledProgram& rules() const { return program->versions[version].rules; }
 };
 
 // Both keep the sums over members, too.

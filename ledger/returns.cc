@@ -34,8 +34,8 @@ Outcome StateMachine::CheckReturn(Request& request) {
     request.receipt = kNoRow;
   }
   if (request.receipt != kNoRow) return CheckKnownReturn(request, receipts_[request.receipt]);
-  if (request.rules().unknown_original == UnknownOriginal::refuse) return Outcome::UnknownOriginal;
-  const std::optional<Points> claim = request.rules().BaseRate(op.amount());
+  if (request.rules->unknown_original == UnknownOriginal::refuse) return Outcome::UnknownOriginal;
+  const std::optional<Points> claim = request.rules->BaseRate(op.amount());
   if (!claim) return Outcome::Overflow;
   request.points = *claim;
   return AddOverflows(request.program->totals.clawed_back, *claim) ||
@@ -118,7 +118,7 @@ void StateMachine::PerformReturn(Request& request) {
   Points left =
       request.receipt != kNoRow ? ClaimKnown(request, detail) : ClaimNewest(request, detail);
   const Points debt = std::max<Points>(-account.available, 0);
-  detail.to_debt = std::min(left, std::max<Points>(request.rules().debt_floor - debt, 0));
+  detail.to_debt = std::min(left, std::max<Points>(request.rules->debt_floor - debt, 0));
   if (detail.to_debt > 0) SetAvailable(totals, account, account.available - detail.to_debt);
   detail.written_off = left - detail.to_debt;
   const Points taken = detail.claim - detail.written_off;

@@ -14,15 +14,23 @@
 namespace tallystick::ledger {
 namespace {
 
+// Of what a receipt does not have: all but id, member and amount.
 uint32_t BodyHash(const Operation& operation) {
-  uint64_t words[sizeof(Operation) / sizeof(uint64_t)];
-  std::memcpy(words, &operation, sizeof(operation));
-  uint64_t hash = 0;
-  for (size_t i = 0; i + 1 < std::size(words); i += 2) {
-    hash = FoldedProduct(words[i] ^ 0xa0761d6478bd642f ^ hash, words[i + 1] ^ 0xe7037ed1a0b428db);
-  }
+  const auto word = [&](size_t i) {
+    uint64_t value;
+    std::memcpy(&value, reinterpret_cast<const std::byte*>(&operation) + i * sizeof(value),
+                sizeof(value));
+    return value;
+  };
+  static_assert(sizeof(Operation) == 11 * sizeof(uint64_t));
+  constexpr size_t kRelated = 4;
+  constexpr size_t kOccurredAt = 7;  // then expires_at, user_data, and the small ones
+  const uint64_t related =
+      FoldedProduct(word(kRelated) ^ 0xa0761d6478bd642f, word(kRelated + 1) ^ 0xe7037ed1a0b428db);
+  const uint64_t dates = FoldedProduct(word(kOccurredAt) ^ 0x8ebc6af09c88c6e3,
+                                       word(kOccurredAt + 1) ^ 0x589965cc75374cc3);
   return static_cast<uint32_t>(
-      FoldedProduct(words[std::size(words) - 1] ^ 0x8ebc6af09c88c6e3, hash ^ 0x589965cc75374cc3));
+      FoldedProduct(word(kOccurredAt + 2) ^ related, word(kOccurredAt + 3) ^ dates));
 }
 
 bool Earns(Kind kind) { return kind == Kind::Accrue || kind == Kind::Purchase; }
@@ -204,6 +212,7 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   }
   if (FindReceipt(request)) return true;
   request.version = request.program->InForce(operation.occurred_at());
+  request.rules = &request.program->versions[request.version].rules;
   if (request.row != kNoRow) {
     request.account = &accounts_[request.row];
     SettleAside(*request.account, request.t, &request.settled);
@@ -214,7 +223,8 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   }
   // A chain has seen to its slots as a whole.
   if (!chain_->active() && out.room() < SlotsNeeded(request)) return false;
-  if (!HasRows(request)) {
+  const bool any_full = accounts_.full() || lots_.full() || receipts_.full();
+  if (any_full && !HasRows(request)) {
     Refuse(request, Outcome::Overloaded);
     return true;
   }
@@ -236,8 +246,6 @@ size_t StateMachine::SlotsNeeded(const Request& request) const {
 // Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
 // only an accepted operation lets them go.
 bool StateMachine::HasRows(Request& request) {
-  // Nearly always, and without a guess at the kind.
-  if (!accounts_.full() && !lots_.full() && !receipts_.full()) return true;
   const bool adds_lot = request.points > 0 && request.operation.kind() != Kind::Return;
   if (request.row == kNoRow && accounts_.full()) return false;
   if (adds_lot && lots_.full()) return false;
@@ -425,6 +433,7 @@ Result StateMachine::PutProgram(const Operation& operation, absl::Span<const uin
                              {program.begin(), program.end()},
                              CompiledProgram(*flatbuffers::GetRoot<Program>(program.data())),
                              bound});
+  state->newest = static_cast<uint16_t>(known);
   const size_t details = SlotsOfProgram(program.size()) - 1;
   result.mutate_details(static_cast<uint16_t>(details));
   sink.slots[sink.used] = Record{operation, result};
