@@ -46,7 +46,7 @@ class HashIndex {
   class Place;
   // Fetches it.
   const Place* Approach(uint64_t hash) const;
-  // Fetches the next bucket, too, if Find may have to look on.
+  // Fetches the next bucket, too, if Find may have to look on, or Insert.
   static void FetchNext(const Place* place);
   // The row that is probably the one; kNoRow: probably none.
   static uint32_t Guess(const Place* place, uint64_t hash);
@@ -141,7 +141,8 @@ inline const HashIndex::Place* HashIndex::Approach(uint64_t hash) const {
 // Behind a table's last bucket lies its header: then the first is not fetched.
 inline void HashIndex::FetchNext(const Place* place) {
   const auto* bucket = reinterpret_cast<const Bucket*>(place);
-  ledger::Prefetch(bucket + (bucket->passed > 0 ? 1 : 0));
+  const bool goes_on = (bucket->count == kBucketEntries) | (bucket->passed > 0);
+  ledger::Prefetch(bucket + (goes_on ? 1 : 0));
 }
 
 inline uint32_t HashIndex::Guess(const Place* place, uint64_t hash) {
