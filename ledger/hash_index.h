@@ -48,6 +48,8 @@ class HashIndex {
   const Place* Approach(uint64_t hash) const;
   // Fetches the next bucket, too, if Find may have to look on, or Insert.
   static void FetchNext(const Place* place);
+  // Both at once, unseen.
+  void Prefetch(uint64_t hash) const;
   // The row that is probably the one; kNoRow: probably none.
   static uint32_t Guess(const Place* place, uint64_t hash);
 
@@ -143,6 +145,10 @@ inline void HashIndex::FetchNext(const Place* place) {
   const auto* bucket = reinterpret_cast<const Bucket*>(place);
   const bool goes_on = (bucket->count == kBucketEntries) | (bucket->passed > 0);
   ledger::Prefetch(bucket + (goes_on ? 1 : 0));
+}
+
+inline void HashIndex::Prefetch(uint64_t hash) const {
+  ledger::Prefetch(reinterpret_cast<const Bucket*>(Approach(hash)) + 1);
 }
 
 inline uint32_t HashIndex::Guess(const Place* place, uint64_t hash) {

@@ -351,7 +351,7 @@ uint32_t StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Inst
   for (uint32_t i = 0; i < dropped; ++i) {
     const Receipt* later = receipts_.BehindFront(queue, i);
     if (later == nullptr) break;
-    receipts_.Approach(receipts_.Hash(later->account, later->id));
+    receipts_.PrefetchIndex(*later);
     // The row of the next batch but one.
     ledger::Prefetch(later + 2 * kDropBatch);
   }
