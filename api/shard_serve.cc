@@ -97,6 +97,9 @@ void Shard::Hold(ShardRequest* request) {
 
 void Shard::ServeQueue() {
   if (DueNow()) SettleDue();
+  // What is due does not take the requests' room.
+  if (block_open_ && sink_.used >= kBlockTargetSlots / 2) SealBlock();
+  settled_slots_ = block_open_ ? sink_.used : 0;
   // Totals are of accounts that are settled.
   while (!waiting_totals_.empty() && TotalsAreSettled()) {
     ShardRequest* request = waiting_totals_.Pop();
@@ -192,17 +195,17 @@ bool Shard::ServeSubmit(SubmitPart& part) {
     CountOverloads(part, applied);
     part.applied += applied;
     if (part.applied == part.operations.size()) break;
-    // The next one did not fit: into a fresh block, as large as blocks are if need be.
-    if (applied == 0 && sink->used == 0) {
+    // The next one did not fit. Behind other operations it waits for the next turn's block.
+    if (sink->used > settled_slots_) return false;
+    // Into a fresh block, as large as blocks are if need be.
+    if (sink->used == 0) {
       if (wanted >= MostSlots()) {  // only in a log whose segments are smaller than a block may be
         Overload(part);
         break;
       }
       wanted = MostSlots();
-      SealBlock();
-      continue;
     }
-    return false;  // its turn has sealed the block
+    SealBlock();
   }
   return true;
 }
@@ -236,6 +239,7 @@ ledger::RecordSink* Shard::Sink(size_t slots) {
 
 void Shard::SealBlock() {
   block_open_ = false;
+  settled_slots_ = 0;
   if (sink_.used == 0) {
     writer_->AbandonBlock();
     return;
