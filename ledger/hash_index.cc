@@ -1,5 +1,6 @@
 #include "ledger/hash_index.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -25,6 +26,7 @@ void HashIndex::Add(Table& table, uint32_t fragment, uint32_t row) {
   for (; table.buckets[b].count == kBucketEntries; b = Next(b)) {
     ++table.buckets[b].passed;
     ++table.passed;
+    TALLYSTICK_LEDGER_CHECK(Next(b) != Home(fragment));
   }
   Bucket& bucket = table.buckets[b];
   bucket.fragments[bucket.count] = fragment;
@@ -44,20 +46,22 @@ HashIndex::Entry HashIndex::EntryOf(Table& table, uint32_t fragment, uint32_t ro
 }
 
 void HashIndex::Insert(uint64_t hash, uint32_t row) {
-  while (IsFull(TableOf(hash), Home(Fragment(hash)))) MakeRoom(hash);
+  while (IsFull(TableOf(hash), Home(Fragment(hash))) && SplitIfItHelps(hash)) {
+  }
   Add(TableOf(hash), Fragment(hash), row);
   ++size_;
 }
 
-void HashIndex::MakeRoom(uint64_t hash) {
+bool HashIndex::SplitIfItHelps(uint64_t hash) {
   Table& table = TableOf(hash);
   uint32_t count = 0;
   for (const Bucket& bucket : table.buckets) count += bucket.count;
   if (count >= kFewestToSplit) {
     Split(hash);
-  } else {
-    table.most_passed *= 2;
+    return true;
   }
+  table.most_passed = std::min(2 * table.most_passed, kMostPassed);
+  return false;
 }
 
 void HashIndex::Split(uint64_t hash) {

@@ -126,6 +126,20 @@ TEST(HashIndex, TablesDoNotAllSplitAtOnce) {
   EXPECT_LT(most, (bytes - first) / 4);
 }
 
+TEST(HashIndex, TablesThatWereCrowdedOnceStillSplit) {
+  HashIndex index;
+  constexpr uint32_t kCrowd = 2'100;  // of one bucket
+  for (uint32_t row = 0; row < kCrowd; ++row) index.Insert(42, row);
+  for (uint32_t row = 0; row < kCrowd; ++row) index.Erase(42, row);
+  std::mt19937_64 random(8);
+  std::vector<uint64_t> hashes;
+  for (uint32_t row = 0; row < 20'000; ++row) {
+    hashes.push_back(random());
+    index.Insert(hashes.back(), row);
+  }
+  for (uint32_t row = 0; row < hashes.size(); ++row) ASSERT_TRUE(Holds(index, hashes[row], row));
+}
+
 TEST(HashIndex, ManyTablesNeedSeveralChunks) {
   HashIndex index;
   std::mt19937_64 random(6);
