@@ -26,8 +26,9 @@ constexpr uint64_t kWakeupTag = 0;
 // Where completions come in crowds, a Poll that waits gathers this many for at most so long: each
 // way round the caller's loop, with its wake-up and its block, then does more. A lone request meets
 // no crowd.
-constexpr double kCrowd = 3;  // completions a Poll, on average
 constexpr unsigned kGatherCompletions = 8;
+// On average completed in a Poll; with fewer about, the others would not come in time.
+constexpr double kCrowd = kGatherCompletions;
 constexpr uint32_t kGatherMicros = 30;
 // Linux 6.12: io_uring_enter takes a time within which it waits for more than one completion. The
 // names of later headers (include/uapi/linux/io_uring.h).
@@ -285,7 +286,10 @@ void UringIo::Enter(int64_t wait_us) {
 
 int UringIo::SubmitAndGather(int64_t wait_us) {
   if (const int result = io_uring_submit_and_get_events(ring_.get()); result < 0) return result;
-  if (io_uring_cq_ready(ring_.get()) >= kGatherCompletions) return 0;
+  // With entries that were not taken, the kernel does not wait.
+  if (io_uring_cq_ready(ring_.get()) >= kGatherCompletions || io_uring_sq_ready(ring_.get()) > 0) {
+    return 0;
+  }
   const __kernel_timespec limit = {wait_us / 1'000'000, wait_us % 1'000'000 * 1'000};
   GetEvents wait = {.signal_mask = 0,
                     .signal_mask_bytes = _NSIG / 8,
