@@ -73,8 +73,7 @@ nlohmann::ordered_json Figures(const Options& options, const PeerLoad& load) {
        {{"accepted", tally.accepted},
         {"refused", tally.refused},
         {"replayed", tally.replayed},
-        {"conflicts", tally.conflicts}}},
-      {"answered", tally.answered()}};
+        {"conflicts", tally.conflicts}}}};
 }
 
 int Measure(const Options& options, Peer& peer, const PeerLoad::Fill& fill) {
@@ -90,7 +89,7 @@ int Measure(const Options& options, Peer& peer, const PeerLoad::Fill& fill) {
   if (absl::Status status = load.Run(); !status.ok()) return Fail(status);
   const absl::StatusOr<PeerTotals> after = peer.Totals(options.workload.members);
   if (!after.ok()) return Fail(after.status());
-  std::printf("%s\n", Figures(options, load).dump(2).c_str());
+  std::printf("%s\n", Figures(options, load).dump().c_str());
   const absl::Status verified = Verify(load.tally(), *before, *after);
   return verified.ok() ? 0 : Fail(verified);
 }

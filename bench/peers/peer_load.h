@@ -32,7 +32,6 @@ struct PeerTally {
   int64_t conflicts = 0;
   Points moved = 0;
 
-  int64_t answered() const { return accepted + refused + replayed + conflicts; }
   // An error when there is not one outcome for each operation.
   absl::Status Count(const std::vector<Operation>& operations, const std::string& outcomes);
 };
