@@ -4,6 +4,7 @@
 postgres_batched="PostgreSQL, 5,000 a call, 4 connections, 2 in flight"
 postgres_many="PostgreSQL, 64 connections, 1 in flight"
 postgres_bin=/usr/lib/postgresql/15/bin
+postgres_batch=(--connections 4 --batch 5000 --in-flight 2)
 # As its documentation advises for much writing; all data fits in its buffers, and no checkpoint comes while it is measured.
 # Full-page writes stay on. The functions' plans are made once.
 postgres_options=(shared_buffers=4GB huge_pages=try synchronous_commit=on full_page_writes=on wal_level=minimal max_wal_senders=0
@@ -34,9 +35,9 @@ postgres_start() {
   server=$!
 }
 
-postgres_bench() { "$peer_bench" --peer postgres --socket "$folder/postgres" "$@" > "$folder/bench.json"; }
+postgres_bench() { "$peer_bench" --peer postgres --socket "$folder/postgres" "$@"; }
 
-postgres_balance() { "$peer_bench" --peer postgres --socket "$folder/postgres" balance; }
+postgres_balance() { postgres_bench balance; }
 
 # Its buffers are the host's shared memory, of which its processes map what each has touched: they are counted there.
 postgres_memory() {
@@ -46,30 +47,11 @@ postgres_memory() {
 }
 
 postgres_measure() {
-  local before
   mkdir "$folder/postgres"
   if [ ${#as_postgres[@]} -gt 0 ]; then chown postgres: "$folder/postgres"; fi
   (cd "$folder/postgres" && "${as_postgres[@]}" "$postgres_bin/initdb" -D data --auth=trust --username=postgres > initdb.log)
   postgres_start
   until_it "$postgres_bin/pg_isready" -h "$folder/postgres"
   "$postgres_bin/psql" -h "$folder/postgres" -U postgres -v ON_ERROR_STOP=1 -qf "$here/postgres.sql"
-  before=$(postgres_memory)
-  postgres_bench load --members "$members" --connections 4 --batch 5000 --in-flight 2
-  record "$postgres_batched" memory "$(per "$members" "$before" "$(postgres_memory)")"
-  before=$(allocated "$folder/postgres")
-  postgres_bench run --members "$members" --connections 4 --batch 5000 --in-flight 2 --ops "$ops"
-  record "$postgres_batched" disk "$(per "$(answered "$folder/bench.json")" "$before" "$(allocated "$folder/postgres")")"
-  record_rates "$postgres_batched" "$folder/bench.json" accepted
-  record "$postgres_batched" ops_of "${tallystick_peak-}"
-  record "$postgres_batched" p99_of "${tallystick_half-}"
-  record_restart "$postgres_batched" postgres_balance postgres_start
-
-  before=$(allocated "$folder/postgres")
-  postgres_bench run --members "$members" --connections 64 --seconds "$duration" --warm-up 1
-  record "$postgres_many" disk "$(per "$(answered "$folder/bench.json")" "$before" "$(allocated "$folder/postgres")")"
-  record_rates "$postgres_many" "$folder/bench.json" accepted
-  record "$postgres_many" ops_of "${tallystick_many-}"
-  record "$postgres_many" p99_of "${tallystick_many-}"
-  stop "$server"
-  rm -rf "$folder/postgres"
+  measure_server postgres "$postgres_batched" "$postgres_many" "${postgres_batch[@]}"
 }

@@ -41,7 +41,7 @@ absl::StatusOr<Context> Open(const std::string& socket) {
 }
 
 // Waits for the answer.
-absl::StatusOr<Reply> Ask(redisContext& context, std::vector<std::string> words) {
+absl::StatusOr<Reply> Ask(redisContext& context, const std::vector<std::string>& words) {
   std::vector<const char*> texts;
   std::vector<size_t> sizes;
   for (const std::string& word : words) {

@@ -39,6 +39,7 @@ folder=$(mktemp -d -p "$(realpath "${1:-build}")")
 chmod 711 "$folder"  # another user's server has its own folder inside
 trap 'kill $(jobs -p) 2> /dev/null || true; wait; rm -rf "$folder"' EXIT
 results=$folder/results
+: > "$results"
 server=  # process id of the one that runs
 
 # need PROGRAM PACKAGE
@@ -92,22 +93,51 @@ crash() {
   for pid in $pids; do while kill -0 "$pid" 2> /dev/null; do sleep 0.01; done; done
 }
 
-# record_restart ROW BALANCE START: crashes the server $server, calls START, and takes the time until the function BALANCE
-# prints what it did before.
+# record_restart ROW PEER: crashes the server, starts it again, and takes the time until PEER_balance prints what it did
+# before.
 record_restart() {
   local before begin
-  before=$("$2")
+  before=$("$2_balance")
   crash "$server"
   begin=${EPOCHREALTIME/./}
-  "$3"
+  "$2_start"
   until_it balance_is "$before" "$2"
   record "$1" restart "$(awk -v us=$((${EPOCHREALTIME/./} - begin)) 'BEGIN { printf "%.3f\n", us / 1e6 }')"
 }
-balance_is() { [ "$("$2")" = "$1" ]; }
+balance_is() { [ "$("$2_balance")" = "$1" ]; }
 
 stop() {
   kill "$1"
   wait "$1" || true
+}
+
+# measure_run ROW PEER OPTION...: of peer_bench run; PEER_bench calls it.
+measure_run() {
+  local row=$1 peer=$2 before
+  shift 2
+  before=$(allocated "$folder/$peer")
+  "${peer}_bench" run --members "$members" "$@" > "$folder/bench.json"
+  record "$row" disk "$(per "$(answered "$folder/bench.json")" "$before" "$(allocated "$folder/$peer")")"
+  record_rates "$row" "$folder/bench.json" accepted
+}
+
+# measure_server PEER BATCHED_ROW MANY_ROW BATCH_OPTION...: all that is measured of a peer whose new server runs, with its
+# data in $folder/PEER. Removes both.
+measure_server() {
+  local peer=$1 batched=$2 many=$3 before
+  shift 3
+  before=$("${peer}_memory")
+  "${peer}_bench" load --members "$members" "$@" > /dev/null
+  record "$batched" memory "$(per "$members" "$before" "$("${peer}_memory")")"
+  measure_run "$batched" "$peer" "$@" --ops "$ops"
+  record "$batched" ops_of "${tallystick_peak-}"
+  record "$batched" p99_of "${tallystick_half-}"
+  record_restart "$batched" "$peer"
+  measure_run "$many" "$peer" --connections 64 --seconds "$duration" --warm-up 1
+  record "$many" ops_of "${tallystick_many-}"
+  record "$many" p99_of "${tallystick_many-}"
+  stop "$server"
+  rm -rf "${folder:?}/$peer"
 }
 
 for peer in $peers; do "${peer}_check"; done

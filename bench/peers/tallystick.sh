@@ -40,7 +40,7 @@ tallystick_measure() {
   tallystick_load
   record "$tallystick_peak" memory "$(per "$members" "$before" "$(memory "$server")")"
   tallystick_bench --no-load --ops "$ops" --batch 1000 --in-flight 32 --warm-up 0
-  record_restart "$tallystick_peak" tallystick_balance tallystick_start
+  record_restart "$tallystick_peak" tallystick
   stop "$server"
 
   tallystick_create --reserve-mib "$reserve"
