@@ -111,16 +111,6 @@ stop() {
   wait "$1" || true
 }
 
-# measure_run ROW PEER OPTION...: of peer_bench run; PEER_bench calls it.
-measure_run() {
-  local row=$1 peer=$2 before
-  shift 2
-  before=$(allocated "$folder/$peer")
-  "${peer}_bench" run --members "$members" "$@" > "$folder/bench.json"
-  record "$row" disk "$(per "$(answered "$folder/bench.json")" "$before" "$(allocated "$folder/$peer")")"
-  record_rates "$row" "$folder/bench.json" accepted
-}
-
 # measure_server PEER BATCHED_ROW MANY_ROW BATCH_OPTION...: all that is measured of a peer whose new server runs, with its
 # data in $folder/PEER. Removes both.
 measure_server() {
@@ -129,11 +119,15 @@ measure_server() {
   before=$("${peer}_memory")
   "${peer}_bench" load --members "$members" "$@" > /dev/null
   record "$batched" memory "$(per "$members" "$before" "$("${peer}_memory")")"
-  measure_run "$batched" "$peer" "$@" --ops "$ops"
+  before=$(allocated "$folder/$peer")
+  "${peer}_bench" run --members "$members" "$@" --ops "$ops" > "$folder/bench.json"
+  record "$batched" disk "$(per "$(answered "$folder/bench.json")" "$before" "$(allocated "$folder/$peer")")"
+  record_rates "$batched" "$folder/bench.json" accepted
   record "$batched" ops_of "${tallystick_peak-}"
   record "$batched" p99_of "${tallystick_half-}"
   record_restart "$batched" "$peer"
-  measure_run "$many" "$peer" --connections 64 --seconds "$duration" --warm-up 1
+  "${peer}_bench" run --members "$members" --connections 64 --seconds "$duration" --warm-up 1 > "$folder/bench.json"
+  record_rates "$many" "$folder/bench.json" accepted
   record "$many" ops_of "${tallystick_many-}"
   record "$many" p99_of "${tallystick_many-}"
   stop "$server"
@@ -157,8 +151,8 @@ cat << END
 op/s      answered; refusals for want of points count, their number is beside
 p50, p99  of a request: all operations of one call or one tally request, from sending to durable answer; open loop: from when it
           should have been sent; TigerBeetle: of its batches
-disk      growth of the data folder by an operation, log included, as allocated (du), not apparent
-memory    growth by loading a member with one accrual
+disk      growth of the data folder by an operation, log included, as allocated (du), not apparent; of the disk, a write's bytes
+memory    growth of resident memory by loading a member with one accrual; of PostgreSQL, shared memory and its processes' own
 restart   killed after $ops operations, started again, until a member's balance was answered as before
 x op/s    how many times as many Tallystick answers in the same shape; x p99: the row's p99 by Tallystick's, batched ones by that
           of the open loop at half of its peak

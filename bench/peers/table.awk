@@ -23,7 +23,7 @@ function ms(us) { return us == "" ? "" : us / 1000 }
 function ratio(a, b) { return a == "" || b == "" || b == 0 ? "" : a / b }
 
 END {
-  format = "%-46s %9s %8s %9s %9s %9s %9s %9s %8s %8s\n"
+  format = "%-54s %9s %8s %9s %9s %9s %9s %9s %8s %8s\n"
   printf format, "", "op/s", "refused", "p50 ms", "p99 ms", "disk B", "memory B", "restart s", "x op/s", "x p99"
   for (i = 1; i <= row_count; i++) {
     row = rows[i]
