@@ -45,7 +45,8 @@ postgres_balance() { postgres_bench balance; }
 # Its buffers are the host's shared memory, of which its processes map what each has touched: they are counted there.
 postgres_memory() {
   local pid
-  { cat /proc/meminfo; for pid in "$server" $(pgrep -P "$server"); do cat "/proc/$pid/smaps_rollup" 2> /dev/null || true; done; } |
+  for pid in "$server" $(pgrep -P "$server"); do cat "/proc/$pid/smaps_rollup" 2> /dev/null || true; done |
+    cat /proc/meminfo - |
     awk '/^Shmem:|^Pss_Anon:/ { kib += $2 } END { printf "%.0f\n", kib * 1024 }'
 }
 

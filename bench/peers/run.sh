@@ -28,7 +28,10 @@ if [ ! -x "$bin/tallyd" ] || [ ! -x "$peer_bench" ]; then
 fi
 
 for peer in $peers; do
-  [ -f "$here/$peer.sh" ] || { echo "PEERS names $peer, which is none of disk, tallystick, redis, postgres, tigerbeetle" >&2; exit 1; }
+  [ -f "$here/$peer.sh" ] || {
+    echo "PEERS names $peer, which is none of disk, tallystick, redis, postgres, tigerbeetle" >&2
+    exit 1
+  }
   # Each defines PEER_check, PEER_settings and PEER_measure.
   # shellcheck source=/dev/null
   . "$here/$peer.sh"

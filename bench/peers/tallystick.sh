@@ -8,8 +8,8 @@ tallystick_many="Tallystick, 64 connections, 1 in flight"
 tallystick_check() { :; }
 
 tallystick_settings() {
-  echo "Tallystick: $("$bin/tallyd" --version), $shards shard(s), $reserve MiB reserved except where memory and restart are measured;" \
-    "$peak_ops operations each at its peak and at half of it"
+  echo "Tallystick: $("$bin/tallyd" --version), $shards shard(s), $reserve MiB reserved except where memory and restart are" \
+    "measured; $peak_ops operations each at its peak and at half of it"
 }
 
 # tallystick_start OPTION...: of tallyd.
