@@ -47,10 +47,10 @@ namespace tallystick {
 namespace {
 
 constexpr size_t kRequests = 200;
-constexpr int kRounds = 10;
-// Pools and buffers that a fuller moment than any before lets grow: few, however many requests
-// there are.
-constexpr size_t kGrowth = 20;
+constexpr int kRounds = 50;
+// Pools and buffers that a fuller moment than any before lets grow: each to what is under way at
+// most, a fiftieth of all.
+constexpr size_t kGrowth = 2 * kRequests;
 
 // Sends `frames` and reads as many bytes of replies, with no memory of its own.
 bool Exchange(RawSocket& socket, const FrameBuffer& frames, size_t reply_bytes) {
