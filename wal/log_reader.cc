@@ -15,9 +15,6 @@
 namespace tallystick::wal {
 namespace {
 
-// Read at once: large enough for the device's full rate, twice the largest block.
-constexpr size_t kWindowBytes = 2 * kMaxBlockBytes;
-
 struct Segment {
   uint64_t number = 0;
   uint64_t size_bytes = 0;
@@ -106,7 +103,7 @@ absl::Status LogReader::State::LoadSegments() {
     largest = std::max(largest, loaded.size_bytes);
     segments.push_back(loaded);
   }
-  window = std::make_unique<SegmentWindow>(io, std::min<uint64_t>(kWindowBytes, largest));
+  window = std::make_unique<SegmentWindow>(io, std::min<uint64_t>(kMaxBlockBytes, largest));
   return absl::OkStatus();
 }
 

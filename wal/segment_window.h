@@ -1,9 +1,11 @@
-// A window on one segment file: sequential reading in large pieces, past the page cache: after a
-// failed sync the cache may show what the disk never got.
+// A window on one segment file: sequential reading in large portions, each while the one before it
+// is being looked at, and past the page cache: after a failed sync the cache may show what the disk
+// never got.
 
 #ifndef TALLYSTICK_WAL_SEGMENT_WINDOW_H_
 #define TALLYSTICK_WAL_SEGMENT_WINDOW_H_
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,8 +20,9 @@ namespace tallystick::wal {
 
 class SegmentWindow {
  public:
-  // `capacity_bytes`: how much is read at once, and the most that Read can be asked for.
-  SegmentWindow(Io& io, size_t capacity_bytes);
+  // `most_bytes`: what Read may be asked for. Waits by io.Poll, so that other requests of `io` may
+  // complete inside of Open, Read and the destructor.
+  SegmentWindow(Io& io, size_t most_bytes);
   ~SegmentWindow();
   SegmentWindow(const SegmentWindow&) = delete;
   SegmentWindow& operator=(const SegmentWindow&) = delete;
@@ -41,13 +44,29 @@ class SegmentWindow {
     void operator()(std::byte* data) const;
   };
 
+  void Close();
+  // Brings the next portion, behind what is held from `offset` on.
+  absl::Status Advance(uint64_t offset);
+  // The whole of a portion, or up to the end of the file.
+  absl::StatusOr<size_t> ReadPortion(uint64_t from, std::byte* to, size_t size);
+  void ReadAhead();
+  void WaitForAhead();
+  size_t PortionAt(uint64_t from) const;
+
   Io& io_;
-  const size_t capacity_bytes_;
-  std::unique_ptr<std::byte[], Free> buffer_;
+  const size_t most_bytes_;
+  const size_t portion_bytes_;
+  // Each has room for a portion and, before it, for what is still held of the one before. One is
+  // being looked at, the other is read into.
+  std::array<std::unique_ptr<std::byte[], Free>, 2> buffers_;
+  size_t current_ = 0;
   Handle handle_ = kNoHandle;
   uint64_t size_bytes_ = 0;
-  uint64_t begin_ = 0;     // file offset of buffer_[0]
-  size_t held_bytes_ = 0;  // in the buffer
+  const std::byte* held_ = nullptr;  // what is held, in the current buffer
+  uint64_t begin_ = 0;               // its offset in the file
+  size_t held_bytes_ = 0;
+  IoRequest ahead_;
+  bool ahead_under_way_ = false;
   uint64_t bytes_read_ = 0;
 };
 
