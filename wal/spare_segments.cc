@@ -179,10 +179,12 @@ bool SpareSegments::AheadOfLog() const {
   return available() && written_bytes_ > log_offset_ / 4 * kPaceQuarters;
 }
 
+bool SpareSegments::InTime() const { return available() || written_bytes_ > log_offset_; }
+
 void SpareSegments::SubmitPieces() {
   for (IoRequest& piece : pieces_) {
     if (piece.owner != nullptr || written_bytes_ == options_.segment_bytes) continue;
-    if (AheadOfLog()) return;
+    if (AheadOfLog() || (in_flight_ >= kPiecesInTime && InTime())) return;
     const uint64_t left = options_.segment_bytes - written_bytes_;
     piece = {.op = IoOp::kWrite,
              .handle = handle_,

@@ -62,10 +62,12 @@ class SpareSegments {
     uint64_t number;
     Handle handle;
   };
-  // Blocks wait behind pieces, so these are small, few in flight, and spread over the time in which
-  // the segment in use fills: bytes for each of the log's, in quarters.
+  // Blocks wait behind pieces, so these are small, few in flight unless the log comes nearer, and
+  // spread over the time in which the segment in use fills: bytes for each of the log's, in
+  // quarters.
   static constexpr size_t kPieceBytes = size_t{256} << 10;
-  static constexpr size_t kPieces = 2;
+  static constexpr size_t kPieces = 8;
+  static constexpr size_t kPiecesInTime = 2;
   static constexpr uint64_t kPaceQuarters = 6;
   static constexpr int64_t kRetryUs = 1'000'000;
 
@@ -75,6 +77,7 @@ class SpareSegments {
   absl::Status Create();
   absl::Status Publish();
   bool AheadOfLog() const;
+  bool InTime() const;
   void SubmitPieces();
   void SubmitSync();
   void OnPiece(IoRequest& request);
