@@ -72,7 +72,8 @@ class Client {
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
 
-  // ---- the same without waiting: answered like Submit; at once after the client's failure ----
+  // ---- the same without waiting: answered like Submit, but whatever is in flight; at once after
+  // the client's failure ----
   void Balance(uint16_t program, const Id& member, Instant as_of,
                std::function<void(absl::StatusOr<BalanceAnswer>)> done);
   void Shards(std::function<void(absl::StatusOr<ShardsAnswer>)> done);
@@ -80,7 +81,7 @@ class Client {
   // ---- for a caller that waits for several clients at once ----
   // The socket, and whether there is something to send that it has not taken yet: then wait for it
   // to be writable too. Negative while there is no connection; Poll(0) tries again when it is time
-  // to.
+  // to. Poll(0) now and then all the same: a peer that says nothing is given up in it.
   int descriptor() const;
   bool wants_to_send() const;
 

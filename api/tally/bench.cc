@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "api/ids.h"
@@ -29,6 +30,10 @@ namespace {
 
 constexpr char kProgramName[] = "Bench";
 constexpr size_t kMaxConnections = 1000;
+// On all connections: some hundred bytes each.
+constexpr size_t kMaxOperationsUnderWay = size_t{4} << 20;
+// With a greater share of refusals, the figures are not what one wanted to know.
+constexpr double kNotableRefusals = 0.01;
 // Operations of the load phase that are under way.
 constexpr Pipeline::Limits kLoadLimits = {.batch = 1000, .in_flight = 32};
 
@@ -128,6 +133,10 @@ absl::Status Bench::Verify(const TotalsAnswer& before, const TotalsAnswer& after
 }
 
 int Bench::Run() {
+  // Before all else: it would be a pity afterwards.
+  if (!options_.html.empty()) {
+    if (absl::Status status = WriteText(options_.html, ""); !status.ok()) return Fail(status);
+  }
   if (absl::Status status = EnsureProgram(); !status.ok()) return Fail(status);
   const auto before = client_.Totals(options_.workload.program);
   if (!before.ok()) return Fail(before.status());
@@ -145,10 +154,20 @@ int Bench::Run() {
   } else {
     PrintText(figures);
   }
-  if (absl::Status status = Verify(*before, *after); !status.ok()) return Fail(status);
-  if (options_.html.empty()) return 0;
-  const absl::Status written = WriteText(options_.html, BenchReport(figures, load_.timeline()));
-  return written.ok() ? 0 : Fail(written);
+  const auto refused = static_cast<double>(load_.refused());
+  const auto operations = static_cast<double>(load_.timeline().operations());
+  if (refused > kNotableRefusals * (operations + refused)) {
+    std::fprintf(stderr,
+                 "tally: %.1f %% of the operations were refused, and are not counted: the outcomes "
+                 "say why\n",
+                 100 * refused / (operations + refused));
+  }
+  absl::Status status;
+  if (!options_.html.empty()) {
+    status = WriteText(options_.html, BenchReport(figures, load_.timeline()));
+  }
+  status.Update(Verify(*before, *after));
+  return status.ok() ? 0 : Fail(status);
 }
 
 nlohmann::ordered_json Bench::Figures(const ShardsAnswer& shards) const {
@@ -185,6 +204,7 @@ nlohmann::ordered_json Bench::Figures(const ShardsAnswer& shards) const {
           {"shards", client_.server().shard_count},
           {"seconds", seconds},
           {"operations", load_.timeline().operations()},
+          {"refused", load_.refused()},
           {"ops_per_second", static_cast<double>(load_.timeline().operations()) / seconds},
           {"latency_us",
            {{"p50", us(50)},
@@ -234,8 +254,27 @@ void ApplyKind(Options& options) {
   }
 }
 
+// Not a number is not between any two.
+CLI::Validator Between(double least, double most) {
+  const std::string range = absl::StrCat("[", least, " - ", most, "]");
+  return CLI::Validator(
+      [=](const std::string& text) {
+        double value;
+        const bool within = absl::SimpleAtod(text, &value) && value >= least && value <= most;
+        return within ? std::string() : absl::StrCat(text, " is not a number of ", range);
+      },
+      range);
+}
+
 int Run(const Server& server, Options& options) {
   ApplyKind(options);
+  const size_t under_way = options.connections * options.load.in_flight * options.load.batch;
+  if (under_way > kMaxOperationsUnderWay) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("--connections times --in-flight times --batch are ", under_way,
+                     " operations under way, and this program remembers ", kMaxOperationsUnderWay,
+                     ": choose fewer of one")));
+  }
   ClientOptions client_options;
   client_options.in_flight_bytes = Pipeline::kClientInFlightBytes;
   std::vector<std::unique_ptr<Client>> clients;
@@ -275,12 +314,12 @@ void AddBenchCommand(CLI::App& app, const Server& server) {
   command
       ->add_option("--redeem-share", workload.redeem_share,
                    "Share of redemptions in a mix, 0 to 1; the others are accruals")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(Between(0, 1))
       ->capture_default_str();
   command
       ->add_option("--read-share", workload.read_share,
                    "Share of balances read in a mix, 0 to 1, each a request of its own")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(Between(0, 1))
       ->capture_default_str();
   command->add_option("--connections", options->connections, "Connections")
       ->check(CLI::Range(size_t{1}, kMaxConnections))
@@ -296,15 +335,15 @@ void AddBenchCommand(CLI::App& app, const Server& server) {
                    "Operations a second to begin, whatever the server does (open loop); latencies "
                    "count from when "
                    "requests should have begun. Otherwise as many as go (closed loop)")
-      ->check(CLI::PositiveNumber);
+      ->check(Between(1e-3, 1e9));
   command->add_option("--warm-up", load.warm_up_seconds, "Seconds before measuring")
-      ->check(CLI::Range(0.0, 1e6))
+      ->check(Between(0, 1e6))
       ->capture_default_str();
   CLI::Option* operations = command->add_option("--ops", load.operations, "Operations to measure")
                                 ->check(CLI::Range(1L, 1'000'000'000'000L))
                                 ->capture_default_str();
   command->add_option("--seconds", load.seconds, "Seconds to measure, instead of --ops")
-      ->check(CLI::Range(0.001, 1e6))
+      ->check(Between(0.001, 1e6))
       ->excludes(operations)
       ->each([options](const std::string&) { options->load.operations = UINT64_MAX; });
   command->add_option("--program", workload.program, "Id for the benchmark's program")

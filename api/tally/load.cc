@@ -14,7 +14,7 @@
 namespace tallystick::tally {
 namespace {
 
-// How often the server's shards are looked at.
+// How often the server's shards are looked at, and clients that have nothing to say.
 constexpr int64_t kLookNs = 100'000'000;
 // A connection that is being made again is looked after this often.
 constexpr int64_t kReconnectNs = 10'000'000;
@@ -37,6 +37,7 @@ struct Load::Request {
   int64_t at_ns = 0;   // when it began, or should have
   uint32_t parts = 0;  // unanswered: a Submit, and each read
   int64_t served = 0;
+  int64_t refused = 0;
   bool overloaded = false;
   std::vector<Operation> operations;
 };
@@ -78,7 +79,7 @@ Load::~Load() = default;
 void Load::Prepare() {
   // Waits of an open loop are exact, not rounded up by 50 µs.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
-  begin_ns_ = now_ns_ = NowNs();
+  begin_ns_ = schedule_ns_ = now_ns_ = NowNs();
   start_ns_ = begin_ns_ + Nanos(options_.warm_up_seconds);
   stop_ns_ = start_ns_ + Nanos(options_.seconds);
   next_look_ns_ = begin_ns_;
@@ -110,6 +111,11 @@ absl::Status Load::Run(const OnProgress& on_progress) {
 
 // All requests whose time has come, as long as some are free.
 void Load::BeginDue(int64_t now_ns) {
+  // What the warm-up was late with is not made up for.
+  if (schedule_ns_ < start_ns_ && now_ns >= start_ns_) {
+    schedule_ns_ = start_ns_;
+    begun_requests_ = 0;
+  }
   while (free_count_ != 0 && BeginsMore(now_ns)) {
     int64_t at_ns = now_ns;
     if (between_ns_ > 0) {
@@ -129,7 +135,7 @@ void Load::Begin(Request& request, int64_t at_ns) {
   if (at_ns >= start_ns_) measured_operations_ += options_.batch;
   request.at_ns = at_ns;
   request.parts = 1;  // this function's own, until it is through
-  request.served = 0;
+  request.served = request.refused = 0;
   request.overloaded = false;
   request.operations.clear();
   Client& client = *request.caller->client;
@@ -143,8 +149,8 @@ void Load::Begin(Request& request, int64_t at_ns) {
     client.Balance(program_, workload_.DrawMember(), /*as_of=*/0,
                    [r = &request](const absl::StatusOr<BalanceAnswer>& answer) {
                      if (answer.ok()) {
-                       ++r->load->tally_.reads;
-                       ++r->served;
+                       if (answer->outcome == Outcome::Ok) ++r->load->tally_.reads;
+                       r->load->CountPart(*r, answer->outcome);
                      }
                      r->load->PartDone(*r, answer.status());
                    });
@@ -155,16 +161,19 @@ void Load::Begin(Request& request, int64_t at_ns) {
                   [r = &request](const absl::StatusOr<absl::Span<const Result>>& results) {
                     if (results.ok()) {
                       for (const Result& result : *results) {
-                        const bool overloaded = result.outcome() == Outcome::Overloaded;
                         r->load->tally_.Count(result);
-                        r->overloaded |= overloaded;
-                        r->served += overloaded ? 0 : 1;
+                        r->load->CountPart(*r, result.outcome());
                       }
                     }
                     r->load->PartDone(*r, results.status());
                   });
   }
   PartDone(request, absl::OkStatus());
+}
+
+void Load::CountPart(Request& request, Outcome outcome) {
+  (outcome == Outcome::Ok ? request.served : request.refused) += 1;
+  request.overloaded |= outcome == Outcome::Overloaded;
 }
 
 void Load::PartDone(Request& request, const absl::Status& status) {
@@ -177,9 +186,10 @@ void Load::Finished(Request& request) {
   answered_ += request.served;
   if (Measures(now_ns_)) {
     end_ns_ = now_ns_;
+    refused_ += request.refused;
     timeline_.CountOperations(now_ns_ - start_ns_, request.served);
   }
-  if (now_ns_ >= start_ns_ && request.at_ns <= stop_ns_ && !request.overloaded) {
+  if (Measures(request.at_ns) && !request.overloaded) {
     timeline_.RecordLatency(now_ns_ - start_ns_, now_ns_ - request.at_ns);
   }
   // The next of a closed loop goes out with this very Poll.
@@ -189,7 +199,9 @@ void Load::Finished(Request& request) {
 }
 
 int64_t Load::NextBeginNs() const {
-  return begin_ns_ + static_cast<int64_t>(between_ns_ * static_cast<double>(begun_requests_));
+  constexpr double kFar = 4e18;
+  return schedule_ns_ +
+         static_cast<int64_t>(std::min(between_ns_ * static_cast<double>(begun_requests_), kFar));
 }
 
 // Sends what was begun; waits until something is received, or another is to begin; receives.
@@ -211,10 +223,12 @@ void Load::Exchange(int64_t now_ns) {
     const short events = static_cast<short>(POLLIN | (client.wants_to_send() ? POLLOUT : 0));
     ready_[i] = {client.descriptor(), events, 0};
   }
+  const bool round = now_ns >= next_round_ns_;
+  if (round) next_round_ns_ = now_ns + kLookNs;
   const timespec timeout = {wait_ns / kNanos, wait_ns % kNanos};
   ppoll(ready_.data(), ready_.size(), &timeout, nullptr);
   for (size_t i = 0; i < callers_.size(); ++i) {
-    if (ready_[i].fd < 0 || ready_[i].revents != 0) poll(*callers_[i]);
+    if (round || ready_[i].fd < 0 || ready_[i].revents != 0) poll(*callers_[i]);
   }
 }
 

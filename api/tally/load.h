@@ -60,10 +60,11 @@ class Load {
   absl::Status Run(const OnProgress& on_progress);
 
   // ---- after Run ----
-  // Requests of a batch; of requests with an overloaded operation there is no latency, and
-  // overloaded operations do not count.
+  // Of what began after the warm-up. Requests of a batch; of requests with an overloaded operation
+  // there is no latency. What was refused does not count as an operation: the log has none of it.
   const Timeline& timeline() const { return timeline_; }
   double seconds() const { return static_cast<double>(end_ns_ - start_ns_) * 1e-9; }
+  int64_t refused() const { return refused_; }
   const Tally& tally() const { return tally_; }  // warm-up included
 
  private:
@@ -76,6 +77,7 @@ class Load {
   void Finished(Request& request);
   bool BeginsMore(int64_t now_ns) const;
   void BeginDue(int64_t now_ns);
+  void CountPart(Request& request, Outcome outcome);
   int64_t NextBeginNs() const;
   void Exchange(int64_t now_ns);
   void AskShards(int64_t now_ns);
@@ -91,13 +93,15 @@ class Load {
   size_t next_free_ = 0;
   size_t free_count_ = 0;
 
-  int64_t begin_ns_ = 0;  // of the warm-up
-  int64_t start_ns_ = 0;  // of what is measured
+  int64_t begin_ns_ = 0;     // of the warm-up
+  int64_t start_ns_ = 0;     // of what is measured
+  int64_t schedule_ns_ = 0;  // of an open loop: when its first request is to begin
   int64_t stop_ns_ = 0;
   int64_t end_ns_ = 0;
-  double between_ns_ = 0;  // requests of an open loop
-  uint64_t begun_requests_ = 0;
+  double between_ns_ = 0;             // requests of an open loop
+  uint64_t begun_requests_ = 0;       // since schedule_ns_
   uint64_t measured_operations_ = 0;  // begun
+  int64_t refused_ = 0;
   int64_t answered_ = 0;
   int64_t now_ns_ = 0;  // read once for each answer
   absl::Status status_;
@@ -106,6 +110,7 @@ class Load {
 
   std::vector<pollfd> ready_;  // of the callers
   int64_t next_look_ns_ = 0;
+  int64_t next_round_ns_ = 0;  // when all clients are polled
   bool looking_ = false;
   std::vector<uint64_t> segments_;  // of the shards, when last seen
 };

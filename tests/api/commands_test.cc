@@ -401,12 +401,48 @@ TEST_F(Commands, BenchKeepsTheRateThatItIsGiven) {
                                 HasSubstr("asked_ops_per_second"), HasSubstr("</html>")));
 }
 
+// What a warm-up at an impossible rate was late with is not made up for.
+TEST_F(Commands, BenchMeasuresWhatItWasAskedForThoughTheServerIsLate) {
+  Start({"--create"});
+  const Ran ran = Run({"bench", "--members", "50", "--ops", "5000", "--batch", "100", "--warm-up",
+                       "0.2", "--rate", "1e9", "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.errors;
+  const auto figures = nlohmann::json::parse(ran.output);
+  EXPECT_GE(figures.value("operations", 0), 5000);
+  EXPECT_LE(figures.value("operations", 0), 10'000);
+}
+
+TEST_F(Commands, BenchCountsRefusalsApart) {
+  Start({"--create"});
+  const Ran ran = Run({"bench", "--workload", "redemption", "--no-load", "--members", "50", "--ops",
+                       "2000", "--batch", "10", "--warm-up", "0", "--json"});
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.errors, HasSubstr("100.0 % of the operations were refused"));
+  const auto figures = nlohmann::json::parse(ran.output);
+  EXPECT_EQ(figures["operations"], 0);
+  EXPECT_GE(figures.value("refused", 0), 2000);
+}
+
 TEST_F(Commands, BenchSaysWhereItCannotWriteItsPage) {
   Start({"--create"});
   const Ran ran = Run({"bench", "--members", "5", "--ops", "10", "--batch", "1", "--warm-up", "0",
                        "--html", Path("missing/report.html")});
   EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.output, "");
   EXPECT_THAT(ran.errors, HasSubstr("missing/report.html: No such file"));
+}
+
+TEST_F(Commands, BenchRefusesNumbersThatMakeNoSense) {
+  Start({"--create"});
+  for (const char* option :
+       {"--seconds", "--warm-up", "--rate", "--redeem-share", "--read-share"}) {
+    const Ran ran = Run({"bench", option, "nan"});
+    EXPECT_NE(ran.status, 0) << option;
+    EXPECT_THAT(ran.errors, HasSubstr("nan is not a number of")) << option;
+  }
+  EXPECT_THAT(Run({"bench", "--rate", "1e-9"}).errors, HasSubstr("1e-9 is not a number of"));
+  EXPECT_THAT(Run({"bench", "--in-flight", "65536", "--batch", "1000"}).errors,
+              HasSubstr("65536000 operations under way"));
 }
 
 }  // namespace
