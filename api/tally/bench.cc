@@ -43,6 +43,7 @@ struct Options {
   LoadOptions load;
   size_t connections = 1;
   bool no_load = false;
+  double load_expires_seconds = 0;  // after the load phase has begun; 0: as the program says
   std::string html;
   bool json = false;
 };
@@ -105,8 +106,11 @@ absl::Status Bench::GivePoints() {
     progress.Update(answered);
   });
   const Instant now = ToInstant(absl::Now());
+  const double expires_seconds = options_.load_expires_seconds;
+  const Instant expires_at =
+      expires_seconds > 0 ? now + static_cast<Instant>(expires_seconds * kMicrosPerSecond) : 0;
   for (uint64_t member = 1; member <= options_.workload.members; ++member) {
-    if (absl::Status s = pipeline.Add(workload_.Load(member, now)); !s.ok()) return s;
+    if (absl::Status s = pipeline.Add(workload_.Load(member, now, expires_at)); !s.ok()) return s;
   }
   return pipeline.Finish();
 }
@@ -352,6 +356,10 @@ void AddBenchCommand(CLI::App& app, const Server& server) {
   command->add_option("--seed", workload.seed, "Of the operations' mix")->capture_default_str();
   command->add_flag("--no-load", options->no_load,
                     "Leave out the phase before, which gives each member points");
+  command
+      ->add_option("--load-expires", options->load_expires_seconds,
+                   "Seconds after which the points of that phase expire, all members' at once")
+      ->check(Between(0.001, 1e6));
   command->add_option("--html", options->html, "Write a page with plots to this file")
       ->check(NotEmpty());
   AddJsonFlag(command, &options->json);

@@ -28,9 +28,9 @@ Workload::Workload(const WorkloadOptions& options)
   }
 }
 
-Operation Workload::Load(uint64_t member, Instant now) {
+Operation Workload::Load(uint64_t member, Instant now, Instant expires_at) {
   const Points points = options_.redeem_share < 0.5 ? kLoadPoints : kLoadPointsForRedemptions;
-  return Make(Kind::Accrue, Id(member, 0), points, now);
+  return Make(Kind::Accrue, Id(member, 0), points, now, expires_at);
 }
 
 Id Workload::DrawMember() {
@@ -46,11 +46,12 @@ Operation Workload::Draw(Instant now) {
   return Make(kind, member, 1 + static_cast<int64_t>((draw & 0xffff'ffff) % kLargestAmount), now);
 }
 
-Operation Workload::Make(Kind kind, const Id& member, int64_t amount, Instant now) {
+Operation Workload::Make(Kind kind, const Id& member, int64_t amount, Instant now,
+                         Instant expires_at) {
   const uint64_t low = random_.Next();
   const Id id(low, random_.Next() ^ run_ << 32);
-  return Operation(id, member, Id(0, 0), amount, now, /*expires_at=*/0, /*user_data=*/0,
-                   options_.program, /*category=*/0, kind, /*flags=*/0, /*reserved=*/0);
+  return Operation(id, member, Id(0, 0), amount, now, expires_at, /*user_data=*/0, options_.program,
+                   /*category=*/0, kind, /*flags=*/0, /*reserved=*/0);
 }
 
 }  // namespace tallystick::tally

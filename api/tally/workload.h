@@ -30,8 +30,9 @@ class Workload {
  public:
   explicit Workload(const WorkloadOptions& options);
 
-  // What gives a member points before: enough that few redemptions are refused.
-  Operation Load(uint64_t member, Instant now);
+  // What gives a member points before: enough that few redemptions are refused. `expires_at`: of
+  // the points; 0: as the program says.
+  Operation Load(uint64_t member, Instant now, Instant expires_at = 0);
   // The next is a read, of DrawMember().
   bool DrawsRead() { return random_.Next() >> 32 < read_below_; }
   Id DrawMember();
@@ -39,7 +40,7 @@ class Workload {
   Operation Draw(Instant now);
 
  private:
-  Operation Make(Kind kind, const Id& member, int64_t amount, Instant now);
+  Operation Make(Kind kind, const Id& member, int64_t amount, Instant now, Instant expires_at = 0);
 
   const WorkloadOptions options_;
   Random random_;
