@@ -308,6 +308,33 @@ TEST_P(HostBackend, WakeIsKeptForTheNextPollThatWaits) {
   EXPECT_GE(io_->MonotonicMicros() - start, 2'000);
 }
 
+// A backend that has got used to crowds waits for no more than there are.
+TEST_P(HostBackend, FewBehindACrowdAreNotKeptWaiting) {
+  constexpr size_t kCrowd = 64;
+  std::byte* const data = Buffer(kCrowd * kSectorBytes);
+  const Handle file = OpenNew("file");
+  ASSERT_TRUE(io_->WriteAt(file, 0, data, kCrowd * kSectorBytes).ok());
+  const auto read = [&](size_t count) {
+    std::vector<Request> requests;
+    requests.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      requests.emplace_back(IoOp::kRead, file, data + i * kSectorBytes, kSectorBytes,
+                            i * kSectorBytes);
+      io_->Submit(requests.back());
+    }
+    for (size_t completed = 0; completed < count;) completed += io_->Poll(kPatienceUs);
+  };
+  const int64_t before = io_->MonotonicMicros();
+  for (int round = 0; round < 100; ++round) {
+    for (int crowd = 0; crowd < 5; ++crowd) read(kCrowd);
+    for (const size_t few : {1, 2, 7}) read(few);
+    io_->Wake();
+    EXPECT_EQ(io_->Poll(kPatienceUs), 0u);
+  }
+  EXPECT_LT(io_->MonotonicMicros() - before, kPatienceUs / 2);
+  io_->Close(file);
+}
+
 // Each round hangs if its wake is lost.
 TEST_P(HostBackend, NoWakeIsLost) {
   constexpr int kRounds = 2'000;
