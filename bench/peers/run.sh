@@ -151,7 +151,7 @@ echo
 awk -f "$here/table.awk" "$results"
 cat << END
 
-op/s      answered; refusals for want of points count, their number is beside
+op/s      answered; of Tallystick, accepted. Refusals for want of points are counted beside
 p50, p99  of a request: all operations of one call or one tally request, from sending to durable answer; open loop: from when it
           should have been sent; TigerBeetle: of its batches
 disk      growth of the data folder by an operation, log included, as allocated (du), not apparent; of the disk, a write's bytes
