@@ -91,8 +91,8 @@ void MemoryAhead::Run() {
       const Range range = ranges_.back();
       ranges_.pop_back();
       lock.unlock();
-      // When its table is gone, it fails, or readies what somebody else has there now, whose content
-      // it keeps.
+      // When its table is gone, it fails, or readies what somebody else has there now, whose
+      // content it keeps.
       Populate(range.from, range.size);
       lock.lock();
       continue;

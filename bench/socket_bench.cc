@@ -120,7 +120,7 @@ void Callers(benchmark::State& state) {
                        static_cast<ssize_t>(request_bytes));
     };
     for (const pollfd& one : ready) ask(one.fd);
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
       TALLYSTICK_CHECK(poll(ready.data(), ready.size(), -1) > 0);
       for (const pollfd& one : ready) {
         if (one.revents == 0) continue;
@@ -145,7 +145,7 @@ void Stream(benchmark::State& state) {
     }
   });
   const std::vector<std::byte> bytes(piece);
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     TALLYSTICK_CHECK(send(pair.client, bytes.data(), piece, 0) == static_cast<ssize_t>(piece));
   }
   state.SetBytesProcessed(static_cast<int64_t>(piece) * state.iterations());

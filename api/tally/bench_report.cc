@@ -45,7 +45,9 @@ Plot Distribution(const Histogram& latency_ns) {
                       {1e5, "99.999"}}};
   plot.y = {.label = "µs", .logarithmic = true, .ticks = {}};
   Series series;
-  for (double nines = 0; nines <= 5.001; nines += 0.02) {
+  constexpr int kPointsPerNine = 50;
+  for (int i = 0; i <= 5 * kPointsPerNine; ++i) {
+    const double nines = static_cast<double>(i) / kPointsPerNine;
     const double percent = 100 - 100 * std::pow(10, -nines);
     series.points.emplace_back(std::pow(10, nines),
                                static_cast<double>(latency_ns.Percentile(percent)) * kMicro);

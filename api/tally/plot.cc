@@ -60,8 +60,8 @@ class Scale {
 
   void ChooseTicks(double smallest, double largest) {
     if (logarithmic_) {
-      for (double power = std::floor(Position(smallest)); power <= std::ceil(Position(largest));
-           ++power) {
+      const auto last = static_cast<int>(std::ceil(Position(largest)));
+      for (auto power = static_cast<int>(std::floor(Position(smallest))); power <= last; ++power) {
         ticks_.emplace_back(std::pow(10, power), Short(std::pow(10, power)));
       }
       return;

@@ -117,8 +117,8 @@ TEST(HashIndex, TablesDoNotAllSplitAtOnce) {
   const size_t first = grow_to(500'000);
   size_t most = 0;
   size_t bytes = first;
-  for (double size = 500'000; size < 1'000'000; size *= 1.02) {
-    const size_t now = grow_to(static_cast<uint32_t>(size));
+  for (uint32_t size = 500'000; size < 1'000'000; size += size / 50) {
+    const size_t now = grow_to(size);
     most = std::max(most, now - bytes);
     bytes = now;
   }
