@@ -145,8 +145,8 @@ class Shard {
   bool block_open_ = false;
   ledger::RecordSink sink_;
   size_t settled_slots_ = 0;  // of the open block: written by what was due, before any request
-  Instant stamp_ = 0;  // of the last block
-  Instant clock_ = 0;  // wall clock, read once a turn
+  Instant stamp_ = 0;         // of the last block
+  Instant clock_ = 0;         // wall clock, read once a turn
   Instant wall_minus_monotonic_ = 0;
   uint64_t records_since_digest_ = 0;
   bool out_of_space_ = false;  // and the operator was told
