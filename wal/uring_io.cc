@@ -244,6 +244,9 @@ void UringIo::Prepare(io_uring_sqe* sqe, IoRequest& request) const {
       return;
     case IoOp::kReceive:
       io_uring_prep_recv(sqe, request.handle, request.data, request.size, 0);
+      // As a rule nothing is there yet: not tried before the first poll. Linux 5.19 knows this, and
+      // the modes but the last.
+      if (mode_ != UringMode::kInterrupting) sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
       return;
     case IoOp::kSend:
       io_uring_prep_send(sqe, request.handle, request.data, request.size, MSG_NOSIGNAL);
