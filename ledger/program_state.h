@@ -16,7 +16,7 @@ namespace tallystick::ledger {
 struct StateMachine::ProgramState {
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;
-  uint16_t newest = 0;  // index of the last version
+  uint16_t newest = 0;  // index of the last version: size() would divide, for each operation
   Totals totals;
   // The first of receipts that live for the retention; the others of purchases, accruals and
   // redemptions, by version: each has its return days.

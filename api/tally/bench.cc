@@ -272,13 +272,6 @@ CLI::Validator Between(double least, double most) {
 
 int Run(const Server& server, Options& options) {
   ApplyKind(options);
-  const size_t under_way = options.connections * options.load.in_flight * options.load.batch;
-  if (under_way > kMaxOperationsUnderWay) {
-    return Fail(absl::InvalidArgumentError(
-        absl::StrCat("--connections times --in-flight times --batch are ", under_way,
-                     " operations under way, and this program remembers ", kMaxOperationsUnderWay,
-                     ": choose fewer of one")));
-  }
   ClientOptions client_options;
   client_options.in_flight_bytes = Pipeline::kClientInFlightBytes;
   std::vector<std::unique_ptr<Client>> clients;
@@ -290,6 +283,13 @@ int Run(const Server& server, Options& options) {
   // A request is one Submit.
   options.load.batch =
       std::min<size_t>(options.load.batch, clients.front()->server().max_operations);
+  const size_t under_way = options.connections * options.load.in_flight * options.load.batch;
+  if (under_way > kMaxOperationsUnderWay) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("--connections times --in-flight times --batch are ", under_way,
+                     " operations under way, and this program remembers ", kMaxOperationsUnderWay,
+                     ": choose fewer of one")));
+  }
   return Bench(options, clients).Run();
 }
 

@@ -443,6 +443,10 @@ TEST_F(Commands, BenchRefusesNumbersThatMakeNoSense) {
   EXPECT_THAT(Run({"bench", "--rate", "1e-9"}).errors, HasSubstr("1e-9 is not a number of"));
   EXPECT_THAT(Run({"bench", "--in-flight", "65536", "--batch", "1000"}).errors,
               HasSubstr("65536000 operations under way"));
+  // A request is cut to what the server takes, before it counts.
+  EXPECT_EQ(Run({"bench", "--members", "5", "--ops", "10", "--warm-up", "0", "--batch", "1000000"})
+                .status,
+            0);
 }
 
 }  // namespace
