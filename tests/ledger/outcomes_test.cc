@@ -224,6 +224,32 @@ TEST_F(Outcomes, KnownIdIsReplayedOrAConflict) {
   EXPECT_EQ(At(Day(90) + 1, sent).outcome(), Outcome::TooOld);
 }
 
+TEST_F(Outcomes, AnyOtherBodyIsAConflict) {
+  Start({});
+  At(Day(0), Make(Kind::Accrue, 10));
+  const Operation accrual = last_;
+  using Change = void (*)(Operation&);
+  const Change changes[] = {
+      [](Operation& op) { op.mutate_amount(op.amount() + 1); },
+      [](Operation& op) { op.mutate_occurred_at(op.occurred_at() - 1); },
+      [](Operation& op) { op.mutate_expires_at(Day(80)); },
+      [](Operation& op) { op.mutate_user_data(1); },
+      [](Operation& op) { op.mutate_category(1); },
+      [](Operation& op) { op.mutate_kind(Kind::Purchase); },
+  };
+  for (size_t i = 0; i < std::size(changes); ++i) {
+    Operation other = accrual;
+    changes[i](other);
+    EXPECT_EQ(At(Day(1), other).outcome(), Outcome::IdConflict) << "change " << i;
+  }
+  Operation back = Make(Kind::Return, 1);
+  back.mutable_related() = accrual.id();
+  ASSERT_EQ(At(Day(1), back).outcome(), Outcome::Ok);
+  Operation other = last_;
+  other.mutable_related() = Id(accrual.id().low(), accrual.id().high() + 1);
+  EXPECT_EQ(At(Day(1), other).outcome(), Outcome::IdConflict);
+}
+
 TEST_F(Outcomes, ReplayKeepsTheOriginalsFlags) {
   ProgramSpec spec;
   spec.implicit_enrolment = true;
