@@ -155,6 +155,33 @@ TEST(LogWriter, SpareSegmentsKeepPaceWithTheLog) {
   EXPECT_EQ(spares(), 2);
 }
 
+// With no other spare ready, it is urgent once the log has come as far as the spare.
+TEST(LogWriter, SpareSegmentIsWrittenFasterWhenTheLogComesNear) {
+  SimIo io({.seed = 1});
+  LogWriterOptions options = SmallOptions();
+  options.segment_bytes = uint64_t{8} << 20;
+  options.spare_segments = 1;
+  LogSession session(io, options);
+  ASSERT_TRUE(session.Open().ok());
+  for (int i = 0; i < 1'000; ++i) session.Turn();
+  constexpr size_t kSlots = 2'000;
+  // Without a Tick, so that the spare which the second segment takes is not made up for.
+  const auto append_up_to = [&](uint64_t bytes) {
+    while (session.writer->next_position() * sizeof(Slot) < bytes) {
+      ASSERT_TRUE(session.Append(kSlots));
+      while (session.writer->blocks_in_flight() > 0) io.Poll(0);
+    }
+  };
+  append_up_to(options.segment_bytes + (kSlots * sizeof(Slot)));
+  ASSERT_EQ(io.pending(), 0u);
+  session.writer->Tick(io.MonotonicMicros());
+  const size_t at_first = io.pending();
+  EXPECT_GE(at_first, 1u);
+  append_up_to(options.segment_bytes * 3 / 2);
+  session.writer->Tick(io.MonotonicMicros());
+  EXPECT_GE(io.pending(), 3 * at_first);
+}
+
 TEST(LogWriter, IdleWriterWitnessesItsLastBlockOnce) {
   SimIo io({.seed = 1});
   LogSession session(io, SmallOptions());
