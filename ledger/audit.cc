@@ -2,36 +2,15 @@
 
 #include <algorithm>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "absl/strings/str_cat.h"
 #include "ledger/program_state.h"
+#include "ledger/row_hash.h"
 
 namespace tallystick::ledger {
 namespace {
 
-// Hashes logical rows field by field, so that padding and row numbers have no part in it.
-class RowHash {
- public:
-  template <typename... Fields>
-  static uint64_t Of(Fields... fields) {
-    const uint64_t words[] = {static_cast<uint64_t>(fields)...};
-    return XXH3_64bits(words, sizeof(words));
-  }
-};
-
 // Points that never expire have not expired at the end either.
 constexpr Instant kLastInstant = kNever - 1;
-
-enum RowKind : uint64_t {
-  kAccountRow = 1,
-  kLotRow,
-  kReceiptRow,
-  kProgramRow,
-  kTotalsRow,
-  kTimeRow
-};
 
 }  // namespace
 
@@ -103,37 +82,26 @@ StateMachine::Sizes StateMachine::sizes() const {
 }
 
 uint64_t StateMachine::Digest() const {
-  uint64_t sum = RowHash::Of(kTimeRow, log_time_);
+  uint64_t sum = RowHash::OfTime(log_time_);
   for (const auto& program : programs_) {
-    const Totals& t = program->totals;
-    sum += RowHash::Of(kTotalsRow, program->id, t.members, t.issued, t.redeemed, t.expired,
-                       t.clawed_back, t.written_off, t.adjusted, t.reinstated, t.forgiven,
-                       t.credited, program->versions.back().bound_before);
+    sum += RowHash::OfTotals(program->id, program->totals, program->versions.back().bound_before);
     for (const ProgramVersion& version : program->versions) {
-      sum += RowHash::Of(kProgramRow, version.id.low(), version.id.high(),
-                         XXH3_64bits(version.bytes.data(), version.bytes.size()));
+      sum += RowHash::OfVersion(version.id, version.bytes);
     }
     const auto add = [&](uint32_t row) {
-      const Receipt& r = receipts_[row];
-      if (!IsLive(*program, r, log_time_)) return;
-      const Id& member = accounts_[r.account].member;
-      const Returned returned = receipts_.ReturnedOf(r);
-      sum += RowHash::Of(kReceiptRow, program->id, member.low(), member.high(), r.id.low(),
-                         r.id.high(), r.key_time, r.position, r.amount, r.points, r.available,
-                         r.pending, r.body, r.version, r.kind, returned.amount, returned.claimed,
-                         returned.lost);
+      const Receipt& receipt = receipts_[row];
+      if (!IsLive(*program, receipt, log_time_)) return;
+      sum += RowHash::OfReceipt(program->id, accounts_[receipt.account].member, receipt,
+                                receipts_.ReturnedOf(receipt));
     };
     for (const ReceiptQueue& queue : program->queues) receipts_.ForEach(queue, add);
   }
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
-    const Account& a = accounts_[row];
-    sum += RowHash::Of(kAccountRow, a.program, a.member.low(), a.member.high(), a.available,
-                       a.pending, a.lifetime_earned, a.last_position);
-    for (const LotList& list : {a.available_lots, a.pending_lots}) {
-      for (uint32_t r = lots_.First(list); r != kNoRow; r = lots_.Next(list, r)) {
-        const Lot& l = lots_[r];
-        sum += RowHash::Of(kLotRow, a.program, a.member.low(), a.member.high(), l.position,
-                           l.activates_at, l.expires_at, l.original, l.remaining, l.pending);
+    const Account& account = accounts_[row];
+    sum += RowHash::OfAccount(account);
+    for (const LotList& list : {account.available_lots, account.pending_lots}) {
+      for (uint32_t lot = lots_.First(list); lot != kNoRow; lot = lots_.Next(list, lot)) {
+        sum += RowHash::OfLot(account, lots_[lot]);
       }
     }
   }
