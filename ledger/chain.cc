@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -117,6 +118,8 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
   const size_t lots = row == kNoRow ? 0 : accounts_[row].lot_count;
   if (out.room() < 2 * lots + kSlotsPerLink * chain.size()) return false;
 
+  // Before it is kept for the undoing: what is undone does not undo the image.
+  if (row != kNoRow) image_->BeforeAccount(row);
   chain_->Begin(FindProgram(chain[0].program()), row, out);
   size_t failed = 0;
   while (failed < chain.size()) {

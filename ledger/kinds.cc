@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ledger/chain.h"
+#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -60,6 +61,8 @@ void StateMachine::Perform(Request& request) {
     chain_->Created(request.hash, request.row);
     request.account = &accounts_[request.row];
     request.receipt_hash = receipts_.Hash(request.row, op.id());
+  } else {
+    image_->BeforeAccount(request.row);
   }
   if (request.account->next_due <= request.t) Settle(request.row, request.t, request.out);
   switch (op.kind()) {

@@ -13,6 +13,10 @@ uint32_t Accounts::Create(uint64_t hash, uint16_t program, const Id& member) {
   return row;
 }
 
+void Accounts::Allocate(uint32_t count) {
+  for (uint32_t i = 0; i < count; ++i) rows_.Allocate();
+}
+
 void Accounts::Discard(uint64_t hash, uint32_t row) {
   index_.Erase(hash, row);
   rows_[row].member = Id();

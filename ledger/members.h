@@ -29,7 +29,7 @@ struct Account {
   LotList available_lots;  // in spending order
   LotList pending_lots;    // in the order of their next events
   ScheduleLink link;
-  uint32_t reserved;
+  uint32_t image;      // the last that it was written to ahead of its turn
   uint16_t lot_count;  // lots with points left
   uint16_t program;
 };
@@ -58,9 +58,14 @@ class Accounts {
   bool Is(uint32_t row, uint16_t program, const Id& member) const {
     return rows_[row].member == member && rows_[row].program == program;
   }
+  uint32_t limit() const { return rows_.limit(); }
   bool full() const { return rows_.full(); }
   // An empty account. REQUIRES: !full(); the member has none in the program.
   uint32_t Create(uint64_t hash, uint16_t program, const Id& member);
+  // The first `count` rows, in a table that has none, all zeros; and each gets its key.
+  // REQUIRES: count <= the limit.
+  void Allocate(uint32_t count);
+  void Place(uint64_t hash, uint32_t row) { index_.Insert(hash, row); }
   // Undoes the latest Create; the row is nobody's.
   void Discard(uint64_t hash, uint32_t row);
 

@@ -9,6 +9,7 @@
 #define TALLYSTICK_LEDGER_RECEIPTS_H_
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "ledger/hash_index.h"
@@ -48,6 +49,8 @@ struct Returned {
   uint32_t reserved;
 };
 
+inline constexpr Position kNotHeld = std::numeric_limits<Position>::max();
+
 // First in, first out. Whoever appends to it keeps count of `arrived`, and lets as many leave.
 struct ReceiptQueue {
   uint32_t first_chunk = kNoRow;
@@ -55,6 +58,7 @@ struct ReceiptQueue {
   uint32_t first = 0;  // offset in first_chunk
   uint32_t end = 0;    // offset behind the last in last_chunk
   uint32_t arrived = 0;
+  Position held_from = kNotHeld;  // an image is being taken: from here on none may leave
 };
 
 class Receipts {
@@ -99,10 +103,24 @@ class Receipts {
   const Receipt& Front(const ReceiptQueue& queue) const {
     return chunks_[queue.first_chunk][queue.first];
   }
-  // The receipt `count` behind the front; null also where a chunk ends before it.
-  const Receipt* BehindFront(const ReceiptQueue& queue, uint32_t count) const {
-    const uint32_t end = queue.first_chunk == queue.last_chunk ? queue.end : kRowsPerChunk;
-    return queue.first + count < end ? &chunks_[queue.first_chunk][queue.first + count] : nullptr;
+  // A walk through a queue in order, which may go on while others arrive, and leave before it.
+  struct Place {
+    uint32_t chunk;
+    uint32_t offset;
+  };
+  static Place FirstPlace(const ReceiptQueue& queue) { return {queue.first_chunk, queue.first}; }
+  // The row there, or kNoRow at the end.
+  uint32_t RowAt(const ReceiptQueue& queue, Place& place) const {
+    if (place.offset == kRowsPerChunk && place.chunk != queue.last_chunk) {
+      place = {next_chunk_[place.chunk], 0};
+    }
+    const bool at_end = place.chunk == queue.last_chunk && place.offset == queue.end;
+    return at_end ? kNoRow : place.chunk * kRowsPerChunk + place.offset;
+  }
+  // The receipt `count` behind it; null also where a chunk ends before it.
+  const Receipt* Behind(const ReceiptQueue& queue, const Place& place, uint32_t count) const {
+    const uint32_t end = place.chunk == queue.last_chunk ? queue.end : kRowsPerChunk;
+    return place.offset + count < end ? &chunks_[place.chunk][place.offset + count] : nullptr;
   }
   // REQUIRES: not empty.
   void PopFront(ReceiptQueue& queue);
@@ -123,6 +141,10 @@ class Receipts {
   Returned ReturnedOf(const Receipt& receipt) const {
     return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link]
                                               : Returned{0, 0, 0, receipt.link, 0};
+  }
+  // The lot that it made; it has none so far.
+  void SetLot(Receipt& receipt, uint32_t lot) {
+    ((receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].lot : receipt.link) = lot;
   }
   void SetReturned(Receipt& receipt, int64_t amount, Points claimed);
   void SetLost(Receipt& receipt, Points lost);

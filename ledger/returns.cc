@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "ledger/chain.h"
+#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -61,6 +62,11 @@ Outcome StateMachine::CheckKnownReturn(Request& request, const Receipt& original
              : Outcome::Ok;
 }
 
+void StateMachine::BeforeReturned(uint32_t receipt) {
+  chain_->Returning(receipt);
+  image_->BeforeReturned(receipt);
+}
+
 // Takes from the purchase's own lot, then from others in spending order. Returns what is left of
 // the claim.
 Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
@@ -71,7 +77,7 @@ Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
   const int64_t returned = before.amount + request.operation.amount();
   const Points due = std::min(DueInAll(rules, original, returned), original.points - before.lost);
   detail.claim = std::max<Points>(0, due - before.claimed);
-  chain_->Returning(request.receipt);
+  BeforeReturned(request.receipt);
   receipts_.SetReturned(original, returned, before.claimed + detail.claim);
 
   Points left = detail.claim;

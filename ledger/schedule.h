@@ -23,6 +23,9 @@ struct ScheduleLink {
 
 class Schedule {
  public:
+  // Of accounts that are due from `now` on, or at once.
+  explicit Schedule(Instant now = 0) : now_(static_cast<uint64_t>(now)) {}
+
   static constexpr int kLevels = 8;
   static constexpr uint32_t kSlots = 256;
   static constexpr uint32_t kHead = uint32_t{1} << 31;  // accounts are fewer
@@ -60,7 +63,7 @@ class Schedule {
   };
   Step NextStep() const;
 
-  uint64_t now_ = 0;                                           // everything before it has come out
+  uint64_t now_;                                               // everything before it has come out
   std::array<std::array<uint32_t, kSlots>, kLevels> heads_{};  // account + 1
   std::array<std::array<uint64_t, kSlots / 64>, kLevels> occupied_{};
 };

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ledger/chain.h"
+#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -82,7 +83,7 @@ void StateMachine::ExpireLot(ProgramState& program, Account& account, uint32_t r
   // A return of the purchase will claim no more than is left.
   if (const uint32_t receipt = ReceiptOf(lot);
       receipt != kNoRow && IsLive(program, receipts_[receipt], t)) {
-    chain_->Returning(receipt);
+    BeforeReturned(receipt);
     receipts_.SetLost(receipts_[receipt], points);
   }
   WriteDerived(Kind::Expiry, account, lot, points, -points, lot.expires_at, out);
@@ -178,6 +179,7 @@ bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink, size_t* needed) 
       if (needed != nullptr) *needed = slots;
       return true;
     }
+    image_->BeforeAccount(row);
     Settle(row, t, sink);
     sink.slots[sink.used - 1].result.mutate_flags(kTicked);
     log_time_ = t;

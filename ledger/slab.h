@@ -39,6 +39,7 @@ class Slab {
   Slab(const Slab&) = delete;
   Slab& operator=(const Slab&) = delete;
 
+  uint32_t limit() const { return limit_; }
   bool full() const { return used_ == limit_; }
   uint32_t used() const { return used_; }
   // Whether the row is or was in use, so that it may be looked at.

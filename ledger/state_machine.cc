@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "ledger/chain.h"
+#include "ledger/image_writer.h"
 #include "ledger/look_ahead.h"
 #include "ledger/program_state.h"
 
@@ -97,7 +98,8 @@ StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed, RegionSourc
       lots_(limits.lots, regions),
       receipts_(limits.receipts, hash_seed, regions),
       program_slots_(std::numeric_limits<uint16_t>::max() + 1),
-      chain_(std::make_unique<ChainUndo>(*this)) {
+      chain_(std::make_unique<ChainUndo>(*this)),
+      image_(std::make_unique<ImageWriter>(*this)) {
   newest_first_.reserve(kMaxLotsPerAccount);
 }
 
@@ -344,12 +346,13 @@ uint32_t StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Inst
   const Instant dead_before = DeadBefore(program, front.kind, front.version, t);
   uint32_t dropped = 0;
   while (dropped < 2 * kDropBatch && !Receipts::empty(queue) &&
-         receipts_.Front(queue).key_time < dead_before) {
+         receipts_.Front(queue).key_time < dead_before &&
+         receipts_.Front(queue).position < queue.held_from) {
     receipts_.PopFront(queue);
     ++dropped;
   }
   for (uint32_t i = 0; i < dropped; ++i) {
-    const Receipt* later = receipts_.BehindFront(queue, i);
+    const Receipt* later = receipts_.Behind(queue, Receipts::FirstPlace(queue), i);
     if (later == nullptr) break;
     receipts_.PrefetchIndex(*later);
     // The row of the next batch but one.

@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "ledger/image.h"
 #include "ledger/lots.h"
 #include "ledger/members.h"
 #include "ledger/program.h"
@@ -108,6 +109,16 @@ class StateMachine {
                       absl::Span<const Record> slots,
                       Position last = std::numeric_limits<Position>::max());
 
+  // ---- an image of the state (image.h), taken while operations go on ----
+  // Begins the image of the state as it is, behind `position`. False: the sink has no room now.
+  // REQUIRES: no image is being taken; behind a block's last record, and before the next
+  // BeginBlock. `sink` outlives the image.
+  bool BeginImage(Position position, ImageSink& sink);
+  // Writes some `budget_bytes` more of it, or what a row takes beyond them.
+  ImageProgress ContinueImage(size_t budget_bytes);
+  // Ends it as it is.
+  void AbandonImage();
+
   // ---- reads: as of `time`, settled aside; nothing changes ----
   struct Balance {
     Points pending, available, debt, lifetime_earned;
@@ -149,6 +160,8 @@ class StateMachine {
   struct Request;
   class LookAhead;
   class ChainUndo;
+  class ImageWriter;
+  friend class ImageReader;
   using Out = RecordSink;
 
   Instant LogTimeOf(const Operation& operation) const;
@@ -173,6 +186,8 @@ class StateMachine {
   void TakeInSpendingOrder(Request& request, Points points);
   Points TakeFromLot(Request& request, uint32_t row, Points most);
   // returns.cc
+  // What was returned of a purchase is about to change.
+  void BeforeReturned(uint32_t receipt);
   Outcome CheckReturn(Request& request);
   Outcome CheckKnownReturn(Request& request, const Receipt& original);
   void PerformReturn(Request& request);
@@ -222,6 +237,7 @@ class StateMachine {
   Instant log_time_ = 0;
   std::vector<uint32_t> newest_first_;  // lots of one account, for returns of unknown purchases
   std::unique_ptr<ChainUndo> chain_;
+  std::unique_ptr<ImageWriter> image_;
   std::vector<Record> replayed_;  // what Replay's operations write
 };
 

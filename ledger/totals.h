@@ -10,6 +10,8 @@
 namespace tallystick::ledger {
 
 struct Totals {
+  using Sum = __int128;  // of numbers that may be any
+
   int64_t members = 0;
   Points issued = 0;
   Points redeemed = 0;
@@ -29,8 +31,9 @@ struct Totals {
 
   // Points are conserved.
   bool Balanced() const {
-    return issued + reinstated + adjusted + forgiven - redeemed - expired - clawed_back ==
-           pending + available + held - debt;
+    const Sum moved =
+        Sum{issued} + reinstated + adjusted + forgiven - redeemed - expired - clawed_back;
+    return moved == Sum{pending} + available + held - debt;
   }
   friend bool operator==(const Totals&, const Totals&) = default;
 };

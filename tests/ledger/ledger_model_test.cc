@@ -38,12 +38,13 @@ struct Tally {
   std::map<int, size_t> outcomes;
   size_t replayed = 0;
   size_t written_off = 0;
+  size_t images = 0;
 };
 
 // One ledger's life: a clock that leaps, programs that change, requests, ticks.
 class LedgerLife {
  public:
-  explicit LedgerLife(uint64_t seed) : random_(seed) {
+  explicit LedgerLife(uint64_t seed) : random_(seed), image_random_(seed) {
     taste_.start = model::UtcInstant(2023, 1, 1) + random_.Between(0, 700 * kDay);
     taste_.huge_numbers = random_.OneIn(6);
     taste_.long_lives = random_.OneIn(5);
@@ -69,6 +70,7 @@ class LedgerLife {
     tally.operations += sent_;
     tally.accepted += pair_.accepted();
     tally.derived += pair_.derived();
+    tally.images += pair_.images();
   }
 
   uint64_t Digest() { return pair_.machine().Digest(); }
@@ -85,7 +87,7 @@ class LedgerLife {
     }
     size_t capacity = small_blocks_ ? random_.Between(1, 40) : 400;
     capacity = std::max(capacity, room_needed);
-    pair_.BeginBlock({stamp_, import_clock_}, capacity);
+    pair_.BeginBlock({stamp_, import_clock_}, capacity, image_random_.OneIn(6));
   }
 
   void Put(const model::Program& program) {
@@ -140,6 +142,8 @@ class LedgerLife {
   }
 
   void Step(Tally& tally) {
+    // Few rows at a time, so that most are changed before their turn.
+    pair_.ContinueImage(static_cast<size_t>(image_random_.Between(1, 400)));
     const int64_t what = random_.Between(0, 99);
     if (what < 60) {
       Send(tally);
@@ -156,6 +160,7 @@ class LedgerLife {
   }
 
   Random random_;
+  Random image_random_;  // of its own, so that the digests of a seed do not depend on images
   LedgerPair pair_;
   ProgramTaste taste_;
   std::unique_ptr<RandomOperations> operations_;
@@ -181,15 +186,17 @@ TEST(StateMachine, AnswersAsTheNaiveModel) {
   for (const auto& [outcome, count] : tally.outcomes) {
     outcomes += " " + std::to_string(outcome) + ":" + std::to_string(count);
   }
-  std::printf("%zu operations, %zu accepted, %zu derived, %zu replayed, %zu written off;%s\n",
-              tally.operations, tally.accepted, tally.derived, tally.replayed, tally.written_off,
-              outcomes.c_str());
+  std::printf(
+      "%zu operations, %zu accepted, %zu derived, %zu replayed, %zu written off, %zu images;%s\n",
+      tally.operations, tally.accepted, tally.derived, tally.replayed, tally.written_off,
+      tally.images, outcomes.c_str());
   // A campaign that meets only refusals proves nothing.
   if (runs < 100) return;
   EXPECT_GT(tally.accepted, tally.operations / 4);
   EXPECT_GT(tally.derived, tally.operations / 20);
   EXPECT_GT(tally.replayed, tally.operations / 200);
   EXPECT_GT(tally.written_off, tally.operations / 200);
+  EXPECT_GT(tally.images, runs);
   // Ok to UnknownMember; UnknownOriginal; InsufficientPoints to BelowStep; AlreadyReturned;
   // Overflow; NotPermitted; ChainRefused.
   for (const int outcome : {0, 1, 2, 3, 4, 5, 6, 7, 13, 14, 15, 18, 24, 26, 28}) {

@@ -63,12 +63,17 @@ using LotKey = std::tuple<bool, Instant, Instant, int64_t, int64_t>;
 
 }  // namespace
 
-LedgerPair::LedgerPair() : fast_(kLimits) {}
+LedgerPair::LedgerPair() : fast_(kLimits), image_(machine()) {}
 
-void LedgerPair::BeginBlock(const BlockTime& time, size_t capacity) {
+void LedgerPair::BeginBlock(const BlockTime& time, size_t capacity, bool take_image) {
   time_ = time;
+  if (take_image && !image_.active()) image_.Begin(fast_.EndBlock());
   fast_.BeginBlock(time, capacity);
   naive_.BeginBlock(time.stamp, time.import_clock);
+}
+
+void LedgerPair::ContinueImage(size_t budget_bytes) {
+  if (image_.active()) image_.Continue(budget_bytes);
 }
 
 Instant LedgerPair::Now() {
@@ -252,6 +257,7 @@ void LedgerPair::CompareReplay() {
   EXPECT_EQ(replayed.Digest(), machine().Digest());
   const absl::Status invariants = replayed.CheckInvariants();
   EXPECT_TRUE(invariants.ok()) << invariants;
+  image_.CompareRest(fast_.Log());
 }
 
 }  // namespace tallystick::ledger

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/ledger/image_check.h"
 #include "tests/ledger/logged_ledger.h"
 #include "tests/model/naive_ledger.h"
 
@@ -19,7 +20,10 @@ class LedgerPair {
  public:
   LedgerPair();
 
-  void BeginBlock(const BlockTime& time, size_t capacity);
+  // With `take_image`: before it, an image of the ledger is begun, unless one is being taken.
+  void BeginBlock(const BlockTime& time, size_t capacity, bool take_image = false);
+  // Some more of the image.
+  void ContinueImage(size_t budget_bytes);
   // Its bytes need `room()` for them.
   void PutProgram(const model::Program& program, int32_t version);
   // Returns how many of the operations were applied: the others need the next block. With
@@ -32,10 +36,11 @@ class LedgerPair {
   void CompareAccount(uint16_t program, const model::Id& member, Instant at);
   // Totals, balances and invariants. REQUIRES: SettleDue has said that nothing is due.
   void CompareAll();
-  // The log gives the same digest once more.
+  // The log gives the same digest once more, from its beginning and from the last image.
   void CompareReplay();
 
   StateMachine& machine() { return fast_.machine(); }
+  size_t images() const { return image_.taken(); }
   size_t room() const { return fast_.room(); }
   // The log time that an accepted operation would have, or may not go below under the import clock.
   Instant Now();
@@ -54,6 +59,7 @@ class LedgerPair {
   void FollowHistory(const Record& record, Position position);
 
   LoggedLedger fast_;
+  ImageCheck image_;
   model::NaiveLedger naive_;
   BlockTime time_;
   std::vector<model::Result> expected_;

@@ -36,12 +36,13 @@ const std::vector<LogBlock>& LoggedLedger::Log() {
   return log_;
 }
 
-void LoggedLedger::EndBlock() {
+Position LoggedLedger::EndBlock() {
   TALLYSTICK_LEDGER_CHECK(sink_.used <= sink_.capacity);
   if (sink_.used > 0) {
     log_.push_back({time_, sink_.first_position, {open_.data(), open_.data() + sink_.used}});
   }
   sink_ = {nullptr, 0, 0, sink_.next_position()};
+  return sink_.first_position - 1;
 }
 
 absl::Status Replay(const std::vector<LogBlock>& log, StateMachine& machine) {

@@ -41,10 +41,10 @@ class LoggedLedger {
 
   // Ends the open block.
   const std::vector<LogBlock>& Log();
+  // And returns the position of its last record.
+  Position EndBlock();
 
  private:
-  void EndBlock();
-
   StateMachine machine_;
   BlockTime time_;
   std::vector<Record> open_;

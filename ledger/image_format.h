@@ -1,0 +1,133 @@
+// The rows of an image of the state: docs/snapshot-format.md is the specification; this file is its
+// C++.
+
+#ifndef TALLYSTICK_LEDGER_IMAGE_FORMAT_H_
+#define TALLYSTICK_LEDGER_IMAGE_FORMAT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ledger/lots.h"
+#include "ledger/program.h"
+#include "ledger/totals.h"
+#include "ledger/types.h"
+
+namespace tallystick::ledger {
+
+inline constexpr uint16_t kImageVersion = 1;
+
+// Each begins with its type, and takes a multiple of 8 bytes.
+enum class ImageRow : uint8_t {
+  kState = 1,  // the first
+  kProgram,    // followed by its versions
+  kVersion,
+  kReceipt,
+  kAccount,  // followed by its lots
+  kEnd       // the last
+};
+
+struct StateRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t image_version;
+  uint16_t programs;
+  uint16_t reserved2;
+  uint32_t accounts;
+  uint32_t reserved3;
+  Position position;
+  Instant log_time;
+};
+static_assert(sizeof(StateRow) == 32);
+
+struct ProgramRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t program;
+  uint16_t versions;
+  uint16_t reserved2;
+  Totals totals;
+};
+static_assert(sizeof(ProgramRow) == 8 + 14 * 8);
+
+struct VersionRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t program;
+  uint16_t version;  // from 1
+  uint16_t reserved2;
+  uint32_t bytes;  // of the program, which follows, and zeros up to a multiple of 8
+  uint32_t reserved3;
+  Id id;  // of the put
+  Instant bound_before;
+};
+static_assert(sizeof(VersionRow) == 40);
+
+// Those of one program and length of life stand in log order. Only receipts that live.
+struct ReceiptRow {
+  ImageRow type;
+  Kind kind;
+  uint16_t program;
+  uint16_t version;  // from 1
+  uint8_t flags;     // ResultFlag, and kHasReturns: a ReturnedRow follows
+  uint8_t reserved;
+  uint32_t account;  // its number
+  uint32_t body;
+  Id id;
+  Instant key_time;
+  Position position;
+  int64_t amount;
+  Points points;
+  Points available;
+  Points pending;
+};
+static_assert(sizeof(ReceiptRow) == 80);
+
+struct ReturnedRow {
+  int64_t amount;
+  Points claimed;
+  Points lost;
+};
+static_assert(sizeof(ReturnedRow) == 24);
+
+struct AccountRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t program;
+  uint32_t account;  // its number: accounts are numbered from 0, as they were made
+  uint16_t available_lots;
+  uint16_t pending_lots;
+  uint32_t reserved2;
+  Id member;
+  Points available;
+  Points pending;
+  Points lifetime_earned;
+  Position last_position;
+};
+static_assert(sizeof(AccountRow) == 64);
+
+// Available ones in spending order, then pending ones in the order of their next events.
+struct LotRow {
+  Position position;
+  Instant activates_at;
+  Instant expires_at;
+  Points original;
+  Points remaining;
+};
+static_assert(sizeof(LotRow) == 40);
+
+struct EndRow {
+  ImageRow type;
+  uint8_t reserved[7];
+  uint64_t digest;  // of the state
+  uint64_t lots;
+  uint64_t receipts;
+};
+static_assert(sizeof(EndRow) == 32);
+
+inline constexpr size_t kMaxImageRowBytes =
+    sizeof(AccountRow) + kMaxLotsPerAccount * sizeof(LotRow);
+static_assert(kMaxImageRowBytes >= sizeof(VersionRow) + kMaxProgramBytes);
+
+}  // namespace tallystick::ledger
+
+#endif  // TALLYSTICK_LEDGER_IMAGE_FORMAT_H_

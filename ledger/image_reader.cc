@@ -1,0 +1,420 @@
+// Everything that an image says is checked before it is used: that a checksum is right does not
+// make it true.
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "ledger/image.h"
+#include "ledger/image_format.h"
+#include "ledger/program_state.h"
+#include "ledger/row_hash.h"
+
+namespace tallystick::ledger {
+
+class ImageReader::State {
+ public:
+  explicit State(StateMachine& machine) : machine_(machine) {}
+
+  absl::Status Read(absl::Span<const std::byte> part);
+  absl::Status Finish();
+  Position position() const { return position_; }
+
+ private:
+  using ProgramState = StateMachine::ProgramState;
+
+  // What becomes of a row, until all of the part have been looked at: `row` is inside the part.
+  struct Pending {
+    const std::byte* row;
+    uint64_t hash;
+  };
+  // Lots of more than this are found by a map, not by walking.
+  static constexpr uint32_t kFewLots = 64;
+  static constexpr size_t kAhead = 16;
+
+  // The size of the row at the front of `bytes`, with what follows it; 0: it is not whole, or none.
+  static size_t SizeOf(absl::Span<const std::byte> bytes);
+  // As a row of the type. REQUIRES: SizeOf was not 0.
+  template <typename Row>
+  static const Row& As(const std::byte* row) {
+    return *reinterpret_cast<const Row*>(row);
+  }
+  static absl::Status Wrong(absl::string_view what) {
+    return absl::DataLossError(absl::StrCat("the image is not sound: ", what));
+  }
+
+  absl::Status ReadState(const StateRow& row);
+  absl::Status ReadProgram(const ProgramRow& row);
+  absl::Status ReadVersion(const VersionRow& row);
+  absl::Status ReadReceipt(const Pending& pending);
+  absl::Status ReadAccount(const Pending& pending);
+  absl::Status ReadLots(Account& account, uint32_t number, const LotRow* lots, size_t count,
+                        bool pending);
+  absl::Status LinkReceipts(ProgramState& program);
+  absl::Status CheckTotals() const;
+  uint32_t LotAt(const Account& account, Position position) const;
+  ProgramState* Find(uint16_t program) const { return machine_.FindProgram(program); }
+
+  StateMachine& machine_;
+  bool begun_ = false;
+  bool ended_ = false;
+  Position position_ = 0;
+  uint16_t programs_ = 0;
+  uint32_t accounts_ = 0;
+  EndRow end_{};
+  uint64_t digest_ = 0;
+  uint32_t accounts_read_ = 0;
+  uint64_t lots_read_ = 0;
+  std::vector<Pending> rows_;                        // of the part
+  std::vector<uint16_t> versions_;                   // of each program, as its row says
+  absl::flat_hash_map<Position, uint32_t> lots_at_;  // of accounts with many
+};
+
+size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
+  if (bytes.size() < 8) return 0;
+  size_t size = 0;
+  const auto whole = [&](size_t row_size) { return bytes.size() >= row_size ? row_size : 0; };
+  switch (static_cast<ImageRow>(bytes[0])) {
+    case ImageRow::kState:
+      return whole(sizeof(StateRow));
+    case ImageRow::kProgram:
+      return whole(sizeof(ProgramRow));
+    case ImageRow::kEnd:
+      return whole(sizeof(EndRow));
+    case ImageRow::kVersion:
+      if (whole(sizeof(VersionRow)) == 0) return 0;
+      size = (size_t{As<VersionRow>(bytes.data()).bytes} + 7) / 8 * 8;
+      return whole(sizeof(VersionRow) + size);
+    case ImageRow::kReceipt:
+      if (whole(sizeof(ReceiptRow)) == 0) return 0;
+      size = (As<ReceiptRow>(bytes.data()).flags & kHasReturns) != 0 ? sizeof(ReturnedRow) : 0;
+      return whole(sizeof(ReceiptRow) + size);
+    case ImageRow::kAccount: {
+      if (whole(sizeof(AccountRow)) == 0) return 0;
+      const auto& row = As<AccountRow>(bytes.data());
+      return whole(sizeof(AccountRow) +
+                   (size_t{row.available_lots} + row.pending_lots) * sizeof(LotRow));
+    }
+  }
+  return 0;
+}
+
+// Rows are looked at twice: first it is found out where they will go, so that the cache has the
+// places when they go there.
+absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
+  if (reinterpret_cast<uintptr_t>(part.data()) % 8 != 0) return Wrong("a part is not aligned");
+  rows_.clear();
+  while (!part.empty()) {
+    const size_t size = SizeOf(part);
+    if (size == 0) return Wrong("a row is not whole");
+    Pending pending{part.data(), 0};
+    const auto type = static_cast<ImageRow>(part[0]);
+    if (type == ImageRow::kAccount) {
+      const auto& row = As<AccountRow>(part.data());
+      pending.hash = machine_.accounts_.Hash(row.program, row.member);
+    } else if (type == ImageRow::kReceipt) {
+      const auto& row = As<ReceiptRow>(part.data());
+      pending.hash = machine_.receipts_.Hash(row.account, row.id);
+    }
+    rows_.push_back(pending);
+    part.remove_prefix(size);
+  }
+  const auto fetch = [&](const Pending& pending) {
+    const auto type = static_cast<ImageRow>(*pending.row);
+    if (type == ImageRow::kAccount) machine_.accounts_.Approach(pending.hash);
+    if (type == ImageRow::kReceipt) machine_.receipts_.Approach(pending.hash);
+  };
+  for (size_t i = 0; i < std::min(kAhead, rows_.size()); ++i) fetch(rows_[i]);
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    if (i + kAhead < rows_.size()) fetch(rows_[i + kAhead]);
+    const Pending& pending = rows_[i];
+    const auto type = static_cast<ImageRow>(*pending.row);
+    if (ended_) return Wrong("something follows its end");
+    if (begun_ == (type == ImageRow::kState)) return Wrong("it does not begin with its state");
+    absl::Status status;
+    switch (type) {
+      case ImageRow::kState:
+        status = ReadState(As<StateRow>(pending.row));
+        break;
+      case ImageRow::kProgram:
+        status = ReadProgram(As<ProgramRow>(pending.row));
+        break;
+      case ImageRow::kVersion:
+        status = ReadVersion(As<VersionRow>(pending.row));
+        break;
+      case ImageRow::kReceipt:
+        status = ReadReceipt(pending);
+        break;
+      case ImageRow::kAccount:
+        status = ReadAccount(pending);
+        break;
+      case ImageRow::kEnd:
+        end_ = As<EndRow>(pending.row);
+        ended_ = true;
+        break;
+    }
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadState(const StateRow& row) {
+  if (row.image_version > kImageVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the image is of version ", row.image_version,
+                                                      ", this program knows ", kImageVersion,
+                                                      ": use the newer program"));
+  }
+  if (row.image_version == 0 || row.programs > kMaxPrograms || row.log_time < 0 ||
+      row.accounts > machine_.accounts_.limit()) {
+    return Wrong("its state is none");
+  }
+  begun_ = true;
+  position_ = row.position;
+  programs_ = row.programs;
+  accounts_ = row.accounts;
+  machine_.log_time_ = row.log_time;
+  // No block is looked back to: what is due is found from log time on, by whatever clock.
+  machine_.block_ = {0, true};
+  machine_.schedule_ = Schedule(row.log_time);
+  machine_.accounts_.Allocate(row.accounts);
+  digest_ = RowHash::OfTime(row.log_time);
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadProgram(const ProgramRow& row) {
+  if (row.program == 0 || Find(row.program) != nullptr || machine_.programs_.size() == programs_ ||
+      row.versions == 0 || row.versions > kMaxProgramVersions) {
+    return Wrong(absl::StrCat("program ", row.program));
+  }
+  auto program = std::make_unique<ProgramState>();
+  program->id = row.program;
+  program->totals = row.totals;
+  machine_.programs_.push_back(std::move(program));
+  machine_.program_slots_[row.program] = static_cast<uint16_t>(machine_.programs_.size());
+  versions_.push_back(row.versions);
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadVersion(const VersionRow& row) {
+  ProgramState* program = Find(row.program);
+  const auto* bytes = reinterpret_cast<const uint8_t*>(&row + 1);
+  flatbuffers::Verifier verifier(bytes, row.bytes);
+  if (program == nullptr || row.version != program->versions.size() + 1 || row.bytes == 0 ||
+      row.bytes > kMaxProgramBytes || !verifier.VerifyBuffer<Program>()) {
+    return Wrong(absl::StrCat("version ", row.version, " of program ", row.program));
+  }
+  const Program& source = *flatbuffers::GetRoot<Program>(bytes);
+  if (source.id() != row.program || CheckProgram(source).has_value()) {
+    return Wrong(absl::StrCat("version ", row.version, " of program ", row.program,
+                              " is not one that this engine knows"));
+  }
+  program->versions.push_back(
+      {row.id, {bytes, bytes + row.bytes}, CompiledProgram(source), row.bound_before});
+  program->newest = static_cast<uint16_t>(row.version - 1);
+  program->queues.emplace_back();
+  digest_ += RowHash::OfVersion(row.id, program->versions.back().bytes);
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadReceipt(const Pending& pending) {
+  const auto& row = As<ReceiptRow>(pending.row);
+  ProgramState* program = Find(row.program);
+  if (program == nullptr || row.version == 0 || row.version > program->versions.size() ||
+      row.account >= accounts_ || row.position == 0 || row.position > position_ ||
+      (row.flags & kSuperseded) != 0 || machine_.receipts_.full()) {
+    return Wrong(absl::StrCat("the receipt of position ", row.position));
+  }
+  ReceiptQueue& queue = program->QueueOf(row.kind, static_cast<uint16_t>(row.version - 1));
+  const uint32_t at = machine_.receipts_.Append(queue, pending.hash);
+  Receipt& receipt = machine_.receipts_[at];
+  receipt = {row.id,
+             row.key_time,
+             row.position,
+             row.amount,
+             row.points,
+             row.available,
+             row.pending,
+             row.account,
+             kNoRow,
+             row.body,
+             static_cast<uint16_t>(row.version - 1),
+             row.kind,
+             static_cast<uint8_t>(row.flags & ~kHasReturns)};
+  if ((row.flags & kHasReturns) != 0) {
+    const auto& returned = As<ReturnedRow>(pending.row + sizeof(ReceiptRow));
+    machine_.receipts_.SetReturned(receipt, returned.amount, returned.claimed);
+    machine_.receipts_.SetLost(receipt, returned.lost);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadAccount(const Pending& pending) {
+  const auto& row = As<AccountRow>(pending.row);
+  const size_t count = size_t{row.available_lots} + row.pending_lots;
+  if (row.account >= accounts_ || IsZero(row.member) || count > kMaxLotsPerAccount ||
+      !IsZero(machine_.accounts_[row.account].member)) {
+    return Wrong(absl::StrCat("account ", row.account));
+  }
+  Account& account = machine_.accounts_[row.account];
+  account.member = row.member;
+  account.program = row.program;
+  account.available = row.available;
+  account.pending = row.pending;
+  account.lifetime_earned = row.lifetime_earned;
+  account.last_position = row.last_position;
+  account.next_due = kNever;
+  account.available_lots = account.pending_lots = LotList();
+  machine_.accounts_.Place(pending.hash, row.account);
+  digest_ += RowHash::OfAccount(account);
+  const auto* lots = reinterpret_cast<const LotRow*>(pending.row + sizeof(AccountRow));
+  absl::Status status = ReadLots(account, row.account, lots, row.available_lots, false);
+  if (status.ok()) {
+    status = ReadLots(account, row.account, lots + row.available_lots, row.pending_lots, true);
+  }
+  machine_.UpdateDue(row.account);
+  ++accounts_read_;
+  lots_read_ += count;
+  return status;
+}
+
+absl::Status ImageReader::State::ReadLots(Account& account, uint32_t number, const LotRow* lots,
+                                          size_t count, bool pending) {
+  Points sum = 0;
+  for (size_t i = 0; i < count; ++i) {
+    const LotRow& from = lots[i];
+    if (machine_.lots_.full() || from.position == 0 || from.position > position_ ||
+        from.remaining <= 0 || from.remaining > from.original ||
+        AddOverflows(sum, from.remaining)) {
+      return Wrong(absl::StrCat("a lot of account ", number));
+    }
+    sum += from.remaining;
+    const uint32_t row = machine_.lots_.Allocate();
+    Lot& lot = machine_.lots_[row];
+    lot = Lot{from.position,   from.activates_at,
+              from.expires_at, from.original,
+              from.remaining,  kNoRow,
+              kNoRow,          kNoRow,
+              pending,         {}};
+    machine_.lots_.Link(account, row);
+    ++account.lot_count;
+    if ((pending ? account.pending_lots : account.available_lots).last != row) {
+      return Wrong(absl::StrCat("the lots of account ", number, " are out of order"));
+    }
+    digest_ += RowHash::OfLot(account, lot);
+    if (i >= kFewLots) lots_at_[from.position] = row;
+  }
+  if (sum != (pending ? account.pending : std::max<Points>(account.available, 0))) {
+    return Wrong(absl::StrCat("the lots of account ", number, " are not its balance"));
+  }
+  return absl::OkStatus();
+}
+
+uint32_t ImageReader::State::LotAt(const Account& account, Position position) const {
+  const Lots& lots = machine_.lots_;
+  for (const LotList& list : {account.available_lots, account.pending_lots}) {
+    uint32_t walked = 0;
+    for (uint32_t row = lots.First(list); row != kNoRow && walked < kFewLots;
+         row = lots.Next(list, row), ++walked) {
+      if (lots[row].position == position) return row;
+    }
+  }
+  if (account.lot_count <= kFewLots) return kNoRow;
+  const auto found = lots_at_.find(position);
+  return found == lots_at_.end() ? kNoRow : found->second;
+}
+
+// A purchase and its lot, if both are there, know of each other.
+absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
+  absl::Status status;
+  const auto link = [&](ReceiptQueue& queue, uint32_t row) -> absl::Status {
+    Receipt& receipt = machine_.receipts_[row];
+    const Account& account = machine_.accounts_[receipt.account];
+    if (account.program != program.id) {
+      return Wrong(absl::StrCat("the receipt of position ", receipt.position, " is another's"));
+    }
+    digest_ += RowHash::OfReceipt(program.id, account.member, receipt,
+                                  machine_.receipts_.ReturnedOf(receipt));
+    if (&queue == program.queues.data() || receipt.kind == Kind::Redeem) return absl::OkStatus();
+    const uint32_t lot = LotAt(account, receipt.position);
+    if (lot == kNoRow) return absl::OkStatus();
+    machine_.receipts_.SetLot(receipt, lot);
+    machine_.lots_[lot].receipt = row;
+    return absl::OkStatus();
+  };
+  for (ReceiptQueue& queue : program.queues) {
+    if (Receipts::empty(queue)) continue;
+    Receipts::Place place = Receipts::FirstPlace(queue);
+    Position before = 0;
+    for (uint32_t row = machine_.receipts_.RowAt(queue, place); row != kNoRow;
+         row = machine_.receipts_.RowAt(queue, place)) {
+      if (const Receipt* later = machine_.receipts_.Behind(queue, place, 2 * kAhead)) {
+        machine_.accounts_.Prefetch(later->account);
+      }
+      if (const Receipt* later = machine_.receipts_.Behind(queue, place, kAhead)) {
+        machine_.lots_.Prefetch(machine_.accounts_[later->account].available_lots.last);
+        machine_.lots_.Prefetch(machine_.accounts_[later->account].pending_lots.last);
+      }
+      if (machine_.receipts_[row].position <= before) return Wrong("receipts are out of order");
+      before = machine_.receipts_[row].position;
+      if (status = link(queue, row); !status.ok()) return status;
+      ++place.offset;
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::CheckTotals() const {
+  std::vector<Totals> sums(machine_.programs_.size());
+  for (uint32_t row = 0; row < accounts_; ++row) {
+    const Account& account = machine_.accounts_[row];
+    const uint16_t slot = machine_.program_slots_[account.program];
+    if (slot == 0) return Wrong(absl::StrCat("account ", row, " is of no program"));
+    Totals& sum = sums[slot - 1];
+    ++sum.members;
+    // What is written is checked against what they come to: an overflow comes to something else.
+    sum.pending = static_cast<Points>(static_cast<uint64_t>(sum.pending) +
+                                      static_cast<uint64_t>(account.pending));
+    Points& owed = account.available < 0 ? sum.debt : sum.available;
+    const uint64_t size = account.available < 0 ? -static_cast<uint64_t>(account.available)
+                                                : static_cast<uint64_t>(account.available);
+    owed = static_cast<Points>(static_cast<uint64_t>(owed) + size);
+  }
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const Totals& totals = machine_.programs_[i]->totals;
+    if (totals.members != sums[i].members || totals.pending != sums[i].pending ||
+        totals.available != sums[i].available || totals.debt != sums[i].debt ||
+        !totals.Balanced()) {
+      return Wrong(absl::StrCat("the totals of program ", machine_.programs_[i]->id,
+                                " are not those of its members"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::Finish() {
+  if (!ended_) return Wrong("its end is missing");
+  if (accounts_read_ != accounts_ || machine_.programs_.size() != programs_ ||
+      lots_read_ != end_.lots || machine_.receipts_.size() != end_.receipts) {
+    return Wrong("rows are missing");
+  }
+  for (size_t i = 0; i < machine_.programs_.size(); ++i) {
+    ProgramState& program = *machine_.programs_[i];
+    if (program.versions.size() != versions_[i]) return Wrong("a version is missing");
+    digest_ += RowHash::OfTotals(program.id, program.totals, program.versions.back().bound_before);
+    if (absl::Status linked = LinkReceipts(program); !linked.ok()) return linked;
+  }
+  if (absl::Status totals = CheckTotals(); !totals.ok()) return totals;
+  return digest_ == end_.digest ? absl::OkStatus() : Wrong("its digest is another");
+}
+
+ImageReader::ImageReader(StateMachine& machine) : state_(std::make_unique<State>(machine)) {}
+ImageReader::~ImageReader() = default;
+
+absl::Status ImageReader::Read(absl::Span<const std::byte> part) { return state_->Read(part); }
+absl::Status ImageReader::Finish() { return state_->Finish(); }
+Position ImageReader::position() const { return state_->position(); }
+
+}  // namespace tallystick::ledger

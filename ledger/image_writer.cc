@@ -1,0 +1,317 @@
+#include "ledger/image_writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "ledger/program_state.h"
+#include "ledger/row_hash.h"
+
+namespace tallystick::ledger {
+
+bool StateMachine::BeginImage(Position position, ImageSink& sink) {
+  return image_->Begin(position, sink);
+}
+ImageProgress StateMachine::ContinueImage(size_t budget_bytes) {
+  return image_->Continue(budget_bytes);
+}
+void StateMachine::AbandonImage() { image_->Abandon(); }
+
+bool StateMachine::ImageWriter::Begin(Position position, ImageSink& sink) {
+  TALLYSTICK_LEDGER_CHECK(!active() && !machine_.chain_->active());
+  part_ = sink.TakePart();
+  if (part_.empty()) return false;
+  sink_ = &sink;
+  abandoned_ = false;
+  position_ = position;
+  ++number_;
+  digest_ = RowHash::OfTime(machine_.log_time_);
+  lots_ = receipts_ = used_ = written_ = 0;
+  next_program_ = next_version_ = next_queue_ = 0;
+  next_account_ = 0;
+  accounts_ = machine_.accounts_.count();
+  versions_.clear();
+  totals_.clear();
+  queues_.clear();
+  returns_.clear();
+  returns_.reserve(kMaxReturns);
+  for (const auto& program : machine_.programs_) {
+    versions_.push_back(static_cast<uint16_t>(program->versions.size()));
+    totals_.push_back(program->totals);
+    digest_ +=
+        RowHash::OfTotals(program->id, program->totals, program->versions.back().bound_before);
+    for (uint32_t i = 0; i < program->queues.size(); ++i) {
+      ReceiptQueue& queue = program->queues[i];
+      if (Receipts::empty(queue)) continue;
+      // The first is of receipts that live for the retention, the others of versions.
+      const Instant dead_before =
+          machine_.DeadBefore(*program, i == 0 ? Kind::Enrol : Kind::Accrue,
+                              static_cast<uint16_t>(i == 0 ? 0 : i - 1), machine_.log_time_);
+      queues_.push_back({program.get(), i, Receipts::FirstPlace(queue), dead_before});
+      queue.held_from = 0;
+    }
+  }
+  auto* state = RoomFor<StateRow>(ImageRow::kState);
+  state->image_version = kImageVersion;
+  state->programs = static_cast<uint16_t>(versions_.size());
+  state->accounts = accounts_;
+  state->position = position;
+  state->log_time = machine_.log_time_;
+  return true;
+}
+
+void StateMachine::ImageWriter::Abandon() {
+  sink_ = nullptr;
+  returns_ = {};
+  for (const auto& program : machine_.programs_) {
+    for (ReceiptQueue& queue : program->queues) queue.held_from = kNotHeld;
+  }
+}
+
+ImageProgress StateMachine::ImageWriter::Continue(size_t budget_bytes) {
+  if (abandoned_) return ImageProgress::kAbandoned;
+  TALLYSTICK_LEDGER_CHECK(active());
+  if (sink_->crowded()) return ImageProgress::kWaiting;
+  const size_t end_bytes = written_ + budget_bytes;
+  ImageProgress progress = WritePrograms(end_bytes);
+  if (progress == ImageProgress::kDone) progress = WriteReceipts(end_bytes);
+  if (progress == ImageProgress::kDone) progress = WriteAccounts(end_bytes);
+  if (progress != ImageProgress::kDone) return progress;
+  if (!WriteEnd()) return ImageProgress::kWaiting;
+  Abandon();
+  return ImageProgress::kDone;
+}
+
+std::byte* StateMachine::ImageWriter::Room(size_t size_bytes) {
+  if (part_.size() - used_ < size_bytes) {
+    if (used_ > 0) sink_->PutPart(used_);
+    used_ = 0;
+    part_ = sink_->TakePart();
+    if (part_.empty()) return nullptr;
+  }
+  std::byte* room = part_.data() + used_;
+  used_ += size_bytes;
+  written_ += size_bytes;
+  return room;
+}
+
+template <typename Row>
+Row* StateMachine::ImageWriter::RoomFor(ImageRow type, size_t more_bytes) {
+  static_assert(sizeof(Row) % 8 == 0);
+  std::byte* room = Room(sizeof(Row) + more_bytes);
+  if (room == nullptr) return nullptr;
+  auto* row = new (room) Row{};
+  row->type = type;
+  return row;
+}
+
+// ---- programs ----
+
+ImageProgress StateMachine::ImageWriter::WritePrograms(size_t end_bytes) {
+  for (; next_program_ < versions_.size(); ++next_program_, next_version_ = 0) {
+    const ProgramState& program = *machine_.programs_[next_program_];
+    if (next_version_ == 0) {
+      if (!WriteProgram(program, next_program_)) return ImageProgress::kWaiting;
+      next_version_ = 1;
+    }
+    for (; next_version_ <= versions_[next_program_]; ++next_version_) {
+      if (written_ >= end_bytes) return ImageProgress::kMore;
+      if (!WriteVersion(program, next_version_)) return ImageProgress::kWaiting;
+    }
+  }
+  return ImageProgress::kDone;
+}
+
+bool StateMachine::ImageWriter::WriteProgram(const ProgramState& program, size_t index) {
+  auto* row = RoomFor<ProgramRow>(ImageRow::kProgram);
+  if (row == nullptr) return false;
+  row->program = program.id;
+  row->versions = versions_[index];
+  row->totals = totals_[index];
+  return true;
+}
+
+bool StateMachine::ImageWriter::WriteVersion(const ProgramState& program, size_t number) {
+  const ProgramVersion& version = program.versions[number - 1];
+  const size_t size = version.bytes.size();
+  const size_t padded = (size + 7) / 8 * 8;
+  auto* row = RoomFor<VersionRow>(ImageRow::kVersion, padded);
+  if (row == nullptr) return false;
+  row->program = program.id;
+  row->version = static_cast<uint16_t>(number);
+  row->bytes = static_cast<uint32_t>(size);
+  row->id = version.id;
+  row->bound_before = version.bound_before;
+  auto* bytes = reinterpret_cast<std::byte*>(row + 1);
+  std::memcpy(bytes, version.bytes.data(), size);
+  std::memset(bytes + size, 0, padded - size);
+  digest_ += RowHash::OfVersion(version.id, version.bytes);
+  return true;
+}
+
+// ---- receipts ----
+
+ImageProgress StateMachine::ImageWriter::WriteReceipts(size_t end_bytes) {
+  while (!queues_.empty()) {
+    if (written_ >= end_bytes) return ImageProgress::kMore;
+    if (next_queue_ >= queues_.size()) next_queue_ = 0;
+    QueueCursor& cursor = queues_[next_queue_];
+    if (!WriteTurn(cursor)) return ImageProgress::kWaiting;
+    if (cursor.program->queues[cursor.queue].held_from == kNotHeld) {
+      queues_.erase(queues_.begin() + static_cast<std::ptrdiff_t>(next_queue_));
+    } else {
+      ++next_queue_;
+    }
+  }
+  return ImageProgress::kDone;
+}
+
+bool StateMachine::ImageWriter::WriteTurn(QueueCursor& cursor) {
+  constexpr uint32_t kAhead = 16;
+  const Receipts& receipts = machine_.receipts_;
+  ReceiptQueue& queue = cursor.program->queues[cursor.queue];
+  for (uint32_t i = 0; i < kQueueTurn; ++i) {
+    const uint32_t row = receipts.RowAt(queue, cursor.place);
+    if (row == kNoRow || receipts[row].position > position_) {
+      queue.held_from = kNotHeld;
+      return true;
+    }
+    queue.held_from = receipts[row].position;
+    if (const Receipt* later = receipts.Behind(queue, cursor.place, kAhead); later != nullptr) {
+      machine_.accounts_.Prefetch(later->account);
+    }
+    const bool lives = receipts[row].key_time >= cursor.dead_before;
+    if (lives && !WriteReceipt(cursor, row)) return false;
+    ++cursor.place.offset;
+  }
+  return true;
+}
+
+bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t row) {
+  const Receipt& receipt = machine_.receipts_[row];
+  Returned returned = machine_.receipts_.ReturnedOf(receipt);
+  bool has_returns = (receipt.flags & kHasReturns) != 0;
+  if (has_returns) {
+    if (const auto kept = returns_.find(row); kept != returns_.end()) returned = kept->second;
+    has_returns = (returned.amount | returned.claimed | returned.lost) != 0;
+  }
+  auto* out = RoomFor<ReceiptRow>(ImageRow::kReceipt, has_returns ? sizeof(ReturnedRow) : 0);
+  if (out == nullptr) return false;
+  out->kind = receipt.kind;
+  out->program = cursor.program->id;
+  out->version = static_cast<uint16_t>(receipt.version + 1);
+  out->flags = static_cast<uint8_t>((receipt.flags & ~(kHasReturns | kSuperseded)) |
+                                    (has_returns ? kHasReturns : 0));
+  out->account = receipt.account;
+  out->body = receipt.body;
+  out->id = receipt.id;
+  out->key_time = receipt.key_time;
+  out->position = receipt.position;
+  out->amount = receipt.amount;
+  out->points = receipt.points;
+  out->available = receipt.available;
+  out->pending = receipt.pending;
+  if (has_returns) {
+    new (out + 1) ReturnedRow{returned.amount, returned.claimed, returned.lost};
+  }
+  digest_ += RowHash::OfReceipt(cursor.program->id, machine_.accounts_[receipt.account].member,
+                                receipt, returned);
+  ++receipts_;
+  return true;
+}
+
+// What was returned of a purchase, before it changes, if its receipt is still to be written.
+void StateMachine::ImageWriter::SaveReturned(uint32_t row) {
+  const Receipt& receipt = machine_.receipts_[row];
+  const uint16_t program = machine_.accounts_[receipt.account].program;
+  const ReceiptQueue& queue = machine_.FindProgram(program)->QueueOf(receipt.kind, receipt.version);
+  if (receipt.position > position_ || receipt.position < queue.held_from) return;
+  if (returns_.size() == kMaxReturns) {
+    abandoned_ = true;
+    return Abandon();
+  }
+  returns_.try_emplace(row, machine_.receipts_.ReturnedOf(receipt));
+}
+
+// ---- accounts ----
+
+ImageProgress StateMachine::ImageWriter::WriteAccounts(size_t end_bytes) {
+  for (; next_account_ < accounts_; ++next_account_) {
+    if (written_ >= end_bytes) return ImageProgress::kMore;
+    FetchAccounts(next_account_);
+    const bool written = machine_.accounts_[next_account_].image == number_;
+    if (!written && !WriteAccount(next_account_)) return ImageProgress::kWaiting;
+  }
+  return ImageProgress::kDone;
+}
+
+// Lots lie anywhere: the last of each list, the first, and the one behind it are fetched in steps.
+void StateMachine::ImageWriter::FetchAccounts(uint32_t row) const {
+  constexpr uint32_t kStep = 8;
+  const Accounts& accounts = machine_.accounts_;
+  const Lots& lots = machine_.lots_;
+  if (row + 3 * kStep >= accounts_) return;
+  const auto lists = [&](uint32_t at) {
+    return std::array{accounts[at].available_lots.last, accounts[at].pending_lots.last};
+  };
+  for (const uint32_t last : lists(row + 3 * kStep)) lots.Prefetch(last);
+  for (const uint32_t last : lists(row + 2 * kStep)) {
+    if (last != kNoRow) lots.Prefetch(lots.Behind(last));
+  }
+  for (const uint32_t last : lists(row + kStep)) {
+    if (last == kNoRow) continue;
+    const uint32_t first = lots.Behind(last);
+    if (first != kNoRow) lots.Prefetch(lots.Behind(first));
+  }
+}
+
+bool StateMachine::ImageWriter::WriteAccount(uint32_t number) {
+  const Account& account = machine_.accounts_[number];
+  auto* out = RoomFor<AccountRow>(ImageRow::kAccount, account.lot_count * sizeof(LotRow));
+  if (out == nullptr) return false;
+  out->program = account.program;
+  out->account = number;
+  out->member = account.member;
+  out->available = account.available;
+  out->pending = account.pending;
+  out->lifetime_earned = account.lifetime_earned;
+  out->last_position = account.last_position;
+  digest_ += RowHash::OfAccount(account);
+  auto* next = reinterpret_cast<LotRow*>(out + 1);
+  const Lots& lots = machine_.lots_;
+  for (const bool pending : {false, true}) {
+    const LotRow* first = next;
+    const LotList& list = pending ? account.pending_lots : account.available_lots;
+    for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
+      const Lot& lot = lots[row];
+      new (next++)
+          LotRow{lot.position, lot.activates_at, lot.expires_at, lot.original, lot.remaining};
+      digest_ += RowHash::OfLot(account, lot);
+    }
+    (pending ? out->pending_lots : out->available_lots) = static_cast<uint16_t>(next - first);
+  }
+  TALLYSTICK_LEDGER_CHECK(out->available_lots + out->pending_lots == account.lot_count);
+  lots_ += account.lot_count;
+  return true;
+}
+
+void StateMachine::ImageWriter::SaveAccount(uint32_t row) {
+  Account& account = machine_.accounts_[row];
+  if (account.image == number_) return;
+  account.image = number_;
+  if (WriteAccount(row)) return;
+  abandoned_ = true;
+  Abandon();
+}
+
+bool StateMachine::ImageWriter::WriteEnd() {
+  auto* end = RoomFor<EndRow>(ImageRow::kEnd);
+  if (end == nullptr) return false;
+  end->digest = digest_;
+  end->lots = lots_;
+  end->receipts = receipts_;
+  sink_->PutPart(used_);
+  return true;
+}
+
+}  // namespace tallystick::ledger
