@@ -75,6 +75,24 @@ struct StartInfo {
 };
 static_assert(sizeof(StartInfo) == sizeof(Slot));
 
+// Whose log it is.
+struct LogIdentity {
+  Id128 ledger_id;
+  uint16_t shard = 0;
+  uint16_t shard_count = 1;
+};
+
+// A place behind a block of a log, from which it can be read on.
+struct LogPlace {
+  uint64_t segment = 0;
+  uint64_t offset = 0;       // behind the block
+  uint64_t last_offset = 0;  // of the block
+  uint64_t next_position = 1;
+  int64_t timestamp_us = 0;  // of the block
+  Id128 last_hash;           // of its header
+  uint32_t epoch = 0;
+};
+
 // The largest block: what one batch of the layer above may need at the most (the settling of an
 // account with every lot it may hold), and a power of two for whoever reads.
 inline constexpr size_t kMaxBlockBytes = size_t{4} << 20;

@@ -55,6 +55,8 @@ struct LogReader::State {
 
   absl::Status LoadSegments();
   absl::Status LoadStart(SegmentWindow& first_sector, Segment& segment);
+  absl::Status GoTo(const LogPlace& from);
+  const Segment* Find(uint64_t number) const;
   const Segment* Continuation() const;
   absl::Status EnterSegment(const Segment& segment);
   absl::Status CheckPassedOver(uint64_t from, uint64_t to);
@@ -132,6 +134,59 @@ absl::Status LogReader::State::LoadStart(SegmentWindow& first_sector, Segment& s
   segment.has_start = true;
   segment.start = header;
   std::memcpy(&segment.info, bytes->data() + sizeof(BlockHeader), sizeof(StartInfo));
+  return absl::OkStatus();
+}
+
+// The segment of that number if it has a sound start.
+const Segment* LogReader::State::Find(uint64_t number) const {
+  const auto found = std::lower_bound(
+      segments.begin(), segments.end(), number,
+      [](const Segment& segment, uint64_t wanted) { return segment.number < wanted; });
+  return found != segments.end() && found->number == number && found->has_start ? &*found : nullptr;
+}
+
+// Stands behind the block that `from` names, if it is there.
+absl::Status LogReader::State::GoTo(const LogPlace& from) {
+  const std::string path = FilePath(directory, from.segment, FileKind::kSegment);
+  const auto missing = [&](absl::string_view what) {
+    return absl::DataLossError(absl::StrCat(path, ": offset ", from.last_offset, ": ", what,
+                                            ", where the block before position ",
+                                            from.next_position, " should be"));
+  };
+  const Segment* here = Find(from.segment);
+  if (here == nullptr) return missing("there is no such segment");
+  if (absl::Status opened = window->Open(path); !opened.ok()) return opened;
+  absl::StatusOr<absl::Span<const std::byte>> bytes =
+      window->Read(from.last_offset / kSectorBytes * kSectorBytes, sizeof(BlockHeader));
+  if (!bytes.ok()) return bytes.status();
+  if (bytes->size() < sizeof(BlockHeader)) return missing("the segment ends");
+  const BlockHeader header = *reinterpret_cast<const BlockHeader*>(bytes->data());
+  if (HeaderFault(header) != nullptr || HeaderHash(header) != from.last_hash ||
+      from.last_offset + header.bytes != from.offset || header.segment != from.segment ||
+      header.first_position + header.count != from.next_position) {
+    return missing("another block is");
+  }
+  segment = from.segment;
+  segment_bytes = window->size_bytes();
+  offset = from.offset;
+  epoch = header.epoch;
+  tail.epoch = header.epoch;
+  tail.segment = segment;
+  tail.offset = offset;
+  tail.next_position = from.next_position;
+  tail.timestamp_us = header.timestamp_us;
+  tail.durable_before = from.next_position;
+  tail.last_hash = from.last_hash;
+
+  std::vector<const Segment*> chain = {here};
+  while (const Segment* before = Find(chain.back()->info.previous_segment)) {
+    if (before->number >= chain.back()->number) break;
+    chain.push_back(before);
+  }
+  for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
+    tail.index.Add((*it)->number, 0, (*it)->start.first_position);
+  }
+  if (from.last_offset > 0) tail.index.Add(segment, from.last_offset, header.first_position);
   return absl::OkStatus();
 }
 
@@ -335,6 +390,15 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(Io& io, const std::st
   absl::Status loaded = state->LoadSegments();
   if (!loaded.ok()) return loaded;
   return std::unique_ptr<LogReader>(new LogReader(std::move(state)));
+}
+
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenAt(Io& io, const std::string& directory,
+                                                             const LogIdentity& identity,
+                                                             const LogPlace& from) {
+  absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, directory, identity);
+  if (!reader.ok()) return reader;
+  if (absl::Status found = (*reader)->state_->GoTo(from); !found.ok()) return found;
+  return reader;
 }
 
 absl::StatusOr<bool> LogReader::Next(BlockView* block) {

@@ -1,4 +1,5 @@
-// Reads one shard's log from its first block to where it ends, checking everything.
+// Reads one shard's log from its first block, or a known one, to where it ends, checking
+// everything.
 
 #ifndef TALLYSTICK_WAL_LOG_READER_H_
 #define TALLYSTICK_WAL_LOG_READER_H_
@@ -16,13 +17,6 @@
 #include "wal/log_index.h"
 
 namespace tallystick::wal {
-
-// Whose log it must be. Without it (offline tools) the first block says.
-struct LogIdentity {
-  Id128 ledger_id;
-  uint16_t shard = 0;
-  uint16_t shard_count = 1;
-};
 
 // Where and how the log ends; what a writer needs to go on.
 struct LogTail {
@@ -50,10 +44,16 @@ struct BlockView {
 
 class LogReader {
  public:
-  // Reads the first block of each segment of `directory`; changes nothing. NotFound: no directory.
+  // Reads the first block of each segment of `directory`; changes nothing. `identity`: whose log it
+  // must be; absent (offline tools): the first block says. NotFound: no directory.
   // FailedPrecondition: another ledger's, shard's or format version's log: says which.
   static absl::StatusOr<std::unique_ptr<LogReader>> Open(Io& io, const std::string& directory,
                                                          std::optional<LogIdentity> identity);
+  // The same, to read on from `from`. Blocks before it are not looked at; tail().index finds them
+  // all the same. DataLoss: the log has no such place.
+  static absl::StatusOr<std::unique_ptr<LogReader>> OpenAt(Io& io, const std::string& directory,
+                                                           const LogIdentity& identity,
+                                                           const LogPlace& from);
   ~LogReader();
 
   // True: *block is the next one, of whatever type. False: the log ends here, by the rule of

@@ -108,7 +108,8 @@ struct LogWriter::State {
 
   uint32_t epoch;
   uint64_t segment;
-  uint64_t offset = 0;  // of the next block
+  uint64_t offset = 0;       // of the next block
+  uint64_t last_offset = 0;  // of the last
   uint64_t next_position;
   int64_t last_timestamp_us;
   Id128 last_hash;
@@ -190,6 +191,7 @@ void LogWriter::State::Append(std::byte* block, BlockType type, size_t count,
   FinishBlock(block);
   TALLYSTICK_CHECK(offset + header.bytes <= options.segment_bytes);
 
+  last_offset = offset;
   index.Add(segment, offset, next_position);
   next_position += count;
   last_timestamp_us = attributes.timestamp_us;
@@ -299,6 +301,17 @@ uint64_t LogWriter::durable_position() const { return state_->queue.durable_posi
 uint64_t LogWriter::next_position() const { return state_->next_position; }
 uint32_t LogWriter::blocks_in_flight() const { return static_cast<uint32_t>(state_->queue.size()); }
 int64_t LogWriter::last_timestamp_us() const { return state_->last_timestamp_us; }
+LogPlace LogWriter::place() const {
+  const State& s = *state_;
+  TALLYSTICK_CHECK(s.open_block == nullptr);
+  return {.segment = s.segment,
+          .offset = s.offset,
+          .last_offset = s.last_offset,
+          .next_position = s.next_position,
+          .timestamp_us = s.last_timestamp_us,
+          .last_hash = s.last_hash,
+          .epoch = s.epoch};
+}
 const absl::Status& LogWriter::failure() const { return state_->queue.failure(); }
 
 int64_t LogWriter::Tick(int64_t monotonic_us) {

@@ -106,6 +106,9 @@ class LogWriter {
   // Blocks that are sealed and not yet durable, start and witness blocks included.
   uint32_t blocks_in_flight() const;
   int64_t last_timestamp_us() const;
+  // Behind the last block that was sealed; start and witness blocks count. REQUIRES: no block is
+  // open.
+  LogPlace place() const;
   // OK, or why the log has stopped for good.
   const absl::Status& failure() const;
 

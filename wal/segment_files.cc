@@ -1,7 +1,6 @@
 #include "wal/segment_files.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -25,9 +24,14 @@ absl::string_view Suffix(FileKind kind) {
   return "";
 }
 
-// The number in `name` if it is exactly a name of this kind.
 std::optional<uint64_t> ParseName(absl::string_view name, FileKind kind) {
-  if (!absl::ConsumeSuffix(&name, Suffix(kind)) || name.size() != kDigits) return std::nullopt;
+  return ParseNumberedName(name, Suffix(kind));
+}
+
+}  // namespace
+
+std::optional<uint64_t> ParseNumberedName(absl::string_view name, absl::string_view suffix) {
+  if (!absl::ConsumeSuffix(&name, suffix) || name.size() != kDigits) return std::nullopt;
   uint64_t number = 0;
   for (const char digit : name) {
     number <<= 4;
@@ -42,8 +46,6 @@ std::optional<uint64_t> ParseName(absl::string_view name, FileKind kind) {
   if (number == 0) return std::nullopt;
   return number;
 }
-
-}  // namespace
 
 std::string FileName(uint64_t number, FileKind kind) {
   return absl::StrCat(absl::Hex(number, absl::kZeroPad16), Suffix(kind));

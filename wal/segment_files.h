@@ -10,10 +10,12 @@
 #define TALLYSTICK_WAL_SEGMENT_FILES_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "wal/io.h"
 
 namespace tallystick::wal {
@@ -22,6 +24,9 @@ enum class FileKind : uint8_t { kSegment, kCut, kSpare, kPreparing };
 
 std::string FileName(uint64_t number, FileKind kind);
 std::string FilePath(const std::string& directory, uint64_t number, FileKind kind);
+
+// The number in `name` if it is 16 lower-case hexadecimal digits and the suffix, and not 0.
+std::optional<uint64_t> ParseNumberedName(absl::string_view name, absl::string_view suffix);
 
 struct LogFiles {
   std::vector<uint64_t> segments;  // each ascending
