@@ -146,6 +146,10 @@ void Client::Shards(std::function<void(absl::StatusOr<ShardsAnswer>)> done) {
 int Client::descriptor() const { return state_->session.descriptor(); }
 bool Client::wants_to_send() const { return state_->session.wants_to_send(); }
 
+absl::StatusOr<SnapshotsAnswer> Client::Snapshot() {
+  return state_->Ask<protocol::SnapshotReply>(BuildSnapshotTake);
+}
+
 absl::StatusOr<TickAnswer> Client::Tick(const Id& id, Instant to) {
   return state_->Ask<protocol::TickReply>(
       [&](Builder& builder, uint64_t number) { BuildTickTo(builder, number, id, to); });

@@ -71,6 +71,8 @@ class Client {
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
+  // Takes a snapshot of each shard; answers when they are durable.
+  absl::StatusOr<SnapshotsAnswer> Snapshot();
 
   // ---- the same without waiting: answered like Submit, but whatever is in flight; at once after
   // the client's failure ----

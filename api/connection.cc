@@ -42,6 +42,7 @@ size_t ReplyBytes(const protocol::Frame& frame) {
     case protocol::Body::LotsGet:
     case protocol::Body::TotalsGet:
     case protocol::Body::ShardsGet:
+    case protocol::Body::SnapshotTake:
       return kLongestReplyBytes;
     case protocol::Body::StatementGet:
       return kMaxStatementMovements * sizeof(protocol::Movement) + kShortReplyBytes;
@@ -243,6 +244,7 @@ void Connection::Handle(const protocol::Frame& frame) {
     case protocol::Body::StatementGet:
     case protocol::Body::TotalsGet:
     case protocol::Body::ShardsGet:
+    case protocol::Body::SnapshotTake:
     case protocol::Body::TickTo:
       return ReadRequest(frame);
     case protocol::Body::Hello:
@@ -314,6 +316,9 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   }
   if (frame.body_as_ShardsGet() != nullptr) {
     return dispatcher.Shards(Answers<ShardsAnswer>(BeginCall(request, bytes)));
+  }
+  if (frame.body_as_SnapshotTake() != nullptr) {
+    return dispatcher.Snapshot(Answers<SnapshotsAnswer>(BeginCall(request, bytes)));
   }
   if (const auto* tick = frame.body_as_TickTo()) {
     if (tick->id() == nullptr) return RefuseRequest(request, "a TickTo has an id");

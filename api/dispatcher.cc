@@ -352,6 +352,14 @@ void Dispatcher::Shards(Done<ShardsAnswer> done) {
                                });
 }
 
+void Dispatcher::Snapshot(Done<SnapshotsAnswer> done) {
+  state_->AskAll<SnapshotsAnswer>(ShardRequest::Type::kSnapshot, 0, std::move(done),
+                                  [](State::Control& answered, SnapshotsAnswer& sum) {
+                                    sum.shards[answered.shard] =
+                                        std::get<SnapshotState>(answered.answer);
+                                  });
+}
+
 // One operation on every shard, each with results of its own.
 void Dispatcher::Tick(const Id& id, Instant to, Done<TickAnswer> done) {
   struct OneTick {

@@ -84,6 +84,7 @@ class Dispatcher {
   void Totals(uint16_t program, Done<TotalsAnswer> done);
   void Shards(Done<ShardsAnswer> done);
   void Tick(const Id& id, Instant to, Done<TickAnswer> done);
+  void Snapshot(Done<SnapshotsAnswer> done);
 
   // What a hello answers; `time` is now. `server` is left to the server.
   ServerInfo info() const;

@@ -64,6 +64,16 @@ absl::Status CheckOptions(const LedgerOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("from 1 to ", wal::kMaxBlocksInFlight, " blocks may be in flight"));
   }
+  if (options.snapshot_interval_ms < 0 || options.snapshot_disk_percent < 1 ||
+      options.snapshot_disk_percent > 100) {
+    return absl::InvalidArgumentError(
+        "snapshots take 1 to 100 percent of the disk, and their interval is not negative");
+  }
+  if (options.snapshot_buffer_bytes < wal::kMinSnapshotBufferBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("snapshots need at least ",
+                                                   wal::kMinSnapshotBufferBytes >> 20,
+                                                   " MiB of memory for what waits to be written"));
+  }
   if (options.threads > kMaxShards) {
     return absl::InvalidArgumentError(
         absl::StrCat("a ledger has at most ", kMaxShards, " threads"));
@@ -180,6 +190,11 @@ absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
     shard_options.create = options.create;
     shard_options.confirm_clock = options.confirm_clock;
     shard_options.digests = options.block_digests;
+    shard_options.snapshots = {.interval_us = options.snapshot_interval_ms * 1000,
+                               .log_bytes = options.snapshot_log_bytes};
+    shard_options.snapshot_at_stop = options.snapshot_at_close;
+    shard_options.snapshot_disk_percent = options.snapshot_disk_percent;
+    shard_options.snapshot_buffer_bytes = options.snapshot_buffer_bytes;
     shard_options.hash_seed = RandomId().low();
     shard_options.regions = memory.get();
     shard_options.report = [this](const std::string& sentence) { Report(sentence); };
@@ -473,6 +488,11 @@ absl::StatusOr<ShardsAnswer> Ledger::Shards() {
 absl::StatusOr<TickAnswer> Ledger::Tick(const Id& id, Instant to) {
   return state_->Await<TickAnswer>(
       [&](Dispatcher& d, Dispatcher::Done<TickAnswer> done) { d.Tick(id, to, std::move(done)); });
+}
+
+absl::StatusOr<SnapshotsAnswer> Ledger::Snapshot() {
+  return state_->Await<SnapshotsAnswer>(
+      [](Dispatcher& d, Dispatcher::Done<SnapshotsAnswer> done) { d.Snapshot(std::move(done)); });
 }
 
 bool Ledger::Step(int64_t wait_us) {

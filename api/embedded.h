@@ -43,6 +43,15 @@ struct LedgerOptions {
   // Memory that is made ready before the ledger opens, for tables that are known to grow. Beyond it
   // a thread makes some ready ahead of them; none does in manual mode.
   size_t reserve_memory_bytes = 0;
+  // Each shard takes a snapshot when so much time has passed since its last one, or its log has
+  // grown by so much (a few million records a second are replayed); 0: not for that reason.
+  int64_t snapshot_interval_ms = 600'000;
+  uint64_t snapshot_log_bytes = uint64_t{8} << 30;
+  bool snapshot_at_close = false;
+  // Of the disk's time, while the log is in use; and a shard's memory for what waits to be written:
+  // where it does not do, the snapshot is abandoned.
+  uint32_t snapshot_disk_percent = 50;
+  size_t snapshot_buffer_bytes = size_t{64} << 20;
   // A digest in the blocks, from which replay proves itself step by step; costs time.
   bool block_digests = false;
   // Makes the Io of worker `index`; absent: the host's best.
@@ -53,7 +62,8 @@ struct LedgerOptions {
 
 class Ledger {
  public:
-  // Recovers by replay and begins to serve. Errors say what, where, and what to do.
+  // Recovers from the newest snapshot and the log, and begins to serve. Errors say what, where, and
+  // what to do.
   static absl::StatusOr<std::unique_ptr<Ledger>> Open(const LedgerOptions& options);
   // Closes; what is under way is answered first.
   ~Ledger();
@@ -81,6 +91,8 @@ class Ledger {
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
+  // Takes one of each shard now; answers when they are durable.
+  absl::StatusOr<SnapshotsAnswer> Snapshot();
 
   // Manual mode: one turn of every worker's loop; waits at most `wait_us` when there is nothing to
   // do. True when something happened.

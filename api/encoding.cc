@@ -91,6 +91,11 @@ void BuildShardsGet(Builder& builder, uint64_t request) {
   Finish(builder, request, protocol::CreateShardsGet(builder));
 }
 
+void BuildSnapshotTake(Builder& builder, uint64_t request) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateSnapshotTake(builder));
+}
+
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTickTo(builder, &id, to));
@@ -171,6 +176,21 @@ void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) 
                            shard.receipts, shard.memory_bytes);
   });
   Finish(builder, request, protocol::CreateShardsReply(builder, shards));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer) {
+  builder.Clear();
+  std::vector<Offset<protocol::ShardSnapshot>> shards;
+  for (const SnapshotState& shard : answer.shards) {
+    const auto failure =
+        shard.failure.empty()
+            ? Offset<flatbuffers::String>()
+            : Write(builder, absl::string_view(shard.failure).substr(0, kMaxSnapshotFailure));
+    shards.push_back(protocol::CreateShardSnapshot(builder, shard.position, shard.size_bytes,
+                                                   shard.took_us, shard.memory_bytes, failure));
+  }
+  const auto vector = builder.CreateVector(shards);
+  Finish(builder, request, protocol::CreateSnapshotReply(builder, vector));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
@@ -288,6 +308,19 @@ ShardsAnswer Decode(const protocol::ShardsReply& reply) {
                               .receipts = shard.receipts(),
                               .memory_bytes = shard.memory_bytes()};
           })};
+}
+
+SnapshotsAnswer Decode(const protocol::SnapshotReply& reply) {
+  SnapshotsAnswer answer;
+  if (reply.shards() == nullptr) return answer;
+  for (const protocol::ShardSnapshot* shard : *reply.shards()) {
+    answer.shards.push_back({.position = shard->position(),
+                             .size_bytes = shard->size_bytes(),
+                             .took_us = shard->took_us(),
+                             .memory_bytes = shard->memory_bytes(),
+                             .failure = Text(shard->failure())});
+  }
+  return answer;
 }
 
 TickAnswer Decode(const protocol::TickReply& reply) {

@@ -33,6 +33,7 @@ void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, con
                        Position before, uint32_t limit);
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program);
 void BuildShardsGet(Builder& builder, uint64_t request);
+void BuildSnapshotTake(Builder& builder, uint64_t request);
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to);
 
 // ---- replies ----
@@ -45,6 +46,7 @@ void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
 void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
                 absl::string_view message);
@@ -57,6 +59,7 @@ LotsAnswer Decode(const protocol::LotsReply& reply);
 StatementAnswer Decode(const protocol::StatementReply& reply);
 TotalsAnswer Decode(const protocol::TotalsReply& reply);
 ShardsAnswer Decode(const protocol::ShardsReply& reply);
+SnapshotsAnswer Decode(const protocol::SnapshotReply& reply);
 TickAnswer Decode(const protocol::TickReply& reply);
 
 // "" for an absent string.

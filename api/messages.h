@@ -121,6 +121,21 @@ struct ShardsAnswer {
   std::vector<ShardState> shards;  // by number
 };
 
+// Bytes of a failure's sentence that are told at the most.
+inline constexpr size_t kMaxSnapshotFailure = 512;
+
+struct SnapshotState {
+  Position position = 0;  // the last that it covers
+  uint64_t size_bytes = 0;
+  int64_t took_us = 0;        // 0: an earlier opening took it
+  uint64_t memory_bytes = 0;  // beside the tables, at the most
+  std::string failure;        // a sentence, if none was taken
+};
+
+struct SnapshotsAnswer {
+  std::vector<SnapshotState> shards;  // by number
+};
+
 struct TickAnswer {
   Outcome outcome = Outcome::Ok;
   Instant time = 0;

@@ -28,6 +28,7 @@ struct ShardRequest {
     kStatement,
     kTotals,
     kShards,
+    kSnapshot,
   };
 
   explicit ShardRequest(Type t) : type(t) {}
@@ -71,7 +72,7 @@ struct ControlRequest : ShardRequest {
   Operation put;               // kPutProgram: its id; kInstallProgram, and out: the whole record
   std::vector<uint8_t> bytes;  // of a program: in and out
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
-               TotalsAnswer, ShardState>
+               TotalsAnswer, ShardState, SnapshotState>
       answer;
 };
 

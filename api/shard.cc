@@ -7,14 +7,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "api/load_image.h"
 #include "api/outcomes.h"
+#include "wal/snapshot_files.h"
+#include "wal/snapshot_reader.h"
 
 namespace tallystick {
 namespace {
 
 // Blocks that statements keep at hand.
 constexpr size_t kFetchedBlocks = 16;
+// Between two reports of a recovery that takes long.
+constexpr int64_t kProgressUs = 5 * kMicrosPerSecond;
 
 std::string Text(Instant instant) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", absl::FromUnixMicros(instant), absl::UTCTimeZone()) +
@@ -23,11 +29,14 @@ std::string Text(Instant instant) {
 
 }  // namespace
 
-Shard::Shard(wal::Io& io, const ShardOptions& options)
-    : io_(io),
-      options_(options),
-      machine_(std::make_unique<ledger::StateMachine>(ledger::Limits{}, options.hash_seed,
-                                                      options.regions)) {}
+Shard::Shard(wal::Io& io, const ShardOptions& options) : io_(io), options_(options) {
+  MakeMachine();
+}
+
+void Shard::MakeMachine() {
+  machine_ = std::make_unique<ledger::StateMachine>(ledger::Limits{}, options_.hash_seed,
+                                                    options_.regions);
+}
 
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptions& options) {
   std::unique_ptr<Shard> shard(new Shard(io, options));
@@ -42,11 +51,20 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
   shard->writer_ = *std::move(writer);
   shard->fetcher_ = std::make_unique<wal::BlockFetcher>(io, options.log.directory,
                                                         shard->writer_->index(), kFetchedBlocks);
-  shard->statements_ =
-      std::make_unique<StatementWalk>(*shard->fetcher_, [s = shard.get()](ShardRequest& request) {
-        --s->unanswered_;
-        s->answer_(request);
-      });
+  const auto answer = [s = shard.get()](ShardRequest& request) {
+    --s->unanswered_;
+    s->answer_(request);
+  };
+  shard->statements_ = std::make_unique<StatementWalk>(*shard->fetcher_, answer);
+  if (absl::Status s = wal::RemoveUnfinishedSnapshots(io, options.log.directory); !s.ok()) return s;
+  shard->snapshots_ = std::make_unique<Snapshotter>(
+      io,
+      wal::SnapshotOptions{.directory = options.log.directory,
+                           .identity = options.log.identity,
+                           .buffer_bytes = options.snapshot_buffer_bytes,
+                           .disk_share_percent = options.snapshot_disk_percent},
+      options.snapshots, *shard->machine_, *shard->writer_, options.report, answer);
+  shard->snapshots_->Recovered(shard->snapshot_position_, shard->replayed_slots_ * kSlotBytes);
   return shard;
 }
 
@@ -56,19 +74,14 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
     tail->identity = options_.log.identity;
     return absl::OkStatus();
   }
-  absl::StatusOr<std::unique_ptr<wal::LogReader>> reader =
-      wal::LogReader::Open(io_, directory, options_.log.identity);
+  recovery_began_us_ = io_.MonotonicMicros();
+  absl::StatusOr<std::unique_ptr<wal::LogReader>> reader = LoadNewestSnapshot();
   if (!reader.ok()) return reader.status();
-  wal::BlockView block;
-  uint64_t slots = 0;
-  while (true) {
-    const absl::StatusOr<bool> more = (*reader)->Next(&block);
-    if (!more.ok()) return more.status();
-    if (!*more) break;
-    if (block.header->type != wal::BlockType::kRecords) continue;
-    if (absl::Status s = ReplayBlock(block, directory, *machine_); !s.ok()) return s;
-    slots += block.slots.size();
+  if (*reader == nullptr) {
+    reader = wal::LogReader::Open(io_, directory, options_.log.identity);
+    if (!reader.ok()) return reader.status();
   }
+  if (absl::Status s = ReplayRest(**reader); !s.ok()) return s;
   *tail = (*reader)->TakeTail();
   if (tail->segment == 0) {
     return absl::DataLossError(
@@ -76,14 +89,92 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
                      ": the log of this shard is missing, although the ledger was created with it; "
                      "restore it from a backup"));
   }
-  options_.report(absl::StrCat("shard ", number(), ": replayed ", slots, " records up to position ",
-                               tail->next_position - 1));
+  options_.report(absl::StrCat("shard ", number(), ": replayed ", replayed_slots_,
+                               " records up to position ", tail->next_position - 1));
   if (tail->torn) {
     options_.report(absl::StrCat("shard ", number(), ": cut ", tail->cut_bytes,
                                  " bytes that were never acknowledged behind segment ",
                                  tail->segment, " offset ", tail->offset, ": ", tail->cut_reason));
   }
   return absl::OkStatus();
+}
+
+// What is damaged, or no snapshot of this log, is set aside: it must not count among those that
+// are kept.
+absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadNewestSnapshot() {
+  const std::string& directory = options_.log.directory;
+  if (!io_.Exists(directory)) return nullptr;
+  absl::StatusOr<std::vector<uint64_t>> positions = wal::ListSnapshots(io_, directory);
+  if (!positions.ok()) return positions.status();
+  for (auto position = positions->rbegin(); position != positions->rend(); ++position) {
+    absl::StatusOr<std::unique_ptr<wal::LogReader>> reader = LoadSnapshot(*position);
+    if (reader.ok()) {
+      snapshot_position_ = *position;
+      options_.report(absl::StrCat("shard ", number(), ": loaded the snapshot of position ",
+                                   *position, " in ",
+                                   (io_.MonotonicMicros() - recovery_began_us_) / 1000, " ms"));
+      return reader;
+    }
+    if (absl::IsFailedPrecondition(reader.status())) return reader.status();
+    MakeMachine();
+    std::string sentence = absl::StrCat("shard ", number(), ": the snapshot of position ",
+                                        *position, " is of no use: ", reader.status().message());
+    if (absl::IsDataLoss(reader.status())) {
+      absl::Status aside = wal::SetSnapshotAside(io_, directory, *position);
+      if (!aside.ok()) return aside;
+      absl::StrAppend(&sentence, ". It is set aside as ",
+                      wal::SnapshotPath("", *position).substr(1), ".bad");
+    }
+    options_.report(absl::StrCat(sentence, position + 1 == positions->rend()
+                                               ? "; the whole log is replayed instead"
+                                               : "; the one before it is used instead"));
+  }
+  return nullptr;
+}
+
+absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadSnapshot(Position position) {
+  const std::string& directory = options_.log.directory;
+  const std::string path = wal::SnapshotPath(directory, position);
+  absl::StatusOr<std::unique_ptr<wal::SnapshotReader>> snapshot =
+      wal::SnapshotReader::Open(io_, path, options_.log.identity);
+  if (!snapshot.ok()) return snapshot.status();
+  if (absl::Status loaded = LoadImage(**snapshot, path, *machine_,
+                                      [&] {
+                                        ReportProgress("loading the snapshot",
+                                                       (*snapshot)->bytes_read(),
+                                                       (*snapshot)->bytes_total());
+                                      });
+      !loaded.ok()) {
+    return loaded;
+  }
+  return wal::LogReader::OpenAt(io_, directory, options_.log.identity, (*snapshot)->place());
+}
+
+absl::Status Shard::ReplayRest(wal::LogReader& reader) {
+  wal::BlockView block;
+  while (true) {
+    const absl::StatusOr<bool> more = reader.Next(&block);
+    if (!more.ok()) return more.status();
+    if (!*more) return absl::OkStatus();
+    if (block.header->type != wal::BlockType::kRecords) continue;
+    if (absl::Status s = ReplayBlock(block, options_.log.directory, *machine_); !s.ok()) return s;
+    replayed_slots_ += block.slots.size();
+    ReportProgress("replaying the log", reader.bytes_read(), reader.bytes_total());
+  }
+}
+
+// Of what takes long, once in a while.
+void Shard::ReportProgress(const char* doing, uint64_t bytes, uint64_t bytes_total) {
+  const int64_t now_us = io_.MonotonicMicros();
+  if (next_progress_us_ == 0) next_progress_us_ = recovery_began_us_ + kProgressUs;
+  if (now_us < next_progress_us_) return;
+  next_progress_us_ = now_us + kProgressUs;
+  const double seconds = static_cast<double>(now_us - recovery_began_us_) / 1e6;
+  const double rate = static_cast<double>(bytes) / seconds;
+  const auto left_s = static_cast<int64_t>(static_cast<double>(bytes_total - bytes) / rate);
+  options_.report(absl::StrFormat("shard %d: %s: %.1f of %.1f GB, %.2f GB/s, %d s left", number(),
+                                  doing, static_cast<double>(bytes) / 1e9,
+                                  static_cast<double>(bytes_total) / 1e9, rate / 1e9, left_s));
 }
 
 absl::Status Shard::CheckClockAtStart(const wal::LogTail& tail) const {
@@ -135,6 +226,10 @@ absl::Status Shard::InstallProgram(const Operation& put, const std::vector<uint8
 }
 
 absl::Status Shard::Stop() {
+  if (options_.snapshot_at_stop && failure_.ok() && writer_->failure().ok()) {
+    const absl::Status taken = snapshots_->TakeLast();
+    if (!taken.ok()) failure_ = writer_->failure();
+  }
   const absl::Status stopped = writer_->Stop();
   return failure_.ok() ? stopped : failure_;
 }

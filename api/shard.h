@@ -18,6 +18,7 @@
 #include "api/messages.h"
 #include "api/replay_block.h"
 #include "api/request.h"
+#include "api/snapshotter.h"
 #include "api/statement_walk.h"
 #include "ledger/state_machine.h"
 #include "wal/block_fetcher.h"
@@ -44,6 +45,10 @@ struct ShardOptions {
   bool create = false;  // the log must not exist yet; else it must
   bool confirm_clock = false;
   bool digests = false;
+  SnapshotSchedule snapshots;
+  size_t snapshot_buffer_bytes = size_t{64} << 20;
+  uint32_t snapshot_disk_percent = 50;
+  bool snapshot_at_stop = false;
   uint64_t hash_seed = 0;                   // StateMachine's,
   ledger::RegionSource* regions = nullptr;  // and this, too
   std::function<void(const std::string&)> report;
@@ -51,7 +56,7 @@ struct ShardOptions {
 
 class Shard {
  public:
-  // Replays the log and opens it for writing.
+  // Loads the newest sound snapshot, replays the log behind it, and opens the log for writing.
   static absl::StatusOr<std::unique_ptr<Shard>> Open(wal::Io& io, const ShardOptions& options);
 
   uint16_t number() const { return options_.log.identity.shard; }
@@ -72,7 +77,7 @@ class Shard {
   bool idle() const;
   // OK, or why it has stopped. Requests of a stopped shard are answered with it.
   const absl::Status& failure() const { return failure_; }
-  // Writes a last witness; REQUIRES: idle() or stopped.
+  // Takes a last snapshot, if it is to, and writes a last witness; REQUIRES: idle() or stopped.
   absl::Status Stop();
 
   const ledger::StateMachine& machine() const { return *machine_; }
@@ -83,7 +88,13 @@ class Shard {
 
  private:
   Shard(wal::Io& io, const ShardOptions& options);
+  void MakeMachine();
   absl::Status Recover(wal::LogTail* tail);
+  // Where the log goes on behind the snapshot that was loaded; nothing: none could be.
+  absl::StatusOr<std::unique_ptr<wal::LogReader>> LoadNewestSnapshot();
+  absl::StatusOr<std::unique_ptr<wal::LogReader>> LoadSnapshot(Position position);
+  absl::Status ReplayRest(wal::LogReader& reader);
+  void ReportProgress(const char* doing, uint64_t bytes, uint64_t bytes_total);
   absl::Status CheckClockAtStart(const wal::LogTail& tail) const;
 
   void CheckClock();
@@ -133,6 +144,7 @@ class Shard {
   std::unique_ptr<wal::LogWriter> writer_;
   std::unique_ptr<wal::BlockFetcher> fetcher_;
   std::unique_ptr<StatementWalk> statements_;
+  std::unique_ptr<Snapshotter> snapshots_;
   std::function<void(ShardRequest&)> answer_;
   absl::Status failure_;
 
@@ -149,6 +161,10 @@ class Shard {
   Instant clock_ = 0;         // wall clock, read once a turn
   Instant wall_minus_monotonic_ = 0;
   uint64_t records_since_digest_ = 0;
+  Position snapshot_position_ = 0;  // of the snapshot that was loaded
+  uint64_t replayed_slots_ = 0;     // behind it
+  int64_t recovery_began_us_ = 0;
+  int64_t next_progress_us_ = 0;
   bool out_of_space_ = false;  // and the operator was told
 };
 

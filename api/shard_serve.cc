@@ -38,12 +38,16 @@ int64_t Shard::Step() {
     FailAll();
     return -1;
   }
-  const int64_t wait_us = writer_->Tick(io_.MonotonicMicros());
+  int64_t wait_us = writer_->Tick(io_.MonotonicMicros());
   ReportSpace();
   AnswerDurable();
   ServeQueue();
   if (block_open_) SealBlock();
   AnswerDurable();
+  const bool busy = writer_->blocks_in_flight() > 0 || !waiting_.empty();
+  const int64_t snapshot_us = snapshots_->Step(io_.MonotonicMicros(), busy);
+  if (snapshot_us == 0) return 0;
+  if (snapshot_us > 0) wait_us = wait_us < 0 ? snapshot_us : std::min(wait_us, snapshot_us);
   if ((DueNow() || !waiting_.empty()) && writer_->CanOpenBlock(MostSlots())) return 0;
   const Instant due = machine_->NextDue();
   if (options_.clock != ClockMode::kWall || due <= clock_ || due == kNever) return wait_us;
@@ -88,6 +92,7 @@ void Shard::FailAll() {
     }
   }
   waiting_operations_ = 0;
+  snapshots_->Fail(failure_);
 }
 
 void Shard::Hold(ShardRequest* request) {
@@ -109,6 +114,10 @@ void Shard::ServeQueue() {
   while (!waiting_.empty()) {
     if (waiting_.front()->type == ShardRequest::Type::kTotals && !TotalsAreSettled()) {
       waiting_totals_.Push(waiting_.Pop());
+      continue;
+    }
+    if (waiting_.front()->type == ShardRequest::Type::kSnapshot) {
+      snapshots_->Take(static_cast<ControlRequest*>(waiting_.Pop()));
       continue;
     }
     if (!Serve(*waiting_.front())) break;
@@ -148,6 +157,8 @@ bool Shard::Serve(ShardRequest& request) {
       return true;
     case ShardRequest::Type::kStatement:
       ServeStatement(static_cast<ControlRequest&>(request));
+      return true;
+    case ShardRequest::Type::kSnapshot:  // the snapshotter's
       return true;
   }
   return true;
@@ -257,6 +268,7 @@ void Shard::SealBlock() {
     records_since_digest_ = 0;
   }
   writer_->SealBlock(sink_.used, attributes);
+  snapshots_->NoteSealed(sink_.used);
 }
 
 // ---- what is due ----

@@ -26,6 +26,7 @@
 #include "api/ledger_files.h"
 #include "api/server.h"
 #include "wal/posix_io.h"
+#include "wal/snapshot_writer.h"
 
 namespace tallystick {
 namespace {
@@ -44,6 +45,9 @@ struct Flags {
   LedgerOptions ledger;
   uint64_t segment_mib = 0;  // 0: not given
   uint64_t reserve_mib = 0;
+  int64_t snapshot_s = LedgerOptions().snapshot_interval_ms / 1000;
+  uint64_t snapshot_log_mib = LedgerOptions().snapshot_log_bytes >> 20;
+  uint64_t snapshot_buffer_mib = LedgerOptions().snapshot_buffer_bytes >> 20;
   std::string listen;
 };
 
@@ -105,6 +109,23 @@ void Declare(CLI::App& app, Flags& flags) {
   app.add_option("--reserve-mib", flags.reserve_mib,
                  "memory to make ready before serving, for a ledger that is known to grow")
       ->check(CLI::Range(uint64_t{0}, kMostReservedMib))
+      ->capture_default_str();
+  app.add_option("--snapshot-every", flags.snapshot_s,
+                 "seconds between the snapshots from which a start is quick; 0: none by time")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--snapshot-log-mib", flags.snapshot_log_mib,
+                 "growth of a shard's log after which it takes one; 0: none by growth")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 30))
+      ->capture_default_str();
+  app.add_flag("--snapshot-at-exit", ledger.snapshot_at_close, "take a last one when it ends");
+  app.add_option("--snapshot-disk-percent", ledger.snapshot_disk_percent,
+                 "of the disk's time that snapshots may take while the log is in use")
+      ->check(CLI::Range(1, 100))
+      ->capture_default_str();
+  app.add_option("--snapshot-buffer-mib", flags.snapshot_buffer_mib,
+                 "memory, for each shard, for what waits to be written to a snapshot")
+      ->check(CLI::Range(uint64_t{wal::kMinSnapshotBufferBytes >> 20}, uint64_t{1} << 20))
       ->capture_default_str();
   app.add_flag("--confirm-clock", ledger.confirm_clock,
                "accept a clock more than a week ahead of the ledger's, or an hour behind it");
@@ -205,6 +226,9 @@ int main(int argc, char** argv) {
   }
   flags.ledger.segment_bytes = flags.segment_mib << 20;
   flags.ledger.reserve_memory_bytes = flags.reserve_mib << 20;
+  flags.ledger.snapshot_interval_ms = flags.snapshot_s * 1000;
+  flags.ledger.snapshot_log_bytes = flags.snapshot_log_mib << 20;
+  flags.ledger.snapshot_buffer_bytes = flags.snapshot_buffer_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
   return tallystick::Run(flags);
 }

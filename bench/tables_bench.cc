@@ -110,7 +110,8 @@ void ReceiptsPass(benchmark::State& state) {
     const Stopwatch watch;
     for (size_t i = 0; i < kChunk; ++i) {
       receipts.Approach(receipts.Hash(1, coming[i + kAhead]));
-      if (const ledger::Receipt* later = receipts.BehindFront(queue, kAhead); later != nullptr) {
+      const auto front = ledger::Receipts::FirstPlace(queue);
+      if (const ledger::Receipt* later = receipts.Behind(queue, front, kAhead); later != nullptr) {
         receipts.Approach(receipts.Hash(1, later->id));
       }
       append(coming[i]);

@@ -6,7 +6,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "ledger/image.h"
 #include "ledger/image_format.h"
@@ -31,7 +30,7 @@ class ImageReader::State {
     const std::byte* row;
     uint64_t hash;
   };
-  // Lots of more than this are found by a map, not by walking.
+  // Lots of more than this are found by searching, not by walking.
   static constexpr uint32_t kFewLots = 64;
   static constexpr size_t kAhead = 16;
 
@@ -68,9 +67,9 @@ class ImageReader::State {
   uint64_t digest_ = 0;
   uint32_t accounts_read_ = 0;
   uint64_t lots_read_ = 0;
-  std::vector<Pending> rows_;                        // of the part
-  std::vector<uint16_t> versions_;                   // of each program, as its row says
-  absl::flat_hash_map<Position, uint32_t> lots_at_;  // of accounts with many
+  std::vector<Pending> rows_;                           // of the part
+  std::vector<uint16_t> versions_;                      // of each program, as its row says
+  std::vector<std::pair<Position, uint32_t>> lots_at_;  // of accounts with many; sorted at the end
 };
 
 size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
@@ -304,7 +303,7 @@ absl::Status ImageReader::State::ReadLots(Account& account, uint32_t number, con
       return Wrong(absl::StrCat("the lots of account ", number, " are out of order"));
     }
     digest_ += RowHash::OfLot(account, lot);
-    if (i >= kFewLots) lots_at_[from.position] = row;
+    if (i >= kFewLots) lots_at_.emplace_back(from.position, row);
   }
   if (sum != (pending ? account.pending : std::max<Points>(account.available, 0))) {
     return Wrong(absl::StrCat("the lots of account ", number, " are not its balance"));
@@ -322,8 +321,9 @@ uint32_t ImageReader::State::LotAt(const Account& account, Position position) co
     }
   }
   if (account.lot_count <= kFewLots) return kNoRow;
-  const auto found = lots_at_.find(position);
-  return found == lots_at_.end() ? kNoRow : found->second;
+  const auto found =
+      std::lower_bound(lots_at_.begin(), lots_at_.end(), std::pair{position, uint32_t{0}});
+  return found != lots_at_.end() && found->first == position ? found->second : kNoRow;
 }
 
 // A purchase and its lot, if both are there, know of each other.
@@ -400,6 +400,7 @@ absl::Status ImageReader::State::Finish() {
       lots_read_ != end_.lots || machine_.receipts_.size() != end_.receipts) {
     return Wrong("rows are missing");
   }
+  std::sort(lots_at_.begin(), lots_at_.end());
   for (size_t i = 0; i < machine_.programs_.size(); ++i) {
     ProgramState& program = *machine_.programs_[i];
     if (program.versions.size() != versions_[i]) return Wrong("a version is missing");

@@ -192,7 +192,7 @@ bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t
   Returned returned = machine_.receipts_.ReturnedOf(receipt);
   bool has_returns = (receipt.flags & kHasReturns) != 0;
   if (has_returns) {
-    if (const auto kept = returns_.find(row); kept != returns_.end()) returned = kept->second;
+    if (const Returned* kept = Kept(row); kept != nullptr) returned = *kept;
     has_returns = (returned.amount | returned.claimed | returned.lost) != 0;
   }
   auto* out = RoomFor<ReceiptRow>(ImageRow::kReceipt, has_returns ? sizeof(ReturnedRow) : 0);
@@ -222,15 +222,25 @@ bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t
 
 // What was returned of a purchase, before it changes, if its receipt is still to be written.
 void StateMachine::ImageWriter::SaveReturned(uint32_t row) {
-  const Receipt& receipt = machine_.receipts_[row];
+  Receipt& receipt = machine_.receipts_[row];
+  const Returned returned = machine_.receipts_.ReturnedOf(receipt);
   const uint16_t program = machine_.accounts_[receipt.account].program;
   const ReceiptQueue& queue = machine_.FindProgram(program)->QueueOf(receipt.kind, receipt.version);
   if (receipt.position > position_ || receipt.position < queue.held_from) return;
+  if (Kept(row) != nullptr) return;
   if (returns_.size() == kMaxReturns) {
     abandoned_ = true;
     return Abandon();
   }
-  returns_.try_emplace(row, machine_.receipts_.ReturnedOf(receipt));
+  machine_.receipts_.SetKept(receipt, static_cast<uint32_t>(returns_.size()));
+  returns_.push_back({row, returned});
+}
+
+// What a row says may be of an earlier image.
+const Returned* StateMachine::ImageWriter::Kept(uint32_t row) const {
+  const uint32_t kept = machine_.receipts_.ReturnedOf(machine_.receipts_[row]).kept;
+  return kept < returns_.size() && returns_[kept].receipt == row ? &returns_[kept].returned
+                                                                 : nullptr;
 }
 
 // ---- accounts ----

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "ledger/image.h"
 #include "ledger/image_format.h"
 #include "ledger/state_machine.h"
@@ -44,6 +43,10 @@ class StateMachine::ImageWriter {
   // Receipts of one queue in a turn.
   static constexpr uint32_t kQueueTurn = 512;
 
+  struct KeptReturned {
+    uint32_t receipt;
+    Returned returned;
+  };
   struct QueueCursor {
     ProgramState* program;
     uint32_t queue;
@@ -65,6 +68,8 @@ class StateMachine::ImageWriter {
   void FetchAccounts(uint32_t row) const;
   void SaveAccount(uint32_t row);
   void SaveReturned(uint32_t receipt);
+  // What was kept of the receipt; null: nothing was.
+  const Returned* Kept(uint32_t row) const;
   // Zeroed room for the next row; null: there is none.
   std::byte* Room(size_t size_bytes);
   template <typename Row>
@@ -88,7 +93,7 @@ class StateMachine::ImageWriter {
   std::vector<Totals> totals_;
   std::vector<QueueCursor> queues_;  // that have receipts left to write
   size_t next_queue_ = 0;
-  absl::flat_hash_map<uint32_t, Returned> returns_;  // by receipt
+  std::vector<KeptReturned> returns_;
   uint32_t next_account_ = 0;
   uint32_t accounts_ = 0;
 };

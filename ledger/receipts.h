@@ -46,7 +46,7 @@ struct Returned {
   Points claimed;  // written-off points included
   Points lost;     // to expiry
   uint32_t lot;
-  uint32_t reserved;
+  uint32_t kept;  // the image writer's: where it has kept what this was
 };
 
 inline constexpr Position kNotHeld = std::numeric_limits<Position>::max();
@@ -142,6 +142,8 @@ class Receipts {
     return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link]
                                               : Returned{0, 0, 0, receipt.link, 0};
   }
+  // Of what was returned of it; makes room for that if there is none.
+  void SetKept(Receipt& receipt, uint32_t kept) { MutableReturned(receipt).kept = kept; }
   // The lot that it made; it has none so far.
   void SetLot(Receipt& receipt, uint32_t lot) {
     ((receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].lot : receipt.link) = lot;

@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -39,6 +41,8 @@ WorldOptions RandomOptions(uint64_t seed) {
   options.requests_in_flight = static_cast<size_t>(random.Between(1, 6));
   options.operations = static_cast<size_t>(random.Between(1, 12));
   options.members = random.Between(2, 20);
+  options.snapshot_interval_ms = random.Pick<int64_t>({0, 1, 20, 1'000});
+  options.snapshot_at_close = random.OneIn(4);
   return options;
 }
 
@@ -114,11 +118,18 @@ TEST_P(EveryBoundary, LosesNothingThatWasAcknowledged) {
 
 INSTANTIATE_TEST_SUITE_P(LedgerSim, EveryBoundary, testing::Values(1, 2));
 
-// One machine, some lives: power cuts and kills at random, some of them while it recovers.
-void LiveAndDie(const WorldOptions& options) {
+size_t CountReports(const World& world, const std::string& words) {
+  return static_cast<size_t>(std::count_if(
+      world.reports().begin(), world.reports().end(),
+      [&](const std::string& report) { return report.find(words) != std::string::npos; }));
+}
+
+// One machine, some lives: power cuts and kills at random, some of them while it recovers. Returns
+// how many recoveries of a shard began with a snapshot.
+size_t LiveAndDie(const WorldOptions& options) {
   World world(options);
   Random& random = world.random();
-  ASSERT_EQ(world.Create(), absl::OkStatus());
+  EXPECT_EQ(world.Create(), absl::OkStatus());
   for (int life = static_cast<int>(random.Between(1, 5)); life > 0; --life) {
     SCOPED_TRACE(testing::Message() << life << " lives left");
     const auto turns = static_cast<int>(random.Between(1, 150));
@@ -138,23 +149,28 @@ void LiveAndDie(const WorldOptions& options) {
       world.KillProcess();
     }
     world.machine().AdvanceMicros(random.Between(0, 3) * kMicrosPerDay / 4);
-    ASSERT_TRUE(Recover(world, static_cast<int>(random.Between(0, 2))));
+    EXPECT_TRUE(Recover(world, static_cast<int>(random.Between(0, 2))));
+    if (testing::Test::HasFailure()) return 0;
     if (random.OneIn(2)) world.ResendAccepted();
-    ASSERT_FALSE(testing::Test::HasFailure());
   }
   world.machine().CrashAt(0, CrashPoint::kBefore);
   world.Run(20);
   world.Finish();
+  EXPECT_EQ(CountReports(world, "is of no use"), 0u);
+  return CountReports(world, "loaded the snapshot");
 }
 
 TEST(LedgerSim, RandomLivesAndDeathsLoseNothing) {
   const uint64_t first = FirstSeed();
+  size_t snapshots = 0;
   for (uint64_t seed = first; seed < first + Runs(25); ++seed) {
     const WorldOptions options = RandomOptions(seed);
     SCOPED_TRACE(Describe(options));
-    LiveAndDie(options);
+    snapshots += LiveAndDie(options);
     ASSERT_FALSE(HasFailure());
   }
+  std::printf("%zu recoveries began with a snapshot\n", snapshots);
+  EXPECT_GT(snapshots, 0u);
 }
 
 TEST(LedgerSim, UndisturbedRunsAreWhatTheNaiveLedgerSays) {

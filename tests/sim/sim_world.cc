@@ -89,6 +89,10 @@ LedgerOptions World::Options(bool create) {
   options.segment_bytes = options_.segment_bytes;
   options.blocks_in_flight = options_.blocks_in_flight;
   options.block_digests = true;
+  options.snapshot_interval_ms = options_.snapshot_interval_ms;
+  options.snapshot_log_bytes = 0;
+  options.snapshot_buffer_bytes = wal::kMinSnapshotBufferBytes;
+  options.snapshot_at_close = options_.snapshot_at_close;
   options.report = [this](const std::string& sentence) { reports_.push_back(sentence); };
   options.make_io = [this](uint16_t) -> absl::StatusOr<std::unique_ptr<wal::Io>> {
     return std::make_unique<ProcessIo>(machine_, *process_);

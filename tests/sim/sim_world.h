@@ -39,6 +39,8 @@ struct WorldOptions {
   size_t requests_in_flight = 4;  // of one client
   size_t operations = 6;          // in one request at most
   int64_t members = 8;
+  int64_t snapshot_interval_ms = 0;
+  bool snapshot_at_close = false;
 };
 
 class World {
