@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cmath>
 #include <csignal>
 #include <cstdio>
 #include <ctime>
@@ -45,7 +46,7 @@ struct Flags {
   LedgerOptions ledger;
   uint64_t segment_mib = 0;  // 0: not given
   uint64_t reserve_mib = 0;
-  int64_t snapshot_s = LedgerOptions().snapshot_interval_ms / 1000;
+  double snapshot_s = static_cast<double>(LedgerOptions().snapshot_interval_ms) / 1000;
   uint64_t snapshot_log_mib = LedgerOptions().snapshot_log_bytes >> 20;
   uint64_t snapshot_buffer_mib = LedgerOptions().snapshot_buffer_bytes >> 20;
   std::string listen;
@@ -112,7 +113,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--snapshot-every", flags.snapshot_s,
                  "seconds between the snapshots from which a start is quick; 0: none by time")
-      ->check(CLI::Range(0, 1'000'000))
+      ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   app.add_option("--snapshot-log-mib", flags.snapshot_log_mib,
                  "growth of a shard's log after which it takes one; 0: none by growth")
@@ -226,7 +227,7 @@ int main(int argc, char** argv) {
   }
   flags.ledger.segment_bytes = flags.segment_mib << 20;
   flags.ledger.reserve_memory_bytes = flags.reserve_mib << 20;
-  flags.ledger.snapshot_interval_ms = flags.snapshot_s * 1000;
+  flags.ledger.snapshot_interval_ms = std::llround(flags.snapshot_s * 1000);
   flags.ledger.snapshot_log_bytes = flags.snapshot_log_mib << 20;
   flags.ledger.snapshot_buffer_bytes = flags.snapshot_buffer_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };

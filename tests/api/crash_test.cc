@@ -1,6 +1,9 @@
 // tallyd, killed under load again and again: whatever was acknowledged is there, and everything is
 // there once.
 //
+// Snapshots are taken all the time, so that many kills come in the middle of one; how many is
+// printed.
+//
 // TALLYSTICK_CRASHES=N kills it that often, TALLYSTICK_SEED=N draws other moments.
 
 #include <fcntl.h>
@@ -13,6 +16,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
@@ -211,13 +215,33 @@ class CrashTest : public testing::TestWithParam<int> {
   }
 
   bool Start(bool create) {
-    std::vector<std::string> arguments = {"--data", directory_ / "ledger", "--listen",
-                                          address_, "--segment-mib",       "8"};
+    std::vector<std::string> arguments = {
+        "--data", directory_ / "ledger", "--listen", address_, "--segment-mib",
+        "8",      "--snapshot-every",    "0.03"};
     if (create) {
       arguments.insert(arguments.end(), {"--create", "--shards", std::to_string(GetParam())});
     }
     tallyd_.emplace(arguments);
     return tallyd_->WaitUntilReady();
+  }
+
+  // Whether a snapshot is, or was when the server was killed, being written.
+  bool SnapshotIsHalfWritten() const {
+    for (int shard = 0; shard < GetParam(); ++shard) {
+      const auto path = directory_ / "ledger" / ("shard-000" + std::to_string(shard));
+      std::error_code gone;  // a file, while the directory is walked
+      for (std::filesystem::directory_iterator it(path, gone), end; it != end; it.increment(gone)) {
+        if (it->path().stem().extension() == ".snap") return true;
+      }
+    }
+    return false;
+  }
+  // Until one is being written, if it comes to that.
+  void WaitForSnapshot() const {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+    while (!SnapshotIsHalfWritten() && std::chrono::steady_clock::now() < end) {
+      std::this_thread::yield();
+    }
   }
 
   void PutProgram(Client& client) {
@@ -289,7 +313,7 @@ void ExpectBalances(Client& client, const Caller& caller, TotalsAnswer& totals) 
 }
 
 TEST_P(CrashTest, EverythingAcknowledgedIsThereOnce) {
-  const uint64_t crashes = FromEnvironment("TALLYSTICK_CRASHES", 5);
+  const uint64_t crashes = FromEnvironment("TALLYSTICK_CRASHES", 10);
   const uint64_t seed = FromEnvironment("TALLYSTICK_SEED", std::random_device()());
   SCOPED_TRACE("TALLYSTICK_SEED=" + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -304,14 +328,18 @@ TEST_P(CrashTest, EverythingAcknowledgedIsThereOnce) {
     callers.push_back(std::make_unique<Caller>(i, seed, address_, count));
     callers.back()->Start();
   }
+  uint64_t in_snapshots = 0;
   for (uint64_t crash = 0; crash < crashes; ++crash) {
     // The first comes when somebody is connected; later ones may find a server that has just
     // started.
     const bool at_once = crash > 0 && random() % 4 == 0;
     ASSERT_TRUE(count.WaitForMore(at_once ? 0 : 1 + random() % 3000)) << "all have stopped";
+    if (random() % 2 == 0) WaitForSnapshot();
     ASSERT_EQ(tallyd_->End(SIGKILL), -SIGKILL);
+    in_snapshots += SnapshotIsHalfWritten() ? 1 : 0;
     ASSERT_TRUE(Start(/*create=*/false)) << "after crash " << crash;
   }
+  std::printf("%lu kills, %lu of them in the middle of a snapshot\n", crashes, in_snapshots);
   ASSERT_TRUE(count.WaitForMore(2000));
   for (const auto& caller : callers) caller->Stop();
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -87,20 +88,23 @@ void CrashOnce(const WorldOptions& options, uint64_t boundary, CrashPoint point)
   world.Finish();
 }
 
-WorldOptions ShortRun(uint16_t shards) {
+WorldOptions ShortRun(uint16_t shards, bool snapshots) {
   WorldOptions options;
   options.seed = FirstSeed();
   options.shards = shards;
   options.threads = shards;
   options.clients = 3;
   options.members = 5;
+  options.snapshot_interval_ms = snapshots ? 1 : 0;
+  options.snapshot_at_close = snapshots;
   return options;
 }
 
-class EveryBoundary : public testing::TestWithParam<uint16_t> {};
+// Of so many shards, with snapshots or without.
+class EveryBoundary : public testing::TestWithParam<std::tuple<uint16_t, bool>> {};
 
 TEST_P(EveryBoundary, LosesNothingThatWasAcknowledged) {
-  const WorldOptions options = ShortRun(GetParam());
+  const WorldOptions options = ShortRun(std::get<0>(GetParam()), std::get<1>(GetParam()));
   World whole(options);
   ASSERT_EQ(whole.Create(), absl::OkStatus());
   whole.Run(options.shards == 1 ? 25 : 10);
@@ -116,7 +120,8 @@ TEST_P(EveryBoundary, LosesNothingThatWasAcknowledged) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(LedgerSim, EveryBoundary, testing::Values(1, 2));
+INSTANTIATE_TEST_SUITE_P(LedgerSim, EveryBoundary,
+                         testing::Combine(testing::Values(1, 2), testing::Bool()));
 
 size_t CountReports(const World& world, const std::string& words) {
   return static_cast<size_t>(std::count_if(
