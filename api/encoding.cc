@@ -1,5 +1,7 @@
 #include "api/encoding.h"
 
+#include <algorithm>
+
 #include "api/frame.h"
 
 namespace tallystick {
@@ -180,17 +182,18 @@ void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) 
 
 void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer) {
   builder.Clear();
-  std::vector<Offset<protocol::ShardSnapshot>> shards;
+  std::vector<Offset<flatbuffers::String>> sentences;
   for (const SnapshotState& shard : answer.shards) {
-    const auto failure =
-        shard.failure.empty()
-            ? Offset<flatbuffers::String>()
-            : Write(builder, absl::string_view(shard.failure).substr(0, kMaxSnapshotFailure));
-    shards.push_back(protocol::CreateShardSnapshot(builder, shard.position, shard.size_bytes,
-                                                   shard.took_us, shard.memory_bytes, failure));
+    sentences.push_back(
+        Write(builder, absl::string_view(shard.failure).substr(0, kMaxSnapshotFailure)));
   }
-  const auto vector = builder.CreateVector(shards);
-  Finish(builder, request, protocol::CreateSnapshotReply(builder, vector));
+  const auto failures = builder.CreateVector(sentences);
+  const auto shards =
+      Write<protocol::ShardSnapshot>(builder, answer.shards, [](const SnapshotState& shard) {
+        return protocol::ShardSnapshot(shard.position, shard.size_bytes, shard.took_us,
+                                       shard.memory_bytes);
+      });
+  Finish(builder, request, protocol::CreateSnapshotReply(builder, shards, failures));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
@@ -311,14 +314,17 @@ ShardsAnswer Decode(const protocol::ShardsReply& reply) {
 }
 
 SnapshotsAnswer Decode(const protocol::SnapshotReply& reply) {
-  SnapshotsAnswer answer;
-  if (reply.shards() == nullptr) return answer;
-  for (const protocol::ShardSnapshot* shard : *reply.shards()) {
-    answer.shards.push_back({.position = shard->position(),
-                             .size_bytes = shard->size_bytes(),
-                             .took_us = shard->took_us(),
-                             .memory_bytes = shard->memory_bytes(),
-                             .failure = Text(shard->failure())});
+  SnapshotsAnswer answer = {
+      .shards = Read<SnapshotState>(reply.shards(), [](const protocol::ShardSnapshot& shard) {
+        return SnapshotState{.position = shard.position(),
+                             .size_bytes = shard.size_bytes(),
+                             .took_us = shard.took_us(),
+                             .memory_bytes = shard.memory_bytes(),
+                             .failure = ""};
+      })};
+  const size_t failures = reply.failures() == nullptr ? 0 : reply.failures()->size();
+  for (size_t i = 0; i < std::min(failures, answer.shards.size()); ++i) {
+    answer.shards[i].failure = Text(reply.failures()->Get(static_cast<uint32_t>(i)));
   }
   return answer;
 }

@@ -60,6 +60,8 @@ bool StructsAreAligned(const protocol::Frame& frame) {
       return IsAligned(frame.body_as_TotalsReply()->shards());
     case protocol::Body::ShardsReply:
       return IsAligned(frame.body_as_ShardsReply()->shards());
+    case protocol::Body::SnapshotReply:
+      return IsAligned(frame.body_as_SnapshotReply()->shards());
     default:
       return true;
   }

@@ -127,7 +127,7 @@ inline constexpr size_t kMaxSnapshotFailure = 512;
 struct SnapshotState {
   Position position = 0;  // the last that it covers
   uint64_t size_bytes = 0;
-  int64_t took_us = 0;        // 0: an earlier opening took it
+  int64_t took_us = 0;        // 0: it was there already, and nothing has changed since
   uint64_t memory_bytes = 0;  // beside the tables, at the most
   std::string failure;        // a sentence, if none was taken
 };

@@ -119,7 +119,7 @@ absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadNewestSnapshot() {
     MakeMachine();
     std::string sentence = absl::StrCat("shard ", number(), ": the snapshot of position ",
                                         *position, " is of no use: ", reader.status().message());
-    if (absl::IsDataLoss(reader.status())) {
+    if (absl::IsDataLoss(reader.status()) || absl::IsInvalidArgument(reader.status())) {
       absl::Status aside = wal::SetSnapshotAside(io_, directory, *position);
       if (!aside.ok()) return aside;
       absl::StrAppend(&sentence, ". It is set aside as ",

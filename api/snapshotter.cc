@@ -90,7 +90,11 @@ int64_t Snapshotter::Step(int64_t monotonic_us, bool busy) {
 
 void Snapshotter::Begin(int64_t monotonic_us) {
   served_ = std::exchange(waiting_, RequestQueue());
-  if (unsaved_bytes_ == 0 && last_.position != 0) return AnswerAll(served_, last_);
+  if (unsaved_bytes_ == 0 && last_.position != 0) {
+    SnapshotState state = last_;
+    state.took_us = 0;
+    return AnswerAll(served_, state);
+  }
   began_us_ = monotonic_us;
   absl::StatusOr<std::unique_ptr<wal::SnapshotWriter>> writer =
       wal::SnapshotWriter::Begin(io_, options_, log_.place());

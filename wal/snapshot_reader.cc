@@ -66,7 +66,7 @@ absl::Status SnapshotReader::State::CheckWhose(const ChunkHeader& header) const 
   if (identity.has_value() &&
       (header.ledger_id != identity->ledger_id || header.shard != identity->shard ||
        header.shard_count != identity->shard_count)) {
-    return absl::FailedPreconditionError(
+    return absl::InvalidArgumentError(
         absl::StrCat(path, ": the snapshot is of another ledger or shard"));
   }
   return absl::OkStatus();

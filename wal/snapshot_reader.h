@@ -20,8 +20,8 @@ namespace tallystick::wal {
 class SnapshotReader {
  public:
   // Reads the head. `identity`: whose it must be; absent (offline tools): anybody's.
-  // NotFound: no such file. DataLoss: damaged. FailedPrecondition: of another ledger, shard or
-  // format version. Other errors: the file could not be read.
+  // NotFound: no such file. DataLoss: damaged. InvalidArgument: of another ledger or shard.
+  // FailedPrecondition: of another format version. Other errors: the file could not be read.
   static absl::StatusOr<std::unique_ptr<SnapshotReader>> Open(
       Io& io, const std::string& path, const std::optional<LogIdentity>& identity);
   ~SnapshotReader();

@@ -89,4 +89,13 @@ absl::StatusOr<Id> RequireId(absl::string_view text, absl::string_view what) {
       absl::StrCat("\"", text, "\" is no ", what, ": neither empty nor 0 names one"));
 }
 
+absl::StatusOr<LedgerIdentity> RequireLedger(wal::Io& io, const std::string& directory) {
+  absl::StatusOr<LedgerIdentity> identity = ReadIdentity(io, directory);
+  if (absl::IsNotFound(identity.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(directory, " holds no ledger: name what tallyd was given as --data"));
+  }
+  return identity;
+}
+
 }  // namespace tallystick::tally

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "api/client.h"
+#include "api/ledger_files.h"
 #include "ledger/types.h"
 
 namespace tallystick::tally {
@@ -60,6 +61,9 @@ void AddAccountOptions(CLI::App* command, AccountOptions* options);
 // `what` names the text in the error: "member".
 absl::StatusOr<Id> RequireId(absl::string_view text, absl::string_view what);
 
+// The ledger in a directory that was named on the command line.
+absl::StatusOr<LedgerIdentity> RequireLedger(wal::Io& io, const std::string& directory);
+
 // ---- one a file ----
 void AddProgramCommands(CLI::App& app, const Server& server);
 void AddImportCommand(CLI::App& app, const Server& server);
@@ -72,6 +76,8 @@ void AddTotalsCommand(CLI::App& app, const Server& server);
 void AddTickCommand(CLI::App& app, const Server& server);
 // verify, dump, replay: offline
 void AddLogCommands(CLI::App& app);
+// take; list, verify: offline
+void AddSnapshotCommands(CLI::App& app, const Server& server);
 void AddBenchCommand(CLI::App& app, const Server& server);
 void AddSampleOrdersCommand(CLI::App& app);
 

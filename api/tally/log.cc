@@ -82,11 +82,7 @@ absl::StatusOr<std::vector<ShardLog>> ReadLedger(
   const std::string& directory = options.directory;
   auto io = wal::PosixIo::Create();
   if (!io.ok()) return io.status();
-  const auto identity = ReadIdentity(**io, directory);
-  if (absl::IsNotFound(identity.status())) {
-    return absl::NotFoundError(
-        absl::StrCat(directory, " holds no ledger: name what tallyd was given as --data"));
-  }
+  const auto identity = RequireLedger(**io, directory);
   if (!identity.ok()) return identity.status();
   // What a server is writing looks like damage. A copy that must not be written to has no server.
   const auto lock = LockLedger(**io, directory);

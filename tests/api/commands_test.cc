@@ -260,6 +260,51 @@ TEST_F(Commands, LogIsReadOfALedgerThatNobodyServes) {
                              " holds no ledger: name what tallyd was given as --data\n");
 }
 
+// ---- snapshot ----
+
+TEST_F(Commands, SnapshotsAreTakenListedAndVerifiedWhileTheServerServes) {
+  StartWithProgram({"--shards", "2"});
+  ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  EXPECT_THAT(Run({"snapshot", "take"}).output,
+              AllOf(HasSubstr("shard 0: position "), HasSubstr("shard 1: position ")));
+  EXPECT_THAT(Run({"snapshot", "take"}).output, HasSubstr("nothing has changed since"));
+  const auto taken = nlohmann::json::parse(Run({"snapshot", "take", "--json"}).output);
+  ASSERT_EQ(taken["shards"].size(), 2u);
+
+  const auto list =
+      nlohmann::json::parse(Run({"snapshot", "list", Path("ledger"), "--json"}).output);
+  ASSERT_EQ(list["snapshots"].size(), 2u);
+  EXPECT_EQ(list["snapshots"][1]["position"], taken["shards"][1]["position"]);
+  EXPECT_EQ(list["problems"].size(), 0u);
+  const Ran verified = Run({"snapshot", "verify", Path("ledger"), "--replay"});
+  EXPECT_EQ(verified.status, 0) << verified.errors;
+  EXPECT_THAT(verified.output, HasSubstr(": sound; digest "));
+}
+
+TEST_F(Commands, SnapshotVerifySaysWhatIsWrongWithEach) {
+  StartWithProgram({"--shards", "2"});
+  ASSERT_EQ(Run({"snapshot", "take"}).status, 0);
+  Stop();
+  for (const char* shard : {"shard-0000", "shard-0001"}) {
+    for (const auto& file : std::filesystem::directory_iterator(folder_ / "ledger" / shard)) {
+      if (file.path().extension() == ".snap") std::filesystem::resize_file(file, 8'192);
+    }
+  }
+  const Ran ran = Run({"snapshot", "verify", Path("ledger"), "--json"});
+  EXPECT_EQ(ran.status, 1);
+  const auto json = nlohmann::json::parse(ran.output);
+  EXPECT_EQ(json["problems"].size(), 2u);
+  EXPECT_FALSE(json["snapshots"][0]["sound"]);
+  EXPECT_THAT(ran.errors, AllOf(HasSubstr("shard-0000"), HasSubstr("shard-0001"),
+                                HasSubstr("the snapshot is damaged: the file ends inside")));
+}
+
+TEST_F(Commands, SnapshotListOfALedgerWithoutOnes) {
+  StartWithProgram();
+  EXPECT_EQ(Run({"snapshot", "list", Path("ledger")}).output, "There are no snapshots.\n");
+  EXPECT_EQ(Run({"snapshot", "verify", folder_}).status, 1);
+}
+
 TEST_F(Commands, LogReplaysToThePositionOfAShard) {
   StartWithProgram();
   ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);

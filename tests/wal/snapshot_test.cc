@@ -241,10 +241,10 @@ TEST_F(SnapshotTest, OfAnotherLedgerOrShardIsRefused) {
   ASSERT_EQ(Write(io, 100, {}), absl::OkStatus());
   LogIdentity other = kIdentity;
   other.ledger_id.low ^= 1;
-  EXPECT_EQ(Read(io, 100, other).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Read(io, 100, other).status().code(), absl::StatusCode::kInvalidArgument);
   other = kIdentity;
   other.shard = 4;
-  EXPECT_EQ(Read(io, 100, other).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(Read(io, 100, other).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(SnapshotTest, OfANewerFormatIsRefusedWithASentence) {

@@ -1,0 +1,232 @@
+// tally snapshot take|list|verify: take needs the server; the others read the files, and may while
+// it serves.
+
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "api/ids.h"
+#include "api/load_image.h"
+#include "api/replay_block.h"
+#include "api/tally/command.h"
+#include "wal/posix_io.h"
+#include "wal/snapshot_files.h"
+#include "wal/snapshot_reader.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  std::string directory;
+  bool json = false;
+  bool replay = false;
+};
+
+// ---- take ----
+
+int RunTake(const Server& server, const Options& options) {
+  auto client = server.Connect();
+  if (!client.ok()) return Fail(client.status());
+  const auto answer = (*client)->Snapshot();
+  if (!answer.ok()) return Fail(answer.status());
+  nlohmann::ordered_json shards = nlohmann::ordered_json::array();
+  absl::Status failure;
+  for (size_t shard = 0; shard < answer->shards.size(); ++shard) {
+    const SnapshotState& taken = answer->shards[shard];
+    shards.push_back({{"shard", shard}, {"position", taken.position}});
+    nlohmann::ordered_json& json = shards.back();
+    if (!taken.failure.empty()) {
+      json["failure"] = taken.failure;
+      failure.Update(absl::UnavailableError(absl::StrCat("shard ", shard, ": ", taken.failure)));
+    } else if (taken.took_us != 0) {
+      json["size_bytes"] = taken.size_bytes;
+      json["took_us"] = taken.took_us;
+      json["memory_bytes"] = taken.memory_bytes;
+    }
+    if (options.json || !taken.failure.empty()) continue;
+    std::printf("shard %zu: position %lu%s\n", shard, taken.position,
+                taken.took_us == 0 ? "; nothing has changed since it was taken"
+                                   : absl::StrFormat(", %.1f MB in %.3f s",
+                                                     static_cast<double>(taken.size_bytes) / 1e6,
+                                                     static_cast<double>(taken.took_us) / 1e6)
+                                         .c_str());
+  }
+  if (options.json) PrintJson({{"shards", shards}});
+  return failure.ok() ? 0 : Fail(failure);
+}
+
+// ---- list and verify ----
+
+// Calls `each` for every snapshot of every shard, with its path; goes on after a problem. Those
+// that a server removes meanwhile are left out.
+absl::Status ForEachSnapshot(
+    wal::Io& io, const std::string& directory, const LedgerIdentity& ledger,
+    const std::function<void(const wal::LogIdentity&, Position, const std::string&)>& each) {
+  for (uint16_t shard = 0; shard < ledger.shard_count; ++shard) {
+    const std::string folder = ShardDirectory(directory, shard);
+    const auto positions = wal::ListSnapshots(io, folder);
+    if (!positions.ok()) return positions.status();
+    for (const uint64_t position : *positions) {
+      each({ledger.ledger_id, shard, ledger.shard_count}, position,
+           wal::SnapshotPath(folder, position));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Of its head.
+nlohmann::ordered_json HeadJson(const wal::LogIdentity& identity, Position position,
+                                const wal::SnapshotReader& reader) {
+  return {{"shard", identity.shard},
+          {"position", position},
+          {"size_bytes", reader.bytes_total()},
+          {"taken_at", InstantJson(reader.taken_us())},
+          {"segment", reader.place().segment}};
+}
+
+std::string HeadText(const nlohmann::ordered_json& head) {
+  return absl::StrFormat("shard %d: position %d, taken %s, %.1f MB", head["shard"].get<int>(),
+                         head["position"].get<uint64_t>(), head["taken_at"].get<std::string>(),
+                         static_cast<double>(head["size_bytes"].get<uint64_t>()) / 1e6);
+}
+
+// What is wrong with a snapshot, one sentence each.
+using Problems = std::vector<std::string>;
+
+int Finish(const Options& options, const nlohmann::ordered_json& snapshots,
+           const Problems& problems) {
+  if (options.json) {
+    nlohmann::ordered_json json = {{"snapshots", snapshots}};
+    json["problems"] = problems;
+    PrintJson(json);
+  } else if (snapshots.empty() && problems.empty()) {
+    std::printf("There are no snapshots.\n");
+  }
+  for (const std::string& problem : problems) Fail(absl::DataLossError(problem));
+  return problems.empty() ? 0 : 1;
+}
+
+int RunList(const Options& options) {
+  auto io = wal::PosixIo::Create();
+  if (!io.ok()) return Fail(io.status());
+  const auto ledger = RequireLedger(**io, options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
+  nlohmann::ordered_json snapshots = nlohmann::ordered_json::array();
+  Problems problems;
+  const absl::Status listed = ForEachSnapshot(
+      **io, options.directory, *ledger,
+      [&](const wal::LogIdentity& identity, Position position, const std::string& path) {
+        const auto reader = wal::SnapshotReader::Open(**io, path, identity);
+        if (absl::IsNotFound(reader.status())) return;
+        if (!reader.ok()) {
+          problems.emplace_back(reader.status().message());
+          return;
+        }
+        snapshots.push_back(HeadJson(identity, position, **reader));
+        if (!options.json) std::printf("%s\n", HeadText(snapshots.back()).c_str());
+      });
+  return listed.ok() ? Finish(options, snapshots, problems) : Fail(listed);
+}
+
+// The digest of the state behind `position`, by replaying the log from its first block.
+absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const std::string& folder,
+                                        const wal::LogIdentity& identity, Position position) {
+  auto reader = wal::LogReader::Open(io, folder, identity);
+  if (!reader.ok()) return reader.status();
+  ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
+  wal::BlockView block;
+  while (true) {
+    const absl::StatusOr<bool> more = (*reader)->Next(&block);
+    if (!more.ok()) return more.status();
+    if (!*more || block.header->first_position > position) return machine.Digest();
+    if (absl::Status s = ReplayBlock(block, folder, machine, position); !s.ok()) return s;
+  }
+}
+
+// Every byte and row of it, that the log goes on from it, and, if asked to, that the log gives the
+// same state.
+absl::Status Verify(wal::Io& io, const Options& options, const wal::LogIdentity& identity,
+                    const std::string& path, wal::SnapshotReader& reader,
+                    nlohmann::ordered_json* json) {
+  ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
+  if (absl::Status s = LoadImage(reader, path, machine, [] {}); !s.ok()) return s;
+  if (absl::Status s = machine.CheckInvariants(); !s.ok()) {
+    return absl::DataLossError(absl::StrCat(path, ": ", s.message()));
+  }
+  const uint64_t digest = machine.Digest();
+  (*json)["log_time"] = InstantJson(machine.log_time());
+  (*json)["accounts"] = machine.sizes().accounts;
+  (*json)["receipts"] = machine.sizes().receipts;
+  (*json)["digest"] = absl::StrFormat("%016x", digest);
+  const std::string folder = ShardDirectory(options.directory, identity.shard);
+  const auto log = wal::LogReader::OpenAt(io, folder, identity, reader.place());
+  if (!log.ok()) {
+    return absl::DataLossError(
+        absl::StrCat(path, ": the log does not go on from it: ", log.status().message()));
+  }
+  if (!options.replay) return absl::OkStatus();
+  const auto replayed = DigestByReplay(io, folder, identity, reader.position());
+  if (!replayed.ok()) return replayed.status();
+  if (*replayed == digest) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrFormat("%s: its digest is %016x, and that of the log up to its position %016x", path,
+                      digest, *replayed));
+}
+
+int RunVerify(const Options& options) {
+  auto io = wal::PosixIo::Create();
+  if (!io.ok()) return Fail(io.status());
+  const auto ledger = RequireLedger(**io, options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
+  nlohmann::ordered_json snapshots = nlohmann::ordered_json::array();
+  Problems problems;
+  const absl::Status listed = ForEachSnapshot(
+      **io, options.directory, *ledger,
+      [&](const wal::LogIdentity& identity, Position position, const std::string& path) {
+        const auto reader = wal::SnapshotReader::Open(**io, path, identity);
+        if (absl::IsNotFound(reader.status())) return;
+        absl::Status sound = reader.status();
+        if (sound.ok()) {
+          nlohmann::ordered_json json = HeadJson(identity, position, **reader);
+          sound = Verify(**io, options, identity, path, **reader, &json);
+          json["sound"] = sound.ok();
+          if (!options.json && sound.ok()) {
+            std::printf("%s: sound; digest %s\n", HeadText(json).c_str(),
+                        json["digest"].get<std::string>().c_str());
+          }
+          snapshots.push_back(std::move(json));
+        }
+        if (!sound.ok()) problems.emplace_back(sound.message());
+      });
+  return listed.ok() ? Finish(options, snapshots, problems) : Fail(listed);
+}
+
+}  // namespace
+
+void AddSnapshotCommands(CLI::App& app, const Server& server) {
+  CLI::App* snapshot = app.add_subcommand(
+      "snapshot", "Take, list and verify snapshots, from which a start is quick");
+  snapshot->require_subcommand(1);
+  const auto options = std::make_shared<Options>();
+  CLI::App* take = snapshot->add_subcommand("take", "Take one of each shard, while it serves");
+  AddJsonFlag(take, &options->json);
+  OnRun(take, [&server, options] { return RunTake(server, *options); });
+  const auto offline = [&](const char* name, const char* what, int (*run)(const Options&)) {
+    CLI::App* command = snapshot->add_subcommand(name, what);
+    command->add_option("directory", options->directory, "The ledger's data directory")->required();
+    AddJsonFlag(command, &options->json);
+    OnRun(command, [options, run] { return run(*options); });
+    return command;
+  };
+  offline("list", "List them", RunList);
+  offline("verify", "Check every byte and row of each", RunVerify)
+      ->add_flag("--replay", options->replay,
+                 "replay the log up to each one's position too, and compare");
+}
+
+}  // namespace tallystick::tally
