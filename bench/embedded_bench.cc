@@ -7,11 +7,9 @@
 
 #include <benchmark/benchmark.h>
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -22,17 +20,15 @@
 #include "api/memory_ahead.h"
 #include "api/program_file.h"
 #include "api/shard.h"
-#include "api/tally/histogram.h"
 #include "api/tally/workload.h"
 #include "bench/disk.h"
 #include "bench/stopwatch.h"
+#include "bench/submitter.h"
 #include "wal/host_io.h"
 
 namespace tallystick::bench {
 namespace {
 
-constexpr size_t kBatch = 1000;
-constexpr size_t kInFlight = 48;  // requests
 constexpr uint64_t kOperations = 4'000'000;
 constexpr int kPortions = 5;
 
@@ -43,52 +39,6 @@ size_t ReservedBytes(uint64_t members) {
 
 constexpr char kProgram[] = R"({"id": 999, "name": "Bench", "currency": "USD", "time_zone": "UTC",
     "implicit_enrolment": true, "earn": {"points": 1, "per_spend": 100, "rounding": "floor"}})";
-
-// Keeps kInFlight requests under way.
-class Submitter {
- public:
-  explicit Submitter(Ledger& ledger) : ledger_(ledger) { operations_.reserve(kBatch); }
-
-  void Add(const Operation& operation) {
-    operations_.push_back(operation);
-    if (operations_.size() == kBatch) Flush();
-  }
-
-  // Submits what was added, and waits for all.
-  void Finish() {
-    if (!operations_.empty()) Flush();
-    WaitBelow(1);
-  }
-
-  // Of requests, from Submit to the callback; after Finish.
-  const tally::Histogram& nanoseconds() const { return nanoseconds_; }
-  uint64_t accepted() const { return accepted_; }
-
- private:
-  void WaitBelow(size_t most) {
-    for (size_t now = in_flight_; now >= most; now = in_flight_) in_flight_.wait(now);
-  }
-
-  void Flush() {
-    WaitBelow(kInFlight);
-    ++in_flight_;
-    // All callbacks come from the one worker that this thread talks to.
-    Must(ledger_.Submit(operations_, [this, watch = Stopwatch()](auto results) {
-      Must(results.status());
-      nanoseconds_.Record(static_cast<int64_t>(watch.Seconds() * 1e9));
-      for (const Result& result : *results) accepted_ += result.outcome() == Outcome::Ok ? 1 : 0;
-      --in_flight_;
-      in_flight_.notify_one();
-    }));
-    operations_.clear();
-  }
-
-  Ledger& ledger_;
-  std::vector<Operation> operations_;
-  std::atomic<size_t> in_flight_ = 0;
-  tally::Histogram nanoseconds_;
-  uint64_t accepted_ = 0;
-};
 
 // Replays the shards of a ledger one after another, and counts their records.
 uint64_t Recover(const std::string& directory, ledger::RegionSource& regions) {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <limits>
 
+#include "ledger/chain.h"
 #include "ledger/program_state.h"
 #include "ledger/row_hash.h"
 
