@@ -43,7 +43,7 @@ struct BlockFetcher::State {
     }
   };
 
-  State(Io& io_in, std::string directory_in, const LogIndex& index_in, size_t cache_blocks_in)
+  State(Io& io_in, std::string directory_in, LogIndex& index_in, size_t cache_blocks_in)
       : io(io_in),
         directory(std::move(directory_in)),
         index(index_in),
@@ -60,7 +60,7 @@ struct BlockFetcher::State {
 
   Io& io;
   const std::string directory;
-  const LogIndex& index;
+  LogIndex& index;
   const size_t cache_blocks;
   std::list<Cached> cache;  // the latest first
 
@@ -156,6 +156,7 @@ void BlockFetcher::State::Advance() {
     if (header.segment != open_segment || header.first_position != first_position) {
       return Finish(Damaged("the block belongs elsewhere"));
     }
+    index.Learn(open_segment, offset, first_position);
     if (position - first_position < header.count) {
       if (left < header.bytes) {
         if (wanted_bytes >= header.bytes && block == buffer.get()) {
@@ -197,8 +198,7 @@ void BlockFetcher::State::Finish(absl::StatusOr<BlockView> result) {
   done(std::move(result));
 }
 
-BlockFetcher::BlockFetcher(Io& io, std::string directory, const LogIndex& index,
-                           size_t cache_blocks)
+BlockFetcher::BlockFetcher(Io& io, std::string directory, LogIndex& index, size_t cache_blocks)
     : state_(std::make_unique<State>(io, std::move(directory), index, cache_blocks)) {}
 
 BlockFetcher::~BlockFetcher() {

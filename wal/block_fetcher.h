@@ -18,8 +18,9 @@ namespace tallystick::wal {
 
 class BlockFetcher {
  public:
-  // Keeps the last `cache_blocks` blocks that it read. `index` outlives the fetcher.
-  BlockFetcher(Io& io, std::string directory, const LogIndex& index, size_t cache_blocks);
+  // Keeps the last `cache_blocks` blocks that it read. `index` outlives the fetcher,
+  // and learns where the blocks lie that it passes.
+  BlockFetcher(Io& io, std::string directory, LogIndex& index, size_t cache_blocks);
   ~BlockFetcher();  // REQUIRES: !busy()
 
   using Callback = std::function<void(absl::StatusOr<BlockView>)>;

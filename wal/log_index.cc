@@ -22,6 +22,21 @@ void LogIndex::Add(uint64_t segment, uint64_t offset, uint64_t first_position) {
   entries.push_back({.first_position = first_position, .offset = offset});
 }
 
+void LogIndex::Learn(uint64_t segment, uint64_t offset, uint64_t first_position) {
+  const auto found =
+      std::lower_bound(segments_.begin(), segments_.end(), segment,
+                       [](const Segment& item, uint64_t wanted) { return item.number < wanted; });
+  if (found == segments_.end() || found->number != segment) return;
+  std::vector<Entry>& entries = found->entries;
+  const auto behind = std::upper_bound(
+      entries.begin(), entries.end(), first_position,
+      [](uint64_t wanted, const Entry& entry) { return wanted < entry.first_position; });
+  if (behind == entries.begin()) return;
+  const uint64_t granule = offset / kGranuleBytes;
+  if (std::prev(behind)->offset / kGranuleBytes == granule) return;
+  entries.insert(behind, {.first_position = first_position, .offset = offset});
+}
+
 std::optional<LogIndex::Place> LogIndex::Find(uint64_t position) const {
   const auto behind = [](uint64_t wanted, const auto& item) {
     return wanted < item.first_position;

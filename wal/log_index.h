@@ -23,6 +23,9 @@ class LogIndex {
   // Blocks are added in the order of their positions.
   void Add(uint64_t segment, uint64_t offset, uint64_t first_position);
 
+  // A block of a segment that is there already, found later: the next search there begins nearer.
+  void Learn(uint64_t segment, uint64_t offset, uint64_t first_position);
+
   // Of the newest block; 0: there is none.
   uint64_t last_segment() const { return segments_.empty() ? 0 : segments_.back().number; }
 

@@ -345,6 +345,7 @@ absl::Status LogWriter::Stop() {
 }
 
 const LogIndex& LogWriter::index() const { return state_->index; }
+LogIndex& LogWriter::index() { return state_->index; }
 const LogWriterOptions& LogWriter::options() const { return state_->options; }
 
 }  // namespace tallystick::wal

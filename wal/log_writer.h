@@ -122,6 +122,8 @@ class LogWriter {
   absl::Status Stop();
 
   const LogIndex& index() const;
+  // For a BlockFetcher, which adds to it.
+  LogIndex& index();
   const LogWriterOptions& options() const;
 
  private:

@@ -119,6 +119,24 @@ TEST(LogIndex, FindsTheGranuleOfAPosition) {
   expect(UINT64_MAX, 4, 0, 80);
 }
 
+TEST(LogIndex, LearnsBlocksBetweenThoseThatItKnows) {
+  LogIndex index;
+  index.Add(3, 0, 100);
+  index.Add(4, 0, 900);
+  index.Learn(3, 4096, 110);  // a granule that is known
+  EXPECT_EQ(index.Find(500)->offset, 0u);
+  index.Learn(3, 5 * LogIndex::kGranuleBytes, 500);
+  index.Learn(3, 2 * LogIndex::kGranuleBytes, 300);
+  index.Learn(3, 2 * LogIndex::kGranuleBytes, 300);
+  index.Learn(7, 0, 5'000);  // a segment that is not
+  EXPECT_EQ(index.Find(299)->offset, 0u);
+  EXPECT_EQ(index.Find(300)->offset, 2 * LogIndex::kGranuleBytes);
+  EXPECT_EQ(index.Find(499)->first_position, 300u);
+  EXPECT_EQ(index.Find(899)->first_position, 500u);
+  EXPECT_EQ(index.Find(900)->segment, 4u);
+  EXPECT_EQ(index.last_segment(), 4u);
+}
+
 TEST(SegmentFiles, NamesAreSixteenHexDigits) {
   EXPECT_EQ(FileName(1, FileKind::kSegment), "0000000000000001.log");
   EXPECT_EQ(FileName(0xabcdef, FileKind::kCut), "0000000000abcdef.cut");

@@ -84,7 +84,7 @@ TEST_F(LogPlaceTest, BlocksBeforeThePlaceAreFoundAllTheSame) {
   BlockView view;
   while (*(*reader)->Next(&view)) {
   }
-  const LogTail tail = (*reader)->TakeTail();
+  LogTail tail = (*reader)->TakeTail();
   BlockFetcher fetcher(io, kLogDirectory, tail.index, 1);
   for (const BlockCopy& block : whole.blocks) {
     uint64_t found = 0;
