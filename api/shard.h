@@ -165,6 +165,7 @@ class Shard {
   uint64_t replayed_slots_ = 0;     // behind it
   int64_t recovery_began_us_ = 0;
   int64_t next_progress_us_ = 0;
+  int64_t busy_until_us_ = 0;  // by the monotonic clock
   bool out_of_space_ = false;  // and the operator was told
 };
 

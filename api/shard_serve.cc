@@ -11,6 +11,8 @@ namespace {
 
 // Accounts and cascades of the schedule in one turn: some hundred microseconds.
 constexpr uint32_t kTickBudget = 1024;
+// Without work for so long, a shard is not busy.
+constexpr int64_t kQuietUs = 2000;
 
 }  // namespace
 
@@ -44,8 +46,9 @@ int64_t Shard::Step() {
   ServeQueue();
   if (block_open_) SealBlock();
   AnswerDurable();
-  const bool busy = writer_->blocks_in_flight() > 0 || !waiting_.empty();
-  const int64_t snapshot_us = snapshots_->Step(io_.MonotonicMicros(), busy);
+  const int64_t now_us = io_.MonotonicMicros();
+  if (writer_->blocks_in_flight() > 0 || !waiting_.empty()) busy_until_us_ = now_us + kQuietUs;
+  const int64_t snapshot_us = snapshots_->Step(now_us, now_us < busy_until_us_);
   if (snapshot_us == 0) return 0;
   if (snapshot_us > 0) wait_us = wait_us < 0 ? snapshot_us : std::min(wait_us, snapshot_us);
   if ((DueNow() || !waiting_.empty()) && writer_->CanOpenBlock(MostSlots())) return 0;

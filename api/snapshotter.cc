@@ -73,9 +73,15 @@ int64_t Snapshotter::Step(int64_t monotonic_us, bool busy) {
     Begin(monotonic_us);
     if (writer_ == nullptr) return 0;
   }
-  const bool image_goes_on = image_under_way_;
-  absl::Status status = image_goes_on ? Continue(busy) : absl::OkStatus();
-  const int64_t wait_us = writer_->Tick(monotonic_us, !busy);
+  const bool portion_is_due = !busy || monotonic_us >= next_portion_us_;
+  absl::Status status;
+  if (image_under_way_ && portion_is_due) {
+    status = Continue(busy);
+    const int64_t now_us = io_.MonotonicMicros();
+    next_portion_us_ = now_us + (now_us - monotonic_us) * (100 - kBusyPercent) / kBusyPercent;
+    monotonic_us = now_us;
+  }
+  int64_t wait_us = writer_->Tick(monotonic_us, !busy);
   status.Update(writer_->failure());
   if (!status.ok()) {
     End(monotonic_us, status);
@@ -85,7 +91,12 @@ int64_t Snapshotter::Step(int64_t monotonic_us, bool busy) {
     Publish(monotonic_us);
     return 0;
   }
-  return image_under_way_ && !writer_->crowded() ? 0 : wait_us;
+  if (image_under_way_ && !writer_->crowded()) {
+    const int64_t portion_us =
+        busy ? std::max<int64_t>(next_portion_us_ - monotonic_us, 0) : int64_t{0};
+    wait_us = wait_us < 0 ? portion_us : std::min(wait_us, portion_us);
+  }
+  return wait_us;
 }
 
 void Snapshotter::Begin(int64_t monotonic_us) {

@@ -66,6 +66,8 @@ class Snapshotter {
   // Of an image, in a turn of a shard that has other work, and of one that has none.
   static constexpr size_t kBusyPortionBytes = 32 << 10;
   static constexpr size_t kIdlePortionBytes = 256 << 10;
+  // Of the thread's time, while the shard has other work.
+  static constexpr int64_t kBusyPercent = 20;
   // After a failure, until the schedule asks again.
   static constexpr int64_t kRetryUs = 10'000'000;
 
@@ -91,6 +93,7 @@ class Snapshotter {
   std::unique_ptr<wal::SnapshotWriter> writer_;
   std::unique_ptr<Sink> sink_;
   bool image_under_way_ = false;
+  int64_t next_portion_us_ = 0;  // while the shard is busy
   int64_t began_us_ = 0;
   uint64_t unsaved_bytes_ = 0;  // of the log, behind the last snapshot
   SnapshotState last_;          // published, by this opening or an earlier one

@@ -75,8 +75,9 @@ ImageProgress StateMachine::ImageWriter::Continue(size_t budget_bytes) {
   if (sink_->crowded()) return ImageProgress::kWaiting;
   const size_t end_bytes = written_ + budget_bytes;
   ImageProgress progress = WritePrograms(end_bytes);
-  if (progress == ImageProgress::kDone) progress = WriteReceipts(end_bytes);
+  // Accounts before receipts: in their turn they cost less than ahead of it.
   if (progress == ImageProgress::kDone) progress = WriteAccounts(end_bytes);
+  if (progress == ImageProgress::kDone) progress = WriteReceipts(end_bytes);
   if (progress != ImageProgress::kDone) return progress;
   if (!WriteEnd()) return ImageProgress::kWaiting;
   Abandon();
@@ -308,7 +309,6 @@ bool StateMachine::ImageWriter::WriteAccount(uint32_t number) {
 
 void StateMachine::ImageWriter::SaveAccount(uint32_t row) {
   Account& account = machine_.accounts_[row];
-  if (account.image == number_) return;
   account.image = number_;
   if (WriteAccount(row)) return;
   abandoned_ = true;

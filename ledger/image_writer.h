@@ -30,8 +30,13 @@ class StateMachine::ImageWriter {
   ImageProgress Continue(size_t budget_bytes);
   void Abandon();
 
+  // Whether the account, all lots of it, will be written before it changes.
+  bool Wants(uint32_t row) const {
+    return sink_ != nullptr && row >= next_account_ && row < accounts_ &&
+           machine_.accounts_[row].image != number_;
+  }
   void BeforeAccount(uint32_t row) {
-    if (sink_ != nullptr && row >= next_account_ && row < accounts_) SaveAccount(row);
+    if (Wants(row)) SaveAccount(row);
   }
   void BeforeReturned(uint32_t receipt) {
     if (sink_ != nullptr) SaveReturned(receipt);

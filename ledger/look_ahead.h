@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
+#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -79,7 +81,8 @@ class StateMachine::LookAhead {
     next_[step] = std::max(next_[step], end);
   }
 
-  // Only through those that take points: to ask each operation would be a guess that often fails.
+  // Only through those that take points, or whose account is to be written to an image: to ask each
+  // operation would be a guess that often fails.
   template <void (LookAhead::*kStep)(Course&)>
   void GoTaking(size_t step) {
     const size_t end = EndOf(step);
@@ -130,8 +133,10 @@ class StateMachine::LookAhead {
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
     taking_[taking_count_ % kCourses] = i;
+    const bool saves = machine_.image_->Wants(course.row);
     const bool takes = (static_cast<int>(gives_back) | static_cast<int>(op.kind() == Kind::Redeem) |
-                        static_cast<int>(op.amount() < 0)) != 0;
+                        static_cast<int>(op.amount() < 0) | static_cast<int>(saves)) != 0;
+    if (saves) course.points = std::numeric_limits<int64_t>::max();
     taking_count_ += takes ? 1 : 0;
   }
 
