@@ -23,6 +23,7 @@ bool StateMachine::ImageWriter::Begin(Position position, ImageSink& sink) {
   part_ = sink.TakePart();
   if (part_.empty()) return false;
   sink_ = &sink;
+  machine_.imaging_ = true;
   abandoned_ = false;
   position_ = position;
   ++number_;
@@ -63,6 +64,7 @@ bool StateMachine::ImageWriter::Begin(Position position, ImageSink& sink) {
 
 void StateMachine::ImageWriter::Abandon() {
   sink_ = nullptr;
+  machine_.imaging_ = false;
   returns_ = {};
   for (const auto& program : machine_.programs_) {
     for (ReceiptQueue& queue : program->queues) queue.held_from = kNotHeld;
@@ -307,7 +309,13 @@ bool StateMachine::ImageWriter::WriteAccount(uint32_t number) {
   return true;
 }
 
+bool StateMachine::ImageWriter::Wants(uint32_t row) const {
+  return sink_ != nullptr && row >= next_account_ && row < accounts_ &&
+         machine_.accounts_[row].image != number_;
+}
+
 void StateMachine::ImageWriter::SaveAccount(uint32_t row) {
+  if (!Wants(row)) return;
   Account& account = machine_.accounts_[row];
   account.image = number_;
   if (WriteAccount(row)) return;

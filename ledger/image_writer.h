@@ -31,12 +31,11 @@ class StateMachine::ImageWriter {
   void Abandon();
 
   // Whether the account, all lots of it, will be written before it changes.
-  bool Wants(uint32_t row) const {
-    return sink_ != nullptr && row >= next_account_ && row < accounts_ &&
-           machine_.accounts_[row].image != number_;
-  }
+  // Not for the compiler to make part of every operation, as those below.
+  [[gnu::noinline, gnu::cold]] bool Wants(uint32_t row) const;
   void BeforeAccount(uint32_t row) {
-    if (Wants(row)) SaveAccount(row);
+    if (sink_ != nullptr) [[unlikely]]
+      SaveAccount(row);
   }
   void BeforeReturned(uint32_t receipt) {
     if (sink_ != nullptr) SaveReturned(receipt);
@@ -71,8 +70,8 @@ class StateMachine::ImageWriter {
   // One turn of a queue. False: there is no room.
   bool WriteTurn(QueueCursor& cursor);
   void FetchAccounts(uint32_t row) const;
-  void SaveAccount(uint32_t row);
-  void SaveReturned(uint32_t receipt);
+  [[gnu::noinline, gnu::cold]] void SaveAccount(uint32_t row);
+  [[gnu::noinline, gnu::cold]] void SaveReturned(uint32_t receipt);
   // What was kept of the receipt; null: nothing was.
   const Returned* Kept(uint32_t row) const;
   // Zeroed room for the next row; null: there is none.

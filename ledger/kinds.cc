@@ -61,7 +61,7 @@ void StateMachine::Perform(Request& request) {
     chain_->Created(request.hash, request.row);
     request.account = &accounts_[request.row];
     request.receipt_hash = receipts_.Hash(request.row, op.id());
-  } else {
+  } else if (imaging_) [[unlikely]] {
     image_->BeforeAccount(request.row);
   }
   if (request.account->next_due <= request.t) Settle(request.row, request.t, request.out);

@@ -19,7 +19,7 @@ namespace tallystick::ledger {
 class StateMachine::LookAhead {
  public:
   LookAhead(const StateMachine& machine, absl::Span<const Operation> operations)
-      : machine_(machine), operations_(operations) {}
+      : machine_(machine), operations_(operations), imaging_(machine.imaging_) {}
 
   // Before operation `i` is applied; `i` grows. What is known of it, until the next call.
   const Approach& At(size_t i) {
@@ -133,7 +133,7 @@ class StateMachine::LookAhead {
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
     taking_[taking_count_ % kCourses] = i;
-    const bool saves = machine_.image_->Wants(course.row);
+    const bool saves = imaging_ && machine_.image_->Wants(course.row);
     const bool takes = (static_cast<int>(gives_back) | static_cast<int>(op.kind() == Kind::Redeem) |
                         static_cast<int>(op.amount() < 0) | static_cast<int>(saves)) != 0;
     if (saves) course.points = std::numeric_limits<int64_t>::max();
@@ -167,6 +167,7 @@ class StateMachine::LookAhead {
 
   const StateMachine& machine_;
   const absl::Span<const Operation> operations_;
+  const bool imaging_;
   size_t fetched_ = 0;        // operations that have passed all steps
   size_t next_[kSteps] = {};  // of each step: an operation, or an entry of taking_
   size_t taking_count_ = 0;

@@ -235,6 +235,7 @@ class StateMachine {
   std::vector<uint16_t> program_slots_;  // by id: index in programs_ + 1
   BlockTime block_;
   Instant log_time_ = 0;
+  bool imaging_ = false;  // whether image_ wants to know: at hand, for each operation asks
   std::vector<uint32_t> newest_first_;  // lots of one account, for returns of unknown purchases
   std::unique_ptr<ChainUndo> chain_;
   std::unique_ptr<ImageWriter> image_;
