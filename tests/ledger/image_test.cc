@@ -122,6 +122,7 @@ TEST_F(Image, WaitsForRoomAndIsAbandonedWhenAnOperationFindsNone) {
 
 TEST_F(Image, FindsTheLotsOfAccountsThatHaveMany) {
   std::vector<Id> purchases;
+  purchases.reserve(300);
   for (int i = 0; i < 300; ++i) purchases.push_back(Purchase(Day(18), 10 + i));
   ASSERT_TRUE(Begin());
   ASSERT_EQ(Continue(), ImageProgress::kDone);
