@@ -16,7 +16,9 @@
 namespace tallystick::sim {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr Instant kHour = 3600 * kMicrosPerSecond;
@@ -121,6 +123,38 @@ TEST(LedgerFaults, AFullDiskOverloadsUntilThereIsRoom) {
   }
   world.Run(50);
   EXPECT_THAT(world.reports(), Contains(HasSubstr("there is room for the log again")));
+  world.Finish();
+}
+
+// What the disk has no room for is the snapshot alone; it is tried again, and the log goes on.
+TEST(LedgerFaults, ADiskThatIsFullForASnapshotIsNotForTheLog) {
+  WorldOptions options = TwoShards();
+  options.snapshot_interval_ms = 1;
+  World world(options);
+  StartAndRun(world);
+  const auto snapshots = [&] {
+    size_t count = 0;
+    const std::vector<std::string> names = *world.machine().List("/ledger/shard-0000");
+    for (const std::string& name : names) {
+      count += name.find(".snap") != std::string::npos ? 1 : 0;
+    }
+    return count;
+  };
+  EXPECT_GT(snapshots(), 0u);
+  world.machine().FailWrite(1, ENOSPC, ".snap.new");
+  for (int turn = 0; turn < 1000 && world.reports().empty(); ++turn) world.Run(1);
+  EXPECT_THAT(world.reports(), ElementsAre(AllOf(HasSubstr("no snapshot was taken: "),
+                                                 HasSubstr(".snap.new: writing it failed"))));
+  EXPECT_EQ(world.ledger()->health(), absl::OkStatus());
+  EXPECT_EQ(world.overloads(), 0u);
+  // Those that are there stay; the next comes when there has been time.
+  EXPECT_GT(snapshots(), 0u);
+  world.machine().AdvanceMicros(11 * kMicrosPerSecond);
+  world.Run(50);
+  EXPECT_EQ(world.reports().size(), 1u);
+  world.Drop();
+  ASSERT_EQ(world.Open(), absl::OkStatus());
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("loaded the snapshot")));
   world.Finish();
 }
 
