@@ -166,7 +166,7 @@ class Caller {
                        {}});
       indexes.push_back(sent_.size() - 1);
     }
-    Submit(client, std::move(indexes));
+    Submit(client, indexes);
   }
 
   void SubmitAgain(Client& client) {
