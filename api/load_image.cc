@@ -5,8 +5,8 @@
 
 namespace tallystick {
 
-absl::Status LoadImage(wal::SnapshotReader& snapshot, const std::string& path,
-                       ledger::StateMachine& machine, const std::function<void()>& progress) {
+absl::Status LoadImage(wal::SnapshotReader& snapshot, ledger::StateMachine& machine,
+                       const std::function<void()>& progress) {
   ledger::ImageReader image(machine);
   absl::Span<const std::byte> part;
   absl::Status status;
@@ -22,7 +22,7 @@ absl::Status LoadImage(wal::SnapshotReader& snapshot, const std::string& path,
     status = absl::DataLossError("the image is of another position");
   }
   if (status.ok()) return status;
-  return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+  return absl::Status(status.code(), absl::StrCat(snapshot.path(), ": ", status.message()));
 }
 
 }  // namespace tallystick

@@ -4,7 +4,6 @@
 #define TALLYSTICK_API_LOAD_IMAGE_H_
 
 #include <functional>
-#include <string>
 
 #include "absl/status/status.h"
 #include "ledger/state_machine.h"
@@ -12,10 +11,10 @@
 
 namespace tallystick {
 
-// Fills the empty `machine` with what the snapshot at `path` has; `progress` is called now and
-// then. DataLoss: it is damaged; says where. After an error the machine is good for nothing.
-absl::Status LoadImage(wal::SnapshotReader& snapshot, const std::string& path,
-                       ledger::StateMachine& machine, const std::function<void()>& progress);
+// Fills the empty `machine` with what the snapshot has; `progress` is called now and then.
+// DataLoss: it is damaged; says where. After an error the machine is good for nothing.
+absl::Status LoadImage(wal::SnapshotReader& snapshot, ledger::StateMachine& machine,
+                       const std::function<void()>& progress);
 
 }  // namespace tallystick
 

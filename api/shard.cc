@@ -134,19 +134,13 @@ absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadNewestSnapshot() {
 
 absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadSnapshot(Position position) {
   const std::string& directory = options_.log.directory;
-  const std::string path = wal::SnapshotPath(directory, position);
   absl::StatusOr<std::unique_ptr<wal::SnapshotReader>> snapshot =
-      wal::SnapshotReader::Open(io_, path, options_.log.identity);
+      wal::SnapshotReader::Open(io_, directory, position, options_.log.identity);
   if (!snapshot.ok()) return snapshot.status();
-  if (absl::Status loaded = LoadImage(**snapshot, path, *machine_,
-                                      [&] {
-                                        ReportProgress("loading the snapshot",
-                                                       (*snapshot)->bytes_read(),
-                                                       (*snapshot)->bytes_total());
-                                      });
-      !loaded.ok()) {
-    return loaded;
-  }
+  const absl::Status loaded = LoadImage(**snapshot, *machine_, [&] {
+    ReportProgress("loading the snapshot", (*snapshot)->bytes_read(), (*snapshot)->bytes_total());
+  });
+  if (!loaded.ok()) return loaded;
   return wal::LogReader::OpenAt(io_, directory, options_.log.identity, (*snapshot)->place());
 }
 
@@ -226,10 +220,7 @@ absl::Status Shard::InstallProgram(const Operation& put, const std::vector<uint8
 }
 
 absl::Status Shard::Stop() {
-  if (options_.snapshot_at_stop && failure_.ok() && writer_->failure().ok()) {
-    const absl::Status taken = snapshots_->TakeLast();
-    if (!taken.ok()) failure_ = writer_->failure();
-  }
+  if (options_.snapshot_at_stop && failure_.ok()) snapshots_->TakeLast();
   const absl::Status stopped = writer_->Stop();
   return failure_.ok() ? stopped : failure_;
 }

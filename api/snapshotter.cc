@@ -104,7 +104,7 @@ void Snapshotter::Begin(int64_t monotonic_us) {
   if (unsaved_bytes_ == 0 && last_.position != 0) {
     SnapshotState state = last_;
     state.took_us = 0;
-    return AnswerAll(served_, state);
+    return Answer(state);
   }
   began_us_ = monotonic_us;
   absl::StatusOr<std::unique_ptr<wal::SnapshotWriter>> writer =
@@ -115,7 +115,7 @@ void Snapshotter::Begin(int64_t monotonic_us) {
   // A writer that has just begun has room.
   image_under_way_ = machine_.BeginImage(writer_->position(), *sink_);
   TALLYSTICK_LEDGER_CHECK(image_under_way_);
-  unsaved_bytes_ = 0;
+  saving_bytes_ = std::exchange(unsaved_bytes_, 0);
 }
 
 absl::Status Snapshotter::Continue(bool busy) {
@@ -153,11 +153,11 @@ void Snapshotter::End(int64_t monotonic_us, const absl::Status& failure) {
   if (image_under_way_) machine_.AbandonImage();
   image_under_way_ = false;
   if (schedule_.interval_us != 0) next_us_ = monotonic_us + schedule_.interval_us;
+  if (!published) unsaved_bytes_ += saving_bytes_;
+  saving_bytes_ = 0;
   SnapshotState state = last_;
   if (!failure.ok()) {
     if (!published) {
-      // What changed since it began is behind the last one still.
-      unsaved_bytes_ = std::max<uint64_t>(unsaved_bytes_, 1);
       state = SnapshotState{};
       state.failure = std::string(failure.message());
     }
@@ -171,12 +171,12 @@ void Snapshotter::End(int64_t monotonic_us, const absl::Status& failure) {
   }
   writer_.reset();
   sink_.reset();
-  AnswerAll(served_, state);
+  Answer(state);
 }
 
-void Snapshotter::AnswerAll(RequestQueue& requests, const SnapshotState& state) {
-  while (!requests.empty()) {
-    auto* request = static_cast<ControlRequest*>(requests.Pop());
+void Snapshotter::Answer(const SnapshotState& state) {
+  while (!served_.empty()) {
+    auto* request = static_cast<ControlRequest*>(served_.Pop());
     request->answer = state;
     answer_(*request);
   }
@@ -196,20 +196,11 @@ void Snapshotter::Fail(const absl::Status& failure) {
   }
 }
 
-absl::Status Snapshotter::TakeLast() {
-  const Position before = last_.position;
-  if (writer_ == nullptr) {
-    if (unsaved_bytes_ == 0) return absl::OkStatus();
-    Begin(io_.MonotonicMicros());
-  }
-  while (writer_ != nullptr) {
+void Snapshotter::TakeLast() {
+  if (writer_ == nullptr && unsaved_bytes_ > 0) Begin(io_.MonotonicMicros());
+  while (writer_ != nullptr && log_.failure().ok()) {
     if (Step(io_.MonotonicMicros(), /*busy=*/false) != 0) io_.Poll(-1);
-    if (!log_.failure().ok()) return log_.failure();
   }
-  if (last_.position == before) {
-    return absl::UnavailableError("the last snapshot could not be taken");
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace tallystick

@@ -60,7 +60,7 @@ class Snapshotter {
 
   // Takes a last one if anything has changed, and waits for it (polls the Io). REQUIRES: no block
   // is open.
-  absl::Status TakeLast();
+  void TakeLast();
 
  private:
   // Of an image, in a turn of a shard that has other work, and of one that has none.
@@ -78,7 +78,8 @@ class Snapshotter {
   absl::Status Continue(bool busy);
   void Publish(int64_t monotonic_us);
   void End(int64_t monotonic_us, const absl::Status& failure);
-  void AnswerAll(RequestQueue& requests, const SnapshotState& state);
+  // The requests that were served.
+  void Answer(const SnapshotState& state);
 
   wal::Io& io_;
   const wal::SnapshotOptions options_;
@@ -95,7 +96,8 @@ class Snapshotter {
   bool image_under_way_ = false;
   int64_t next_portion_us_ = 0;  // while the shard is busy
   int64_t began_us_ = 0;
-  uint64_t unsaved_bytes_ = 0;  // of the log, behind the last snapshot
+  uint64_t unsaved_bytes_ = 0;  // of the log, behind the last snapshot, or the one under way
+  uint64_t saving_bytes_ = 0;   // before those: what the one under way saves
   SnapshotState last_;          // published, by this opening or an earlier one
   int64_t next_us_;             // by the schedule
   int64_t not_before_us_;

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "wal/checksum.h"
 #include "wal/segment_window.h"
+#include "wal/snapshot_files.h"
 
 namespace tallystick::wal {
 
@@ -124,9 +125,14 @@ SnapshotReader::SnapshotReader(std::unique_ptr<State> state) : state_(std::move(
 SnapshotReader::~SnapshotReader() = default;
 
 absl::StatusOr<std::unique_ptr<SnapshotReader>> SnapshotReader::Open(
-    Io& io, const std::string& path, const std::optional<LogIdentity>& identity) {
-  auto state = std::make_unique<State>(io, path);
+    Io& io, const std::string& directory, uint64_t position,
+    const std::optional<LogIdentity>& identity) {
+  auto state = std::make_unique<State>(io, SnapshotPath(directory, position));
   if (absl::Status opened = state->Open(identity); !opened.ok()) return opened;
+  if (state->position != position) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(state->path, ": the snapshot is of position ", state->position));
+  }
   return std::unique_ptr<SnapshotReader>(new SnapshotReader(std::move(state)));
 }
 
@@ -149,6 +155,7 @@ absl::StatusOr<bool> SnapshotReader::Next(absl::Span<const std::byte>* part) {
 }
 
 const LogIdentity& SnapshotReader::identity() const { return *state_->identity; }
+const std::string& SnapshotReader::path() const { return state_->path; }
 uint64_t SnapshotReader::position() const { return state_->position; }
 const LogPlace& SnapshotReader::place() const { return state_->place; }
 int64_t SnapshotReader::taken_us() const { return state_->taken_us; }

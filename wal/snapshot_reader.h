@@ -19,11 +19,14 @@ namespace tallystick::wal {
 
 class SnapshotReader {
  public:
-  // Reads the head. `identity`: whose it must be; absent (offline tools): anybody's.
-  // NotFound: no such file. DataLoss: damaged. InvalidArgument: of another ledger or shard.
-  // FailedPrecondition: of another format version. Other errors: the file could not be read.
+  // Reads the head of the snapshot of `position`. `identity`: whose it must be; absent (offline
+  // tools): anybody's. NotFound: no such file. DataLoss: damaged. InvalidArgument: of another
+  // ledger, shard or position. FailedPrecondition: of another format version. Other errors: the
+  // file could not be read.
   static absl::StatusOr<std::unique_ptr<SnapshotReader>> Open(
-      Io& io, const std::string& path, const std::optional<LogIdentity>& identity);
+      Io& io, const std::string& directory, uint64_t position,
+      const std::optional<LogIdentity>& identity);
+  const std::string& path() const;
   ~SnapshotReader();
 
   const LogIdentity& identity() const;

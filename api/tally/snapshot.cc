@@ -62,28 +62,10 @@ int RunTake(const Server& server, const Options& options) {
 
 // ---- list and verify ----
 
-// Calls `each` for every snapshot of every shard, with its path; goes on after a problem. Those
-// that a server removes meanwhile are left out.
-absl::Status ForEachSnapshot(
-    wal::Io& io, const std::string& directory, const LedgerIdentity& ledger,
-    const std::function<void(const wal::LogIdentity&, Position, const std::string&)>& each) {
-  for (uint16_t shard = 0; shard < ledger.shard_count; ++shard) {
-    const std::string folder = ShardDirectory(directory, shard);
-    const auto positions = wal::ListSnapshots(io, folder);
-    if (!positions.ok()) return positions.status();
-    for (const uint64_t position : *positions) {
-      each({ledger.ledger_id, shard, ledger.shard_count}, position,
-           wal::SnapshotPath(folder, position));
-    }
-  }
-  return absl::OkStatus();
-}
-
 // Of its head.
-nlohmann::ordered_json HeadJson(const wal::LogIdentity& identity, Position position,
-                                const wal::SnapshotReader& reader) {
-  return {{"shard", identity.shard},
-          {"position", position},
+nlohmann::ordered_json HeadJson(const wal::SnapshotReader& reader) {
+  return {{"shard", reader.identity().shard},
+          {"position", reader.position()},
           {"size_bytes", reader.bytes_total()},
           {"taken_at", InstantJson(reader.taken_us())},
           {"segment", reader.place().segment}};
@@ -93,44 +75,6 @@ std::string HeadText(const nlohmann::ordered_json& head) {
   return absl::StrFormat("shard %d: position %d, taken %s, %.1f MB", head["shard"].get<int>(),
                          head["position"].get<uint64_t>(), head["taken_at"].get<std::string>(),
                          static_cast<double>(head["size_bytes"].get<uint64_t>()) / 1e6);
-}
-
-// What is wrong with a snapshot, one sentence each.
-using Problems = std::vector<std::string>;
-
-int Finish(const Options& options, const nlohmann::ordered_json& snapshots,
-           const Problems& problems) {
-  if (options.json) {
-    nlohmann::ordered_json json = {{"snapshots", snapshots}};
-    json["problems"] = problems;
-    PrintJson(json);
-  } else if (snapshots.empty() && problems.empty()) {
-    std::printf("There are no snapshots.\n");
-  }
-  for (const std::string& problem : problems) Fail(absl::DataLossError(problem));
-  return problems.empty() ? 0 : 1;
-}
-
-int RunList(const Options& options) {
-  auto io = wal::PosixIo::Create();
-  if (!io.ok()) return Fail(io.status());
-  const auto ledger = RequireLedger(**io, options.directory);
-  if (!ledger.ok()) return Fail(ledger.status());
-  nlohmann::ordered_json snapshots = nlohmann::ordered_json::array();
-  Problems problems;
-  const absl::Status listed = ForEachSnapshot(
-      **io, options.directory, *ledger,
-      [&](const wal::LogIdentity& identity, Position position, const std::string& path) {
-        const auto reader = wal::SnapshotReader::Open(**io, path, identity);
-        if (absl::IsNotFound(reader.status())) return;
-        if (!reader.ok()) {
-          problems.emplace_back(reader.status().message());
-          return;
-        }
-        snapshots.push_back(HeadJson(identity, position, **reader));
-        if (!options.json) std::printf("%s\n", HeadText(snapshots.back()).c_str());
-      });
-  return listed.ok() ? Finish(options, snapshots, problems) : Fail(listed);
 }
 
 // The digest of the state behind `position`, by replaying the log from its first block.
@@ -150,11 +94,11 @@ absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const std::string& folder,
 
 // Every byte and row of it, that the log goes on from it, and, if asked to, that the log gives the
 // same state.
-absl::Status Verify(wal::Io& io, const Options& options, const wal::LogIdentity& identity,
-                    const std::string& path, wal::SnapshotReader& reader,
+absl::Status Verify(wal::Io& io, const Options& options, wal::SnapshotReader& reader,
                     nlohmann::ordered_json* json) {
+  const std::string& path = reader.path();
   ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
-  if (absl::Status s = LoadImage(reader, path, machine, [] {}); !s.ok()) return s;
+  if (absl::Status s = LoadImage(reader, machine, [] {}); !s.ok()) return s;
   if (absl::Status s = machine.CheckInvariants(); !s.ok()) {
     return absl::DataLossError(absl::StrCat(path, ": ", s.message()));
   }
@@ -163,14 +107,14 @@ absl::Status Verify(wal::Io& io, const Options& options, const wal::LogIdentity&
   (*json)["accounts"] = machine.sizes().accounts;
   (*json)["receipts"] = machine.sizes().receipts;
   (*json)["digest"] = absl::StrFormat("%016x", digest);
-  const std::string folder = ShardDirectory(options.directory, identity.shard);
-  const auto log = wal::LogReader::OpenAt(io, folder, identity, reader.place());
+  const std::string folder = ShardDirectory(options.directory, reader.identity().shard);
+  const auto log = wal::LogReader::OpenAt(io, folder, reader.identity(), reader.place());
   if (!log.ok()) {
     return absl::DataLossError(
         absl::StrCat(path, ": the log does not go on from it: ", log.status().message()));
   }
   if (!options.replay) return absl::OkStatus();
-  const auto replayed = DigestByReplay(io, folder, identity, reader.position());
+  const auto replayed = DigestByReplay(io, folder, reader.identity(), reader.position());
   if (!replayed.ok()) return replayed.status();
   if (*replayed == digest) return absl::OkStatus();
   return absl::DataLossError(
@@ -178,32 +122,62 @@ absl::Status Verify(wal::Io& io, const Options& options, const wal::LogIdentity&
                       digest, *replayed));
 }
 
-int RunVerify(const Options& options) {
+// What `look` finds wrong with any snapshot of any shard; it adds to what is told of it. One that a
+// server removes meanwhile is left out.
+int ForEach(const Options& options,
+            const std::function<absl::Status(wal::Io&, wal::SnapshotReader&,
+                                             nlohmann::ordered_json*)>& look) {
   auto io = wal::PosixIo::Create();
   if (!io.ok()) return Fail(io.status());
   const auto ledger = RequireLedger(**io, options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   nlohmann::ordered_json snapshots = nlohmann::ordered_json::array();
-  Problems problems;
-  const absl::Status listed = ForEachSnapshot(
-      **io, options.directory, *ledger,
-      [&](const wal::LogIdentity& identity, Position position, const std::string& path) {
-        const auto reader = wal::SnapshotReader::Open(**io, path, identity);
-        if (absl::IsNotFound(reader.status())) return;
-        absl::Status sound = reader.status();
-        if (sound.ok()) {
-          nlohmann::ordered_json json = HeadJson(identity, position, **reader);
-          sound = Verify(**io, options, identity, path, **reader, &json);
-          json["sound"] = sound.ok();
-          if (!options.json && sound.ok()) {
-            std::printf("%s: sound; digest %s\n", HeadText(json).c_str(),
-                        json["digest"].get<std::string>().c_str());
-          }
-          snapshots.push_back(std::move(json));
-        }
-        if (!sound.ok()) problems.emplace_back(sound.message());
-      });
-  return listed.ok() ? Finish(options, snapshots, problems) : Fail(listed);
+  std::vector<std::string> problems;
+  for (uint16_t shard = 0; shard < ledger->shard_count; ++shard) {
+    const std::string folder = ShardDirectory(options.directory, shard);
+    const auto positions = wal::ListSnapshots(**io, folder);
+    if (!positions.ok()) return Fail(positions.status());
+    for (const uint64_t position : *positions) {
+      const auto reader = wal::SnapshotReader::Open(
+          **io, folder, position, wal::LogIdentity{ledger->ledger_id, shard, ledger->shard_count});
+      if (absl::IsNotFound(reader.status())) continue;
+      absl::Status sound = reader.status();
+      if (sound.ok()) {
+        snapshots.push_back(HeadJson(**reader));
+        sound = look(**io, **reader, &snapshots.back());
+      }
+      if (!sound.ok()) problems.emplace_back(sound.message());
+    }
+  }
+  if (options.json) {
+    nlohmann::ordered_json json = {{"snapshots", snapshots}};
+    json["problems"] = problems;
+    PrintJson(json);
+  } else if (snapshots.empty() && problems.empty()) {
+    std::printf("There are no snapshots.\n");
+  }
+  for (const std::string& problem : problems) Fail(absl::DataLossError(problem));
+  return problems.empty() ? 0 : 1;
+}
+
+int RunList(const Options& options) {
+  return ForEach(options, [&](wal::Io&, wal::SnapshotReader&, nlohmann::ordered_json* json) {
+    if (!options.json) std::printf("%s\n", HeadText(*json).c_str());
+    return absl::OkStatus();
+  });
+}
+
+int RunVerify(const Options& options) {
+  return ForEach(options,
+                 [&](wal::Io& io, wal::SnapshotReader& reader, nlohmann::ordered_json* json) {
+                   absl::Status sound = Verify(io, options, reader, json);
+                   (*json)["sound"] = sound.ok();
+                   if (!options.json && sound.ok()) {
+                     std::printf("%s: sound; digest %s\n", HeadText(*json).c_str(),
+                                 (*json)["digest"].get<std::string>().c_str());
+                   }
+                   return sound;
+                 });
 }
 
 }  // namespace

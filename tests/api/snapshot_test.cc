@@ -237,6 +237,17 @@ TEST_F(Snapshots, OneThatIsNewerThanTheLogIsSetAside) {
   ExpectAllThere();
 }
 
+TEST_F(Snapshots, OneUnderAnotherPositionsNameIsSetAside) {
+  Buy(30);
+  const Position position = Take();
+  Close();
+  fs::rename(File(position), File(position + 1));
+  Open();
+  EXPECT_THAT(reports_, Contains(HasSubstr("the snapshot is of position " +
+                                           std::to_string(position) + ". It is set aside as")));
+  ExpectAllThere();
+}
+
 TEST_F(Snapshots, OneOfANewerFormatStopsTheStartWithASentence) {
   Buy(3);
   const Position position = Take();

@@ -126,6 +126,31 @@ TEST(LedgerFaults, AFullDiskOverloadsUntilThereIsRoom) {
   world.Finish();
 }
 
+// The log's growth counts from the last snapshot that there is, not from one that has failed.
+TEST(LedgerFaults, ASnapshotThatFailedIsStillDue) {
+  WorldOptions options = TwoShards();
+  options.snapshot_log_bytes = 100 * kSlotBytes;
+  World world(options);
+  ASSERT_EQ(world.Create(), absl::OkStatus());
+  world.machine().FailWrite(1, ENOSPC, ".snap.new");
+  for (int turn = 0; turn < 1000 && world.reports().empty(); ++turn) world.Run(1);
+  ASSERT_THAT(world.reports(), ElementsAre(HasSubstr("no snapshot was taken: ")));
+  ASSERT_TRUE(world.Settle());
+  const auto snapshots = [&](const char* shard) {
+    size_t count = 0;
+    const std::vector<std::string> names = *world.machine().List(shard);
+    for (const std::string& name : names) count += name.find(".snap") != std::string::npos ? 1 : 0;
+    return count;
+  };
+  const char* const failed =
+      world.reports()[0].find("shard 0") == 0 ? "/ledger/shard-0000" : "/ledger/shard-0001";
+  EXPECT_EQ(snapshots(failed), 0u);
+  world.machine().AdvanceMicros(11 * kMicrosPerSecond);
+  for (int turn = 0; turn < 200; ++turn) world.ledger()->Step(0);  // nothing more is written
+  EXPECT_GT(snapshots(failed), 0u);
+  world.Finish();
+}
+
 // What the disk has no room for is the snapshot alone; it is tried again, and the log goes on.
 TEST(LedgerFaults, ADiskThatIsFullForASnapshotIsNotForTheLog) {
   WorldOptions options = TwoShards();

@@ -90,7 +90,7 @@ LedgerOptions World::Options(bool create) {
   options.blocks_in_flight = options_.blocks_in_flight;
   options.block_digests = true;
   options.snapshot_interval_ms = options_.snapshot_interval_ms;
-  options.snapshot_log_bytes = 0;
+  options.snapshot_log_bytes = options_.snapshot_log_bytes;
   options.snapshot_buffer_bytes = wal::kMinSnapshotBufferBytes;
   options.snapshot_at_close = options_.snapshot_at_close;
   options.report = [this](const std::string& sentence) { reports_.push_back(sentence); };

@@ -40,6 +40,7 @@ struct WorldOptions {
   size_t operations = 6;          // in one request at most
   int64_t members = 8;
   int64_t snapshot_interval_ms = 0;
+  uint64_t snapshot_log_bytes = 0;
   bool snapshot_at_close = false;
 };
 

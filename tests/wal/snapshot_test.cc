@@ -80,7 +80,7 @@ absl::Status Write(Io& io, uint64_t position, const std::vector<Bytes>& parts) {
 
 absl::StatusOr<std::vector<Bytes>> Read(Io& io, uint64_t position,
                                         std::optional<LogIdentity> identity = kIdentity) {
-  auto reader = SnapshotReader::Open(io, SnapshotPath(kDirectory, position), identity);
+  auto reader = SnapshotReader::Open(io, kDirectory, position, identity);
   if (!reader.ok()) return reader.status();
   std::vector<Bytes> parts;
   absl::Span<const std::byte> part;
@@ -114,7 +114,7 @@ TEST_F(SnapshotTest, GivesItsPartsBack) {
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, parts);
 
-  const auto reader = SnapshotReader::Open(io, SnapshotPath(kDirectory, 100), std::nullopt);
+  const auto reader = SnapshotReader::Open(io, kDirectory, 100, std::nullopt);
   ASSERT_TRUE(reader.ok());
   EXPECT_EQ((*reader)->position(), 100u);
   EXPECT_EQ((*reader)->identity().shard, 3);
