@@ -2,15 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
@@ -18,8 +15,7 @@
 #include "api/outcomes.h"
 #include "api/replay_block.h"
 #include "api/tally/command.h"
-#include "wal/log_reader.h"
-#include "wal/posix_io.h"
+#include "api/tally/ledger_log.h"
 
 namespace tallystick::tally {
 namespace {
@@ -30,78 +26,6 @@ struct Options {
   Position from = 1;
   Position to = std::numeric_limits<Position>::max();
 };
-
-// What reading one shard's log to its end has shown. The counts go to `position`, the tail to the
-// end.
-struct ShardLog {
-  uint16_t shard = 0;
-  uint64_t blocks = 0;
-  uint64_t records = 0;
-  Position position = 0;
-  wal::LogTail tail;
-
-  bool whole() const { return position == tail.next_position - 1; }
-};
-
-using OnBlock = std::function<absl::Status(const wal::BlockView&)>;
-
-absl::StatusOr<ShardLog> ReadShard(wal::Io& io, const std::string& directory,
-                                   const LedgerIdentity& identity, uint16_t shard, Position to,
-                                   const OnBlock& on_block) {
-  const std::string path = ShardDirectory(directory, shard);
-  auto reader = wal::LogReader::Open(
-      io, path, wal::LogIdentity{identity.ledger_id, shard, identity.shard_count});
-  if (!reader.ok()) return reader.status();
-  ShardLog log;
-  log.shard = shard;
-  wal::BlockView block;
-  while (true) {
-    const absl::StatusOr<bool> more = (*reader)->Next(&block);
-    if (!more.ok()) return more.status();
-    if (!*more) break;
-    if (block.header->first_position <= to) {
-      ++log.blocks;
-      if (block.header->type == wal::BlockType::kRecords) {
-        log.records += std::min(block.slots.size(), to - block.header->first_position + 1);
-      }
-    }
-    if (absl::Status s = on_block(block); !s.ok()) return s;
-  }
-  log.tail = (*reader)->TakeTail();
-  if (log.tail.segment == 0) {
-    return absl::DataLossError(absl::StrCat(path, ": the log of this shard is missing"));
-  }
-  log.position = std::min(to, log.tail.next_position - 1);
-  return log;
-}
-
-// Reads every shard; `on_block` also gets the shard's number. Stops at the first error.
-absl::StatusOr<std::vector<ShardLog>> ReadLedger(
-    const Options& options,
-    const std::function<absl::Status(uint16_t, const wal::BlockView&)>& on_block) {
-  const std::string& directory = options.directory;
-  auto io = wal::PosixIo::Create();
-  if (!io.ok()) return io.status();
-  const auto identity = RequireLedger(**io, directory);
-  if (!identity.ok()) return identity.status();
-  // What a server is writing looks like damage. A copy that must not be written to has no server.
-  const auto lock = LockLedger(**io, directory);
-  if (absl::IsFailedPrecondition(lock.status())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        directory, " is in use: stop its tallyd first, or copy the directory and read the copy"));
-  }
-  const absl::Cleanup unlock = [&] {
-    if (lock.ok()) (*io)->Close(*lock);
-  };
-  std::vector<ShardLog> logs;
-  for (uint16_t shard = 0; shard < identity->shard_count; ++shard) {
-    auto log = ReadShard(**io, directory, *identity, shard, options.to,
-                         [&](const wal::BlockView& block) { return on_block(shard, block); });
-    if (!log.ok()) return log.status();
-    logs.push_back(*std::move(log));
-  }
-  return logs;
-}
 
 nlohmann::ordered_json EndJson(const ShardLog& log) {
   nlohmann::ordered_json json = {{"shard", log.shard},
@@ -133,12 +57,13 @@ std::string EndText(const ShardLog& log) {
 using Machines = std::map<uint16_t, std::unique_ptr<ledger::StateMachine>>;
 
 absl::StatusOr<std::vector<ShardLog>> ReplayLedger(const Options& options, Machines* machines) {
-  return ReadLedger(options, [&](uint16_t shard, const wal::BlockView& block) {
-    auto& machine = (*machines)[shard];
-    if (machine == nullptr)
-      machine = std::make_unique<ledger::StateMachine>(ledger::Limits{}, RandomId().low());
-    return ReplayBlock(block, ShardDirectory(options.directory, shard), *machine, options.to);
-  });
+  return ReadLedger(
+      options.directory, options.to, [&](uint16_t shard, const wal::BlockView& block) {
+        auto& machine = (*machines)[shard];
+        if (machine == nullptr)
+          machine = std::make_unique<ledger::StateMachine>(ledger::Limits{}, RandomId().low());
+        return ReplayBlock(block, ShardDirectory(options.directory, shard), *machine, options.to);
+      });
 }
 
 struct Sums {
@@ -282,19 +207,16 @@ void PrintRecord(const Options& options, uint16_t shard, Position position, cons
 }
 
 int RunDump(const Options& options) {
-  const auto logs = ReadLedger(options, [&](uint16_t shard, const wal::BlockView& block) {
-    if (block.header->type != wal::BlockType::kRecords) return absl::OkStatus();
-    size_t i = 0;
-    while (i < block.slots.size()) {
-      const auto& record = reinterpret_cast<const Record&>(block.slots[i]);
-      const Position position = block.header->first_position + i;
-      if (position >= options.from && position <= options.to) {
-        PrintRecord(options, shard, position, record);
-      }
-      i += 1 + size_t{IsDerived(record.operation.kind()) ? 0u : record.result.details()};
-    }
-    return absl::OkStatus();
-  });
+  const auto logs =
+      ReadLedger(options.directory, options.to, [&](uint16_t shard, const wal::BlockView& block) {
+        return EachRecord(
+            block, [&](Position position, const Record& record, absl::Span<const wal::Slot>) {
+              if (position >= options.from && position <= options.to) {
+                PrintRecord(options, shard, position, record);
+              }
+              return absl::OkStatus();
+            });
+      });
   return logs.ok() ? 0 : Fail(logs.status());
 }
 

@@ -1,0 +1,47 @@
+// A ledger's logs, read without its server: what the offline tools have in common.
+
+#ifndef TALLYSTICK_API_TALLY_LEDGER_LOG_H_
+#define TALLYSTICK_API_TALLY_LEDGER_LOG_H_
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "ledger/types.h"
+#include "wal/log_reader.h"
+
+namespace tallystick::tally {
+
+// What reading one shard's log to its end has shown. The counts go to `position`, the tail to the
+// end.
+struct ShardLog {
+  uint16_t shard = 0;
+  uint64_t blocks = 0;
+  uint64_t records = 0;
+  Position position = 0;
+  wal::LogTail tail;
+
+  bool whole() const { return position == tail.next_position - 1; }
+};
+
+// Reads every shard's log to its end, one after the other, with its ledger locked where it can be;
+// `on_block` also gets the shard's number. What is counted ends with position `to`, each shard's
+// own. Stops at the first error. FailedPrecondition: a server has it in use.
+absl::StatusOr<std::vector<ShardLog>> ReadLedger(
+    const std::string& directory, Position to,
+    const std::function<absl::Status(uint16_t shard, const wal::BlockView& block)>& on_block);
+
+// The records of a block in order, each with its position and the detail slots that follow it; none
+// for a block of another type. Stops at the first error.
+absl::Status EachRecord(
+    const wal::BlockView& block,
+    const std::function<absl::Status(Position position, const Record& record,
+                                     absl::Span<const wal::Slot> details)>& on_record);
+
+}  // namespace tallystick::tally
+
+#endif  // TALLYSTICK_API_TALLY_LEDGER_LOG_H_
