@@ -81,7 +81,13 @@ void StateMachine::ChainUndo::RestoreAccount() {
     machine_.accounts_.Discard(account_hash_, account_row_);
     return;
   }
-  for (const SavedLot& saved : lots_) machine_.lots_[saved.row] = saved.lot;
+  for (const SavedLot& saved : lots_) {
+    Lot& lot = machine_.lots_[saved.row];
+    // What is undone does not undo the image.
+    const uint32_t image = lot.image;
+    lot = saved.lot;
+    lot.image = image;
+  }
   const Instant due = account_.next_due;
   machine_.accounts_[account_row_] = account_;
   machine_.accounts_[account_row_].next_due = kNever;

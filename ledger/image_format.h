@@ -22,8 +22,9 @@ enum class ImageRow : uint8_t {
   kProgram,    // followed by its versions
   kVersion,
   kReceipt,
-  kAccount,  // followed by its lots
-  kEnd       // the last
+  kAccount,
+  kLots,  // behind their account
+  kEnd    // the last
 };
 
 struct StateRow {
@@ -94,8 +95,7 @@ struct AccountRow {
   uint8_t reserved;
   uint16_t program;
   uint32_t account;  // its number: accounts are numbered from 0, as they were made
-  uint16_t available_lots;
-  uint16_t pending_lots;
+  uint32_t lots;     // in all, in whatever rows
   uint32_t reserved2;
   Id member;
   Points available;
@@ -105,7 +105,15 @@ struct AccountRow {
 };
 static_assert(sizeof(AccountRow) == 64);
 
-// Available ones in spending order, then pending ones in the order of their next events.
+// Some of an account's lots, in any order; `count` LotRows follow.
+struct LotsRow {
+  ImageRow type;
+  uint8_t pending;  // 1: pending ones; 0: available ones
+  uint16_t count;
+  uint32_t account;
+};
+static_assert(sizeof(LotsRow) == 8);
+
 struct LotRow {
   Position position;
   Instant activates_at;
@@ -124,8 +132,9 @@ struct EndRow {
 };
 static_assert(sizeof(EndRow) == 32);
 
+// Rows that are written at once: an account with all its lots.
 inline constexpr size_t kMaxImageRowBytes =
-    sizeof(AccountRow) + kMaxLotsPerAccount * sizeof(LotRow);
+    sizeof(AccountRow) + 2 * sizeof(LotsRow) + kMaxLotsPerAccount * sizeof(LotRow);
 static_assert(kMaxImageRowBytes >= sizeof(VersionRow) + kMaxProgramBytes);
 
 }  // namespace tallystick::ledger

@@ -30,7 +30,14 @@ class ImageReader::State {
     const std::byte* row;
     uint64_t hash;
   };
-  // Lots of more than this are found by searching, not by walking.
+  // What the rows of an account are still to bring.
+  struct Missing {
+    Points points = 0;
+    uint32_t lots = 0;
+    bool many = false;
+  };
+  // Accounts with more lots than this get them in order at the end, and theirs are found by
+  // searching: else both by walking.
   static constexpr uint32_t kFewLots = 64;
   static constexpr size_t kAhead = 16;
 
@@ -50,8 +57,10 @@ class ImageReader::State {
   absl::Status ReadVersion(const VersionRow& row);
   absl::Status ReadReceipt(const Pending& pending);
   absl::Status ReadAccount(const Pending& pending);
-  absl::Status ReadLots(Account& account, uint32_t number, const LotRow* lots, size_t count,
-                        bool pending);
+  absl::Status ReadLots(const LotsRow& row);
+  // Of accounts with many.
+  void LinkLots();
+  absl::Status CheckAccounts() const;
   absl::Status LinkReceipts(ProgramState& program);
   absl::Status CheckTotals() const;
   uint32_t LotAt(const Account& account, Position position) const;
@@ -67,9 +76,11 @@ class ImageReader::State {
   uint64_t digest_ = 0;
   uint32_t accounts_read_ = 0;
   uint64_t lots_read_ = 0;
-  std::vector<Pending> rows_;                           // of the part
-  std::vector<uint16_t> versions_;                      // of each program, as its row says
-  std::vector<std::pair<Position, uint32_t>> lots_at_;  // of accounts with many; sorted at the end
+  std::vector<Missing> missing_;                          // of each account
+  std::vector<Pending> rows_;                             // of the part
+  std::vector<uint16_t> versions_;                        // of each program, as its row says
+  std::vector<std::pair<uint32_t, uint32_t>> many_lots_;  // account and row, where they are many
+  std::vector<std::pair<Position, uint32_t>> lots_at_;    // the same, as they are found
 };
 
 size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
@@ -91,12 +102,11 @@ size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
       if (whole(sizeof(ReceiptRow)) == 0) return 0;
       size = (As<ReceiptRow>(bytes.data()).flags & kHasReturns) != 0 ? sizeof(ReturnedRow) : 0;
       return whole(sizeof(ReceiptRow) + size);
-    case ImageRow::kAccount: {
-      if (whole(sizeof(AccountRow)) == 0) return 0;
-      const auto& row = As<AccountRow>(bytes.data());
-      return whole(sizeof(AccountRow) +
-                   (size_t{row.available_lots} + row.pending_lots) * sizeof(LotRow));
-    }
+    case ImageRow::kAccount:
+      return whole(sizeof(AccountRow));
+    case ImageRow::kLots:
+      if (whole(sizeof(LotsRow)) == 0) return 0;
+      return whole(sizeof(LotsRow) + As<LotsRow>(bytes.data()).count * sizeof(LotRow));
   }
   return 0;
 }
@@ -125,6 +135,10 @@ absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
     const auto type = static_cast<ImageRow>(*pending.row);
     if (type == ImageRow::kAccount) machine_.accounts_.Approach(pending.hash);
     if (type == ImageRow::kReceipt) machine_.receipts_.Approach(pending.hash);
+    if (type == ImageRow::kLots) {
+      const uint32_t account = As<LotsRow>(pending.row).account;
+      if (account < accounts_) machine_.accounts_.Prefetch(account);
+    }
   };
   for (size_t i = 0; i < std::min(kAhead, rows_.size()); ++i) fetch(rows_[i]);
   for (size_t i = 0; i < rows_.size(); ++i) {
@@ -149,6 +163,9 @@ absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
         break;
       case ImageRow::kAccount:
         status = ReadAccount(pending);
+        break;
+      case ImageRow::kLots:
+        status = ReadLots(As<LotsRow>(pending.row));
         break;
       case ImageRow::kEnd:
         end_ = As<EndRow>(pending.row);
@@ -177,8 +194,8 @@ absl::Status ImageReader::State::ReadState(const StateRow& row) {
   machine_.log_time_ = row.log_time;
   // No block is looked back to: what is due is found from log time on, by whatever clock.
   machine_.block_ = {0, true};
-  machine_.schedule_ = Schedule(row.log_time);
   machine_.accounts_.Allocate(row.accounts);
+  missing_.resize(row.accounts);
   digest_ = RowHash::OfTime(row.log_time);
   return absl::OkStatus();
 }
@@ -252,8 +269,7 @@ absl::Status ImageReader::State::ReadReceipt(const Pending& pending) {
 
 absl::Status ImageReader::State::ReadAccount(const Pending& pending) {
   const auto& row = As<AccountRow>(pending.row);
-  const size_t count = size_t{row.available_lots} + row.pending_lots;
-  if (row.account >= accounts_ || IsZero(row.member) || count > kMaxLotsPerAccount ||
+  if (row.account >= accounts_ || IsZero(row.member) || row.lots > kMaxLotsPerAccount ||
       !IsZero(machine_.accounts_[row.account].member)) {
     return Wrong(absl::StrCat("account ", row.account));
   }
@@ -268,59 +284,88 @@ absl::Status ImageReader::State::ReadAccount(const Pending& pending) {
   account.available_lots = account.pending_lots = LotList();
   machine_.accounts_.Place(pending.hash, row.account);
   digest_ += RowHash::OfAccount(account);
-  const auto* lots = reinterpret_cast<const LotRow*>(pending.row + sizeof(AccountRow));
-  absl::Status status = ReadLots(account, row.account, lots, row.available_lots, false);
-  if (status.ok()) {
-    status = ReadLots(account, row.account, lots + row.available_lots, row.pending_lots, true);
+  Missing& missing = missing_[row.account];
+  missing = {std::max<Points>(row.available, 0), row.lots, row.lots > kFewLots};
+  if (row.pending < 0 || AddOverflows(missing.points, row.pending)) {
+    return Wrong(absl::StrCat("the balance of account ", row.account));
   }
-  machine_.UpdateDue(row.account);
+  missing.points += row.pending;
   ++accounts_read_;
-  lots_read_ += count;
-  return status;
+  return absl::OkStatus();
 }
 
-absl::Status ImageReader::State::ReadLots(Account& account, uint32_t number, const LotRow* lots,
-                                          size_t count, bool pending) {
-  Points sum = 0;
-  for (size_t i = 0; i < count; ++i) {
+absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
+  if (row.account >= accounts_ || IsZero(machine_.accounts_[row.account].member) ||
+      row.count > missing_[row.account].lots || row.pending > 1) {
+    return Wrong(absl::StrCat("the lots of account ", row.account));
+  }
+  Account& account = machine_.accounts_[row.account];
+  Missing& missing = missing_[row.account];
+  const auto* lots = reinterpret_cast<const LotRow*>(&row + 1);
+  const bool pending = row.pending != 0;
+  for (size_t i = 0; i < row.count; ++i) {
     const LotRow& from = lots[i];
     if (machine_.lots_.full() || from.position == 0 || from.position > position_ ||
-        from.remaining <= 0 || from.remaining > from.original ||
-        AddOverflows(sum, from.remaining)) {
-      return Wrong(absl::StrCat("a lot of account ", number));
+        from.remaining <= 0 || from.remaining > from.original || from.remaining > missing.points) {
+      return Wrong(absl::StrCat("a lot of account ", row.account));
     }
-    sum += from.remaining;
-    const uint32_t row = machine_.lots_.Allocate();
-    Lot& lot = machine_.lots_[row];
-    lot = Lot{from.position,   from.activates_at,
-              from.expires_at, from.original,
-              from.remaining,  kNoRow,
-              kNoRow,          kNoRow,
-              pending,         {}};
-    machine_.lots_.Link(account, row);
-    ++account.lot_count;
-    if ((pending ? account.pending_lots : account.available_lots).last != row) {
-      return Wrong(absl::StrCat("the lots of account ", number, " are out of order"));
-    }
+    missing.points -= from.remaining;
+    const uint32_t at = machine_.lots_.Allocate();
+    Lot& lot = machine_.lots_[at];
+    lot = {from.position,
+           from.activates_at,
+           from.expires_at,
+           from.original,
+           from.remaining,
+           kNoRow,
+           kNoRow,
+           kNoRow,
+           pending,
+           0,
+           {}};
     digest_ += RowHash::OfLot(account, lot);
-    if (i >= kFewLots) lots_at_.emplace_back(from.position, row);
+    const Instant due = pending ? PendingEventAt(lot) : lot.expires_at;
+    account.next_due = std::min(account.next_due, due);
+    if (missing.many) {
+      many_lots_.emplace_back(row.account, at);
+      continue;
+    }
+    machine_.lots_.Link(account, at);
+    ++account.lot_count;
   }
-  if (sum != (pending ? account.pending : std::max<Points>(account.available, 0))) {
-    return Wrong(absl::StrCat("the lots of account ", number, " are not its balance"));
-  }
+  missing.lots -= row.count;
+  lots_read_ += row.count;
   return absl::OkStatus();
+}
+
+void ImageReader::State::LinkLots() {
+  Lots& lots = machine_.lots_;
+  std::sort(many_lots_.begin(), many_lots_.end(), [&](const auto& a, const auto& b) {
+    if (a.first != b.first) return a.first < b.first;
+    const Lot& x = lots[a.second];
+    const Lot& y = lots[b.second];
+    if (x.pending != y.pending) return y.pending;
+    return x.pending ? HappensBefore(x, y) : SpentBefore(x, y);
+  });
+  for (const auto& [number, row] : many_lots_) {
+    Account& account = machine_.accounts_[number];
+    lots.Link(account, row);
+    ++account.lot_count;
+    lots_at_.emplace_back(lots[row].position, row);
+  }
+  std::sort(lots_at_.begin(), lots_at_.end());
 }
 
 uint32_t ImageReader::State::LotAt(const Account& account, Position position) const {
   const Lots& lots = machine_.lots_;
-  for (const LotList& list : {account.available_lots, account.pending_lots}) {
-    uint32_t walked = 0;
-    for (uint32_t row = lots.First(list); row != kNoRow && walked < kFewLots;
-         row = lots.Next(list, row), ++walked) {
-      if (lots[row].position == position) return row;
+  if (account.lot_count <= kFewLots) {
+    for (const LotList& list : {account.available_lots, account.pending_lots}) {
+      for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
+        if (lots[row].position == position) return row;
+      }
     }
+    return kNoRow;
   }
-  if (account.lot_count <= kFewLots) return kNoRow;
   const auto found =
       std::lower_bound(lots_at_.begin(), lots_at_.end(), std::pair{position, uint32_t{0}});
   return found != lots_at_.end() && found->first == position ? found->second : kNoRow;
@@ -366,6 +411,18 @@ absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
   return absl::OkStatus();
 }
 
+absl::Status ImageReader::State::CheckAccounts() const {
+  for (uint32_t row = 0; row < accounts_; ++row) {
+    if (missing_[row].lots != 0) {
+      return Wrong(absl::StrCat("lots of account ", row, " are missing"));
+    }
+    if (missing_[row].points != 0) {
+      return Wrong(absl::StrCat("the lots of account ", row, " are not its balance"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ImageReader::State::CheckTotals() const {
   std::vector<Totals> sums(machine_.programs_.size());
   for (uint32_t row = 0; row < accounts_; ++row) {
@@ -400,7 +457,9 @@ absl::Status ImageReader::State::Finish() {
       lots_read_ != end_.lots || machine_.receipts_.size() != end_.receipts) {
     return Wrong("rows are missing");
   }
-  std::sort(lots_at_.begin(), lots_at_.end());
+  if (absl::Status accounts = CheckAccounts(); !accounts.ok()) return accounts;
+  LinkLots();
+  machine_.RebuildSchedule(machine_.log_time_);
   for (size_t i = 0; i < machine_.programs_.size(); ++i) {
     ProgramState& program = *machine_.programs_[i];
     if (program.versions.size() != versions_[i]) return Wrong("a version is missing");

@@ -232,10 +232,7 @@ void StateMachine::ImageWriter::SaveReturned(uint32_t row) {
   const ReceiptQueue& queue = machine_.FindProgram(program)->QueueOf(receipt.kind, receipt.version);
   if (receipt.position > position_ || receipt.position < queue.held_from) return;
   if (Kept(row) != nullptr) return;
-  if (returns_.size() == kMaxReturns) {
-    abandoned_ = true;
-    return Abandon();
-  }
+  if (returns_.size() == kMaxReturns) return GiveUp();
   machine_.receipts_.SetKept(receipt, static_cast<uint32_t>(returns_.size()));
   returns_.push_back({row, returned});
 }
@@ -253,8 +250,7 @@ ImageProgress StateMachine::ImageWriter::WriteAccounts(size_t end_bytes) {
   for (; next_account_ < accounts_; ++next_account_) {
     if (written_ >= end_bytes) return ImageProgress::kMore;
     FetchAccounts(next_account_);
-    const bool written = machine_.accounts_[next_account_].image == number_;
-    if (!written && !WriteAccount(next_account_)) return ImageProgress::kWaiting;
+    if (!WriteAccount(next_account_)) return ImageProgress::kWaiting;
   }
   return ImageProgress::kDone;
 }
@@ -279,48 +275,77 @@ void StateMachine::ImageWriter::FetchAccounts(uint32_t row) const {
   }
 }
 
+void StateMachine::ImageWriter::Put(const Account& account, uint32_t number, AccountRow& row) {
+  row.type = ImageRow::kAccount;
+  row.program = account.program;
+  row.account = number;
+  row.lots = account.lot_count;
+  row.member = account.member;
+  row.available = account.available;
+  row.pending = account.pending;
+  row.lifetime_earned = account.lifetime_earned;
+  row.last_position = account.last_position;
+  digest_ += RowHash::OfAccount(account);
+}
+
+LotRow StateMachine::ImageWriter::Put(const Account& account, const Lot& lot) {
+  ++lots_;
+  digest_ += RowHash::OfLot(account, lot);
+  return {lot.position, lot.activates_at, lot.expires_at, lot.original, lot.remaining};
+}
+
 bool StateMachine::ImageWriter::WriteAccount(uint32_t number) {
   const Account& account = machine_.accounts_[number];
-  auto* out = RoomFor<AccountRow>(ImageRow::kAccount, account.lot_count * sizeof(LotRow));
-  if (out == nullptr) return false;
-  out->program = account.program;
-  out->account = number;
-  out->member = account.member;
-  out->available = account.available;
-  out->pending = account.pending;
-  out->lifetime_earned = account.lifetime_earned;
-  out->last_position = account.last_position;
-  digest_ += RowHash::OfAccount(account);
-  auto* next = reinterpret_cast<LotRow*>(out + 1);
+  const size_t most = sizeof(AccountRow) + 2 * sizeof(LotsRow) + account.lot_count * sizeof(LotRow);
+  std::byte* const room = Room(most);
+  if (room == nullptr) return false;
+  std::byte* next = room;
+  if (account.image != number_) {
+    Put(account, number, *new (next) AccountRow{});
+    next += sizeof(AccountRow);
+  }
   const Lots& lots = machine_.lots_;
   for (const bool pending : {false, true}) {
-    const LotRow* first = next;
     const LotList& list = pending ? account.pending_lots : account.available_lots;
+    auto* head = new (next) LotsRow{ImageRow::kLots, static_cast<uint8_t>(pending), 0, number};
+    auto* out = reinterpret_cast<LotRow*>(head + 1);
     for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
-      const Lot& lot = lots[row];
-      new (next++)
-          LotRow{lot.position, lot.activates_at, lot.expires_at, lot.original, lot.remaining};
-      digest_ += RowHash::OfLot(account, lot);
+      if (Passes(lots[row])) continue;
+      new (out++) LotRow{Put(account, lots[row])};
+      ++head->count;
     }
-    (pending ? out->pending_lots : out->available_lots) = static_cast<uint16_t>(next - first);
+    if (head->count > 0) next = reinterpret_cast<std::byte*>(out);
   }
-  TALLYSTICK_LEDGER_CHECK(out->available_lots + out->pending_lots == account.lot_count);
-  lots_ += account.lot_count;
+  const size_t unused = most - static_cast<size_t>(next - room);
+  used_ -= unused;
+  written_ -= unused;
   return true;
 }
 
-bool StateMachine::ImageWriter::Wants(uint32_t row) const {
-  return sink_ != nullptr && row >= next_account_ && row < accounts_ &&
-         machine_.accounts_[row].image != number_;
+void StateMachine::ImageWriter::GiveUp() {
+  abandoned_ = true;
+  Abandon();
 }
 
 void StateMachine::ImageWriter::SaveAccount(uint32_t row) {
-  if (!Wants(row)) return;
   Account& account = machine_.accounts_[row];
+  if (row < next_account_ || row >= accounts_ || account.image == number_) return;
+  auto* out = RoomFor<AccountRow>(ImageRow::kAccount);
+  if (out == nullptr) return GiveUp();
+  Put(account, row, *out);
   account.image = number_;
-  if (WriteAccount(row)) return;
-  abandoned_ = true;
-  Abandon();
+}
+
+void StateMachine::ImageWriter::SaveLot(uint32_t account_row, uint32_t row) {
+  Lot& lot = machine_.lots_[row];
+  if (account_row < next_account_ || Passes(lot)) return;
+  auto* out = RoomFor<LotsRow>(ImageRow::kLots, sizeof(LotRow));
+  if (out == nullptr) return GiveUp();
+  out->pending = lot.pending ? 1 : 0;
+  out->count = 1;
+  out->account = account_row;
+  new (out + 1) LotRow{Put(machine_.accounts_[account_row], lot)};
+  lot.image = number_;
 }
 
 bool StateMachine::ImageWriter::WriteEnd() {

@@ -17,8 +17,8 @@ namespace tallystick::ledger {
 //
 // Accounts are written in the order of their numbers, each with its lots; receipts in log order,
 // the queues in turns, and the state machine drops none before it is written. What is changed ahead
-// of that: an account is written at once, and marked; what was returned of a purchase is kept aside
-// until its receipt's turn.
+// of that: an account, and each lot by itself, is written at once, and marked; what was returned of
+// a purchase is kept aside until its receipt's turn.
 class StateMachine::ImageWriter {
  public:
   explicit ImageWriter(StateMachine& machine) : machine_(machine) {}
@@ -30,12 +30,15 @@ class StateMachine::ImageWriter {
   ImageProgress Continue(size_t budget_bytes);
   void Abandon();
 
-  // Whether the account, all lots of it, will be written before it changes.
-  // Not for the compiler to make part of every operation, as those below.
-  [[gnu::noinline, gnu::cold]] bool Wants(uint32_t row) const;
+  // Before the account's own fields change. Before any lot of it does, it has been told of.
   void BeforeAccount(uint32_t row) {
     if (sink_ != nullptr) [[unlikely]]
       SaveAccount(row);
+  }
+  // Before the lot's points or list change; links are not in an image.
+  void BeforeLot(uint32_t account_row, uint32_t row) {
+    if (sink_ != nullptr) [[unlikely]]
+      SaveLot(account_row, row);
   }
   void BeforeReturned(uint32_t receipt) {
     if (sink_ != nullptr) SaveReturned(receipt);
@@ -65,12 +68,19 @@ class StateMachine::ImageWriter {
   bool WriteProgram(const ProgramState& program, size_t index);
   bool WriteVersion(const ProgramState& program, size_t version);
   bool WriteReceipt(const QueueCursor& cursor, uint32_t row);
-  bool WriteAccount(uint32_t row);
+  // What was not written of it ahead of its turn.
+  bool WriteAccount(uint32_t number);
+  void Put(const Account& account, uint32_t number, AccountRow& row);
+  LotRow Put(const Account& account, const Lot& lot);
+  // Written ahead of its turn, or not part of the image.
+  bool Passes(const Lot& lot) const { return lot.position > position_ || lot.image == number_; }
   bool WriteEnd();
   // One turn of a queue. False: there is no room.
   bool WriteTurn(QueueCursor& cursor);
   void FetchAccounts(uint32_t row) const;
+  // Not for the compiler to make part of every operation.
   [[gnu::noinline, gnu::cold]] void SaveAccount(uint32_t row);
+  [[gnu::noinline, gnu::cold]] void SaveLot(uint32_t account_row, uint32_t row);
   [[gnu::noinline, gnu::cold]] void SaveReturned(uint32_t receipt);
   // What was kept of the receipt; null: nothing was.
   const Returned* Kept(uint32_t row) const;
@@ -78,12 +88,14 @@ class StateMachine::ImageWriter {
   std::byte* Room(size_t size_bytes);
   template <typename Row>
   Row* RoomFor(ImageRow type, size_t more_bytes = 0);
+  // No room: what will be lost if it is not written now.
+  void GiveUp();
 
   StateMachine& machine_;
   ImageSink* sink_ = nullptr;
   bool abandoned_ = false;
   Position position_ = 0;
-  uint32_t number_ = 0;  // of this image: marks the accounts that were written ahead of their turn
+  uint32_t number_ = 0;  // of this image: marks what was written ahead of its turn
   uint64_t digest_ = 0;
   uint64_t lots_ = 0;
   uint64_t receipts_ = 0;

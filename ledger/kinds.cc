@@ -118,6 +118,7 @@ void StateMachine::Credit(Request& request) {
   lot.original = points;
   lot.remaining = points;
   lot.receipt = kNoRow;
+  lot.image = 0;
   const bool past = lot.expires_at <= request.t;
   lot.pending = lot.activates_at > request.t || (past && !WillActivate(lot));
   if (lot.pending) {
@@ -138,7 +139,7 @@ void StateMachine::Credit(Request& request) {
   lots_.Link(account, row);
   ++account.lot_count;
   if (past) {
-    ExpireLot(*request.program, account, row, request.t, request.out);
+    ExpireLot(*request.program, request.row, row, request.t, request.out);
   } else {
     LowerDue(request.row, lot.pending ? PendingEventAt(lot) : lot.expires_at);
   }
@@ -147,6 +148,8 @@ void StateMachine::Credit(Request& request) {
 Points StateMachine::TakeFromLot(Request& request, uint32_t row, Points most) {
   Totals& totals = request.program->totals;
   Account& account = *request.account;
+  if (imaging_) [[unlikely]]
+    image_->BeforeLot(request.row, row);
   Lot& lot = lots_[row];
   const Points taken = std::min(most, lot.remaining);
   if (lot.pending) {

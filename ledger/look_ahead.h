@@ -7,9 +7,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
-#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -19,7 +17,7 @@ namespace tallystick::ledger {
 class StateMachine::LookAhead {
  public:
   LookAhead(const StateMachine& machine, absl::Span<const Operation> operations)
-      : machine_(machine), operations_(operations), imaging_(machine.imaging_) {}
+      : machine_(machine), operations_(operations) {}
 
   // Before operation `i` is applied; `i` grows. What is known of it, until the next call.
   const Approach& At(size_t i) {
@@ -81,8 +79,7 @@ class StateMachine::LookAhead {
     next_[step] = std::max(next_[step], end);
   }
 
-  // Only through those that take points, or whose account is to be written to an image: to ask each
-  // operation would be a guess that often fails.
+  // Only through those that take points: to ask each operation would be a guess that often fails.
   template <void (LookAhead::*kStep)(Course&)>
   void GoTaking(size_t step) {
     const size_t end = EndOf(step);
@@ -133,10 +130,8 @@ class StateMachine::LookAhead {
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
     taking_[taking_count_ % kCourses] = i;
-    const bool saves = imaging_ && machine_.image_->Wants(course.row);
     const bool takes = (static_cast<int>(gives_back) | static_cast<int>(op.kind() == Kind::Redeem) |
-                        static_cast<int>(op.amount() < 0) | static_cast<int>(saves)) != 0;
-    if (saves) course.points = std::numeric_limits<int64_t>::max();
+                        static_cast<int>(op.amount() < 0)) != 0;
     taking_count_ += takes ? 1 : 0;
   }
 
@@ -167,7 +162,6 @@ class StateMachine::LookAhead {
 
   const StateMachine& machine_;
   const absl::Span<const Operation> operations_;
-  const bool imaging_;
   size_t fetched_ = 0;        // operations that have passed all steps
   size_t next_[kSteps] = {};  // of each step: an operation, or an entry of taking_
   size_t taking_count_ = 0;

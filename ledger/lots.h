@@ -25,7 +25,8 @@ struct Lot {
   uint32_t next;      // in its list; behind the last comes the first
   uint32_t previous;  // in its list; of the first it says nothing
   bool pending;
-  uint8_t reserved[11];
+  uint32_t image;  // the last that it was written to ahead of its turn
+  uint8_t reserved[4];
 };
 static_assert(sizeof(Lot) == 64);
 

@@ -59,18 +59,20 @@ void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
     const bool pending_first =
         pending_at < expiry_at || (pending_at == expiry_at && !WillActivate(lots_[pending]));
     if (!pending_first) {
-      ExpireLot(program, account, available, t, out);
+      ExpireLot(program, account_row, available, t, out);
     } else if (WillActivate(lots_[pending])) {
-      ActivateLot(program, account, pending, out);
+      ActivateLot(program, account_row, pending, out);
     } else {
-      ExpireLot(program, account, pending, t, out);
+      ExpireLot(program, account_row, pending, t, out);
     }
   }
   UpdateDue(account_row);
 }
 
-void StateMachine::ExpireLot(ProgramState& program, Account& account, uint32_t row, Instant t,
+void StateMachine::ExpireLot(ProgramState& program, uint32_t account_row, uint32_t row, Instant t,
                              Out& out) {
+  Account& account = accounts_[account_row];
+  image_->BeforeLot(account_row, row);
   Lot& lot = lots_[row];
   const Points points = lot.remaining;
   if (lot.pending) {
@@ -90,7 +92,10 @@ void StateMachine::ExpireLot(ProgramState& program, Account& account, uint32_t r
   EmptyLot(account, row);
 }
 
-void StateMachine::ActivateLot(ProgramState& program, Account& account, uint32_t row, Out& out) {
+void StateMachine::ActivateLot(ProgramState& program, uint32_t account_row, uint32_t row,
+                               Out& out) {
+  Account& account = accounts_[account_row];
+  image_->BeforeLot(account_row, row);
   Lot& lot = lots_[row];
   const Points points = lot.remaining;
   lots_.Unlink(account, row);
@@ -154,8 +159,8 @@ void StateMachine::Reschedule(uint32_t account_row, Instant due) {
   if (due != kNever) schedule_.Add(account_row, due, links);
 }
 
-void StateMachine::RebuildSchedule() {
-  schedule_ = Schedule();
+void StateMachine::RebuildSchedule(Instant now) {
+  schedule_ = Schedule(now);
   const auto links = [this](uint32_t row) -> ScheduleLink& { return accounts_[row].link; };
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
     if (accounts_[row].next_due != kNever) schedule_.Add(row, accounts_[row].next_due, links);

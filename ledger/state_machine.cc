@@ -109,7 +109,7 @@ void StateMachine::BeginBlock(const BlockTime& time) {
   TALLYSTICK_LEDGER_CHECK(time.stamp >= block_.stamp);
   // Log time falls back from the last stamp to the last operation's: what was looked through up to
   // the stamp is to be looked through again.
-  if (time.import_clock && !block_.import_clock) RebuildSchedule();
+  if (time.import_clock && !block_.import_clock) RebuildSchedule(0);
   block_ = time;
 }
 

@@ -201,8 +201,8 @@ class StateMachine {
   // settle.cc
   void SettleAside(const Account& account, Instant t, Balance* balance) const;
   void Settle(uint32_t account_row, Instant t, Out& out);
-  void ExpireLot(ProgramState& program, Account& account, uint32_t row, Instant t, Out& out);
-  void ActivateLot(ProgramState& program, Account& account, uint32_t row, Out& out);
+  void ExpireLot(ProgramState& program, uint32_t account_row, uint32_t row, Instant t, Out& out);
+  void ActivateLot(ProgramState& program, uint32_t account_row, uint32_t row, Out& out);
   // Takes a lot without points left out of its list, and frees it.
   void EmptyLot(Account& account, uint32_t row);
   void FreeLot(uint32_t row);
@@ -214,7 +214,7 @@ class StateMachine {
   void LowerDue(uint32_t account_row, Instant due);
   void Reschedule(uint32_t account_row, Instant due);
   // O(accounts).
-  void RebuildSchedule();
+  void RebuildSchedule(Instant now);
   // state_machine.cc
   void Accept(Request& request, Points points, uint16_t details);
   // Rows that refer to each other, or kNoRow when the other has gone.
