@@ -143,6 +143,21 @@ void Client::Shards(std::function<void(absl::StatusOr<ShardsAnswer>)> done) {
   state_->Ask<protocol::ShardsReply>(BuildShardsGet, std::move(done));
 }
 
+absl::StatusOr<RecordsAnswer> Client::Records(uint16_t shard, Position from, uint32_t wait_ms) {
+  return state_->Ask<protocol::RecordsReply>([&](Builder& builder, uint64_t number) {
+    BuildRecordsGet(builder, number, shard, from, wait_ms);
+  });
+}
+
+void Client::Records(uint16_t shard, Position from, uint32_t wait_ms,
+                     std::function<void(absl::StatusOr<RecordsAnswer>)> done) {
+  state_->Ask<protocol::RecordsReply>(
+      [&](Builder& builder, uint64_t number) {
+        BuildRecordsGet(builder, number, shard, from, wait_ms);
+      },
+      std::move(done));
+}
+
 int Client::descriptor() const { return state_->session.descriptor(); }
 bool Client::wants_to_send() const { return state_->session.wants_to_send(); }
 

@@ -73,12 +73,16 @@ class Client {
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
   // Takes a snapshot of each shard; answers when they are durable.
   absl::StatusOr<SnapshotsAnswer> Snapshot();
+  // As Ledger::Records.
+  absl::StatusOr<RecordsAnswer> Records(uint16_t shard, Position from, uint32_t wait_ms = 0);
 
   // ---- the same without waiting: answered like Submit, but whatever is in flight; at once after
   // the client's failure ----
   void Balance(uint16_t program, const Id& member, Instant as_of,
                std::function<void(absl::StatusOr<BalanceAnswer>)> done);
   void Shards(std::function<void(absl::StatusOr<ShardsAnswer>)> done);
+  void Records(uint16_t shard, Position from, uint32_t wait_ms,
+               std::function<void(absl::StatusOr<RecordsAnswer>)> done);
 
   // ---- for a caller that waits for several clients at once ----
   // The socket, and whether there is something to send that it has not taken yet: then wait for it

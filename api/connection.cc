@@ -44,6 +44,8 @@ size_t ReplyBytes(const protocol::Frame& frame) {
     case protocol::Body::ShardsGet:
     case protocol::Body::SnapshotTake:
       return kLongestReplyBytes;
+    case protocol::Body::RecordsGet:
+      return kMaxRecordsSlots * (sizeof(Record) + sizeof(protocol::RecordRun)) + kShortReplyBytes;
     case protocol::Body::StatementGet:
       return kMaxStatementMovements * sizeof(protocol::Movement) + kShortReplyBytes;
     default:
@@ -245,6 +247,7 @@ void Connection::Handle(const protocol::Frame& frame) {
     case protocol::Body::TotalsGet:
     case protocol::Body::ShardsGet:
     case protocol::Body::SnapshotTake:
+    case protocol::Body::RecordsGet:
     case protocol::Body::TickTo:
       return ReadRequest(frame);
     case protocol::Body::Hello:
@@ -319,6 +322,10 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   }
   if (frame.body_as_SnapshotTake() != nullptr) {
     return dispatcher.Snapshot(Answers<SnapshotsAnswer>(BeginCall(request, bytes)));
+  }
+  if (const auto* get = frame.body_as_RecordsGet()) {
+    return dispatcher.Records(get->shard(), get->from(), get->wait_ms(),
+                              Answers<RecordsAnswer>(BeginCall(request, bytes)));
   }
   if (const auto* tick = frame.body_as_TickTo()) {
     if (tick->id() == nullptr) return RefuseRequest(request, "a TickTo has an id");
@@ -422,7 +429,8 @@ void Connection::RefuseRequest(uint64_t request, const std::string& message) {
 
 void Connection::NotServed(uint64_t request, const absl::Status& status) {
   if (state_ >= State::kGone) return;
-  if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status)) {
+  if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status) ||
+      absl::IsOutOfRange(status)) {
     return RefuseRequest(request, std::string(status.message()));
   }
   EndWith({request, protocol::ErrorCode::unavailable, std::string(status.message())});

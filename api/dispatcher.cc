@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "absl/strings/str_cat.h"
 #include "api/request.h"
 #include "api/shard_worker.h"
 #include "ledger/check.h"
@@ -264,6 +265,19 @@ void Dispatcher::Statement(uint16_t program, const Id& member, Position before, 
   control->member = member;
   control->before = before;
   control->limit = limit;
+  state_->Ask(std::move(control), std::move(done));
+}
+
+void Dispatcher::Records(uint16_t shard, Position from, uint32_t wait_ms,
+                         Done<RecordsAnswer> done) {
+  if (shard >= state_->worker.shard_count()) {
+    done(absl::InvalidArgumentError(absl::StrCat("there is no shard ", shard, ": the ledger has ",
+                                                 state_->worker.shard_count(), ", from 0")));
+    return;
+  }
+  auto control = state_->NewControl(ShardRequest::Type::kRecords, shard);
+  control->before = from;
+  control->wait_ms = wait_ms;
   state_->Ask(std::move(control), std::move(done));
 }
 

@@ -85,6 +85,9 @@ class Dispatcher {
   void Shards(Done<ShardsAnswer> done);
   void Tick(const Id& id, Instant to, Done<TickAnswer> done);
   void Snapshot(Done<SnapshotsAnswer> done);
+  // Durable records of a shard from position `from` on; waits for some if there are none, but no
+  // longer than kMaxRecordsWaitMs.
+  void Records(uint16_t shard, Position from, uint32_t wait_ms, Done<RecordsAnswer> done);
 
   // What a hello answers; `time` is now. `server` is left to the server.
   ServerInfo info() const;

@@ -495,6 +495,12 @@ absl::StatusOr<SnapshotsAnswer> Ledger::Snapshot() {
       [](Dispatcher& d, Dispatcher::Done<SnapshotsAnswer> done) { d.Snapshot(std::move(done)); });
 }
 
+absl::StatusOr<RecordsAnswer> Ledger::Records(uint16_t shard, Position from, uint32_t wait_ms) {
+  return state_->Await<RecordsAnswer>([&](Dispatcher& d, Dispatcher::Done<RecordsAnswer> done) {
+    d.Records(shard, from, wait_ms, std::move(done));
+  });
+}
+
 bool Ledger::Step(int64_t wait_us) {
   bool any = false;
   for (const auto& worker : state_->workers) any |= worker->Turn(any ? 0 : wait_us);

@@ -93,6 +93,9 @@ class Ledger {
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
   // Takes one of each shard now; answers when they are durable.
   absl::StatusOr<SnapshotsAnswer> Snapshot();
+  // Durable records of a shard from position `from` on (0, 1: from the first); when there are none
+  // yet, waits for some, `wait_ms` (at most kMaxRecordsWaitMs). Ask on from the answer's `next`.
+  absl::StatusOr<RecordsAnswer> Records(uint16_t shard, Position from, uint32_t wait_ms = 0);
 
   // Manual mode: one turn of every worker's loop; waits at most `wait_us` when there is nothing to
   // do. True when something happened.

@@ -98,6 +98,12 @@ void BuildSnapshotTake(Builder& builder, uint64_t request) {
   Finish(builder, request, protocol::CreateSnapshotTake(builder));
 }
 
+void BuildRecordsGet(Builder& builder, uint64_t request, uint16_t shard, Position from,
+                     uint32_t wait_ms) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateRecordsGet(builder, shard, from, wait_ms));
+}
+
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTickTo(builder, &id, to));
@@ -194,6 +200,18 @@ void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answe
                                        shard.memory_bytes);
       });
   Finish(builder, request, protocol::CreateSnapshotReply(builder, shards, failures));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const RecordsAnswer& answer) {
+  builder.Clear();
+  const auto runs = Write<protocol::RecordRun>(builder, answer.runs, [](const RecordRun& run) {
+    return protocol::RecordRun(run.first, run.time, run.count);
+  });
+  const auto slots = Write<protocol::LogSlot>(builder, answer.slots, [](const Record& slot) {
+    return protocol::LogSlot(slot.operation, slot.result);
+  });
+  Finish(builder, request,
+         protocol::CreateRecordsReply(builder, runs, slots, answer.next, answer.end));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
@@ -327,6 +345,20 @@ SnapshotsAnswer Decode(const protocol::SnapshotReply& reply) {
     answer.shards[i].failure = Text(reply.failures()->Get(static_cast<uint32_t>(i)));
   }
   return answer;
+}
+
+RecordsAnswer Decode(const protocol::RecordsReply& reply) {
+  return {.runs = Read<RecordRun>(
+              reply.runs(),
+              [](const protocol::RecordRun& run) {
+                return RecordRun{.first = run.first(), .time = run.time(), .count = run.count()};
+              }),
+          .slots = Read<Record>(reply.slots(),
+                                [](const protocol::LogSlot& slot) {
+                                  return Record{slot.operation(), slot.result()};
+                                }),
+          .next = reply.next(),
+          .end = reply.end()};
 }
 
 TickAnswer Decode(const protocol::TickReply& reply) {

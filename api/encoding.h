@@ -34,6 +34,8 @@ void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, con
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program);
 void BuildShardsGet(Builder& builder, uint64_t request);
 void BuildSnapshotTake(Builder& builder, uint64_t request);
+void BuildRecordsGet(Builder& builder, uint64_t request, uint16_t shard, Position from,
+                     uint32_t wait_ms);
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to);
 
 // ---- replies ----
@@ -47,6 +49,7 @@ void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answe
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const RecordsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
 void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
                 absl::string_view message);
@@ -60,6 +63,7 @@ StatementAnswer Decode(const protocol::StatementReply& reply);
 TotalsAnswer Decode(const protocol::TotalsReply& reply);
 ShardsAnswer Decode(const protocol::ShardsReply& reply);
 SnapshotsAnswer Decode(const protocol::SnapshotReply& reply);
+RecordsAnswer Decode(const protocol::RecordsReply& reply);
 TickAnswer Decode(const protocol::TickReply& reply);
 
 // "" for an absent string.

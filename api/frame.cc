@@ -38,10 +38,12 @@ absl::Status CheckLength(uint32_t length) {
   return absl::OkStatus();
 }
 
-// The verifier looks at a vector's length field only, not at where its elements lie.
+// The verifier looks at a vector's length field only, not at where its elements lie. One without
+// elements may lie anywhere.
 template <typename T>
 bool IsAligned(const flatbuffers::Vector<const T*>* vector) {
-  return vector == nullptr || reinterpret_cast<uintptr_t>(vector->Data()) % alignof(T) == 0;
+  return vector == nullptr || vector->size() == 0 ||
+         reinterpret_cast<uintptr_t>(vector->Data()) % alignof(T) == 0;
 }
 
 bool StructsAreAligned(const protocol::Frame& frame) {
@@ -62,6 +64,9 @@ bool StructsAreAligned(const protocol::Frame& frame) {
       return IsAligned(frame.body_as_ShardsReply()->shards());
     case protocol::Body::SnapshotReply:
       return IsAligned(frame.body_as_SnapshotReply()->shards());
+    case protocol::Body::RecordsReply:
+      return IsAligned(frame.body_as_RecordsReply()->runs()) &&
+             IsAligned(frame.body_as_RecordsReply()->slots());
     default:
       return true;
   }

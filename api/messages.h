@@ -136,6 +136,25 @@ struct SnapshotsAnswer {
   std::vector<SnapshotState> shards;  // by number
 };
 
+// How long a question for records waits at most when there are none yet; and slots in one answer,
+// so that it fits a frame.
+inline constexpr uint32_t kMaxRecordsWaitMs = 1000;
+inline constexpr size_t kMaxRecordsSlots = 4096;
+
+// Slots of one block, or the part of them that was asked for.
+struct RecordRun {
+  Position first = 0;
+  Instant time = 0;  // log time, or what capped it where the clock is import
+  uint32_t count = 0;
+};
+
+struct RecordsAnswer {
+  std::vector<RecordRun> runs;
+  std::vector<Record> slots;  // of all runs; behind a record its details (SlotsOf)
+  Position next = 0;          // ask on from here
+  Position end = 0;           // what lies before it was durable
+};
+
 struct TickAnswer {
   Outcome outcome = Outcome::Ok;
   Instant time = 0;

@@ -29,6 +29,7 @@ struct ShardRequest {
     kTotals,
     kShards,
     kSnapshot,
+    kRecords,
   };
 
   explicit ShardRequest(Type t) : type(t) {}
@@ -65,14 +66,15 @@ struct ControlRequest : ShardRequest {
   uint16_t program = 0;
   Id member;
   Instant as_of = 0;
-  Position before = 0;
-  Position head = 0;  // of the account's history chain, when the request was served
+  Position before = 0;  // kRecords: the first wanted
+  Position head = 0;    // of the account's history chain, when the request was served
   uint32_t limit = 0;
+  uint32_t wait_ms = 0;
   uint16_t version = 0;        // kGetProgram: which; 0: the newest
   Operation put;               // kPutProgram: its id; kInstallProgram, and out: the whole record
   std::vector<uint8_t> bytes;  // of a program: in and out
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
-               TotalsAnswer, ShardState, SnapshotState>
+               TotalsAnswer, ShardState, SnapshotState, RecordsAnswer>
       answer;
 };
 

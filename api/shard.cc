@@ -19,6 +19,8 @@ namespace {
 
 // Blocks that statements keep at hand.
 constexpr size_t kFetchedBlocks = 16;
+// And readers of the newest records, who read them at about the same time.
+constexpr size_t kStreamedBlocks = 8;
 // Between two reports of a recovery that takes long.
 constexpr int64_t kProgressUs = 5 * kMicrosPerSecond;
 
@@ -56,6 +58,9 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
     s->answer_(request);
   };
   shard->statements_ = std::make_unique<StatementWalk>(*shard->fetcher_, answer);
+  shard->changes_fetcher_ = std::make_unique<wal::BlockFetcher>(
+      io, options.log.directory, shard->writer_->index(), kStreamedBlocks);
+  shard->changes_ = std::make_unique<ChangeStream>(*shard->changes_fetcher_, answer);
   if (absl::Status s = wal::RemoveUnfinishedSnapshots(io, options.log.directory); !s.ok()) return s;
   shard->snapshots_ = std::make_unique<Snapshotter>(
       io,

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "api/change_stream.h"
 #include "api/messages.h"
 #include "api/replay_block.h"
 #include "api/request.h"
@@ -144,6 +145,8 @@ class Shard {
   std::unique_ptr<wal::LogWriter> writer_;
   std::unique_ptr<wal::BlockFetcher> fetcher_;
   std::unique_ptr<StatementWalk> statements_;
+  std::unique_ptr<wal::BlockFetcher> changes_fetcher_;
+  std::unique_ptr<ChangeStream> changes_;
   std::unique_ptr<Snapshotter> snapshots_;
   std::function<void(ShardRequest&)> answer_;
   absl::Status failure_;

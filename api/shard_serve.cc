@@ -49,8 +49,11 @@ int64_t Shard::Step() {
   const int64_t now_us = io_.MonotonicMicros();
   if (writer_->blocks_in_flight() > 0 || !waiting_.empty()) busy_until_us_ = now_us + kQuietUs;
   const int64_t snapshot_us = snapshots_->Step(now_us, now_us < busy_until_us_);
-  if (snapshot_us == 0) return 0;
-  if (snapshot_us > 0) wait_us = wait_us < 0 ? snapshot_us : std::min(wait_us, snapshot_us);
+  const int64_t changes_us = changes_->Step(writer_->durable_position(), now_us);
+  for (const int64_t other_us : {snapshot_us, changes_us}) {
+    if (other_us >= 0) wait_us = wait_us < 0 ? other_us : std::min(wait_us, other_us);
+  }
+  if (wait_us == 0) return 0;
   if ((DueNow() || !waiting_.empty()) && writer_->CanOpenBlock(MostSlots())) return 0;
   const Instant due = machine_->NextDue();
   if (options_.clock != ClockMode::kWall || due <= clock_ || due == kNever) return wait_us;
@@ -96,6 +99,7 @@ void Shard::FailAll() {
   }
   waiting_operations_ = 0;
   snapshots_->Fail(failure_);
+  changes_->Fail(failure_);
 }
 
 void Shard::Hold(ShardRequest* request) {
@@ -121,6 +125,11 @@ void Shard::ServeQueue() {
     }
     if (waiting_.front()->type == ShardRequest::Type::kSnapshot) {
       snapshots_->Take(static_cast<ControlRequest*>(waiting_.Pop()));
+      continue;
+    }
+    if (waiting_.front()->type == ShardRequest::Type::kRecords) {
+      changes_->Start(static_cast<ControlRequest*>(waiting_.Pop()), writer_->durable_position(),
+                      io_.MonotonicMicros());
       continue;
     }
     if (!Serve(*waiting_.front())) break;
@@ -162,6 +171,7 @@ bool Shard::Serve(ShardRequest& request) {
       ServeStatement(static_cast<ControlRequest&>(request));
       return true;
     case ShardRequest::Type::kSnapshot:  // the snapshotter's
+    case ShardRequest::Type::kRecords:   // the change stream's
       return true;
   }
   return true;

@@ -78,6 +78,10 @@ inline bool IsZero(const Id& id) { return (id.low() | id.high()) == 0; }
 inline bool IsDerived(Kind kind) {
   return static_cast<uint8_t>(kind) >= static_cast<uint8_t>(Kind::Activation);
 }
+// Of a record in the log: itself, and the details behind it.
+inline size_t SlotsOf(const Record& record) {
+  return 1 + size_t{IsDerived(record.operation.kind()) ? uint16_t{0} : record.result.details()};
+}
 inline bool SameBytes(const Operation& a, const Operation& b) {
   return std::memcmp(&a, &b, sizeof(Operation)) == 0;
 }
