@@ -57,8 +57,10 @@ absl::Status CheckOptions(const LedgerOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat("a ledger has 1 to ", kMaxShards, " shards"));
   }
   const uint64_t bytes = options.segment_bytes;
-  if (bytes != 0 && (bytes < kMinSegmentBytes || bytes % wal::kSectorBytes != 0)) {
-    return absl::InvalidArgumentError("segments are at least 128 KiB, and a multiple of 4 KiB");
+  if (bytes != 0 && (bytes < kMinSegmentBytes || bytes > wal::kMaxSegmentBytes ||
+                     bytes % wal::kSectorBytes != 0)) {
+    return absl::InvalidArgumentError(
+        "segments are at least 128 KiB, at most 2 GiB, and a multiple of 4 KiB");
   }
   if (options.blocks_in_flight < 1 || options.blocks_in_flight > wal::kMaxBlocksInFlight) {
     return absl::InvalidArgumentError(

@@ -93,6 +93,9 @@ struct LogPlace {
   uint32_t epoch = 0;
 };
 
+// The largest segment: an index of it numbers its slots with 24 bits. See docs/index-format.md.
+inline constexpr uint64_t kMaxSegmentBytes = uint64_t{2} << 30;
+
 // The largest block: what one batch of the layer above may need at the most (the settling of an
 // account with every lot it may hold), and a power of two for whoever reads.
 inline constexpr size_t kMaxBlockBytes = size_t{4} << 20;

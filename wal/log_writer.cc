@@ -32,10 +32,11 @@ size_t LargeBuffers(const LogWriterOptions& options) { return options.blocks_in_
 size_t SmallBuffers(const LogWriterOptions& options) { return LargeBuffers(options) + 2; }
 
 absl::Status CheckOptions(const LogWriterOptions& options, const LogTail& tail) {
-  if (options.segment_bytes % kSectorBytes != 0 || options.segment_bytes < kMinSegmentBytes) {
+  if (options.segment_bytes % kSectorBytes != 0 || options.segment_bytes < kMinSegmentBytes ||
+      options.segment_bytes > kMaxSegmentBytes) {
     return absl::InvalidArgumentError(absl::StrCat(
         options.directory, ": segments of ", options.segment_bytes, " bytes: choose a multiple of ",
-        kSectorBytes, ", at least ", kMinSegmentBytes));
+        kSectorBytes, ", at least ", kMinSegmentBytes, " and at most ", kMaxSegmentBytes));
   }
   if (options.blocks_in_flight < 1 || options.blocks_in_flight > kMaxBlocksInFlight ||
       options.spare_segments < 1) {

@@ -42,8 +42,8 @@ inline constexpr uint32_t kMaxBlocksInFlight = 64;
 struct LogWriterOptions {
   std::string directory;
   LogIdentity identity;
-  // A multiple of kSectorBytes, at least kMinSegmentBytes. A block is at most as large as what an
-  // empty segment has room for: see LogWriter::max_block_slots().
+  // A multiple of kSectorBytes, from kMinSegmentBytes to kMaxSegmentBytes. A block is at most as
+  // large as what an empty segment has room for: see LogWriter::max_block_slots().
   uint64_t segment_bytes = uint64_t{64} << 20;
   uint32_t blocks_in_flight = 8;      // writes at most; one more buffer than that is held
   uint32_t spare_segments = 2;        // kept prepared, from 1

@@ -418,6 +418,8 @@ TEST(LogWriter, OptionsThatCannotWorkAreRefused) {
   EXPECT_EQ(open([](Options& o) { o.segment_bytes += 1; }), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(open([](Options& o) { o.segment_bytes = kMinSegmentBytes - kSectorBytes; }),
             absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(open([](Options& o) { o.segment_bytes = kMaxSegmentBytes + kSectorBytes; }),
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(open([](Options& o) { o.blocks_in_flight = 0; }), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(open([](Options& o) { o.blocks_in_flight = kMaxBlocksInFlight + 1; }),
             absl::StatusCode::kInvalidArgument);
