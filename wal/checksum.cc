@@ -19,4 +19,9 @@ Id128 Hash128(const void* data, size_t size) {
   return {.low = hash.low64, .high = hash.high64};
 }
 
+uint64_t HashKey(const Id128& key, uint64_t seed) {
+  static_assert(sizeof(key) == 16);
+  return XXH3_64bits_withSeed(&key, sizeof(key), seed);
+}
+
 }  // namespace tallystick::wal

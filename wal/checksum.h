@@ -1,4 +1,4 @@
-// The two checksums of the log's format.
+// The checksums of the formats: the log's two, and the hash of indexed keys.
 
 #ifndef TALLYSTICK_WAL_CHECKSUM_H_
 #define TALLYSTICK_WAL_CHECKSUM_H_
@@ -16,6 +16,9 @@ uint32_t Crc32c(const void* data, size_t size);
 
 // XXH3, 128 bits, without a seed or secret.
 Id128 Hash128(const void* data, size_t size);
+
+// XXH3, 64 bits, with a seed, of the key's 16 bytes: low 64 bits, then high, little-endian.
+uint64_t HashKey(const Id128& key, uint64_t seed);
 
 }  // namespace tallystick::wal
 
