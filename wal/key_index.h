@@ -18,6 +18,7 @@
 #include "wal/format.h"
 #include "wal/io.h"
 #include "wal/key_index_format.h"
+#include "wal/key_index_layout.h"
 
 namespace tallystick::wal {
 

@@ -289,7 +289,7 @@ absl::StatusOr<bool> KeyIndexSet::GoOn(const std::shared_ptr<Search>& search) {
   while (true) {
     if (search->located == nullptr) {
       if (absl::Status opened = OpenParts(*search); !opened.ok()) return opened;
-      const absl::StatusOr<bool> complete = search->Merge();
+      absl::StatusOr<bool> complete = search->Merge();
       if (!complete.ok() || *complete) return complete;
     } else if (search->parts.front().done()) {
       return true;

@@ -1,5 +1,6 @@
 #include "wal/key_index_writer.h"
 
+#include <array>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -10,6 +11,7 @@
 #include "wal/block.h"
 #include "wal/check.h"
 #include "wal/key_index_files.h"
+#include "wal/key_index_layout.h"
 
 namespace tallystick::wal {
 namespace {
@@ -65,8 +67,8 @@ class PageWriter {
   absl::Status status_;
 };
 
-// Sorts by the upper 40 bits; equal ones keep their order, in which their slots grow. Seven times as
-// fast as std::sort for 500,000 words.
+// Sorts by the upper 40 bits; equal ones keep their order, in which their slots grow. Seven times
+// as fast as std::sort for 500,000 words.
 void Sort(std::vector<uint64_t>& words) {
   constexpr uint32_t kDigitBits = 10;
   constexpr size_t kDigits = size_t{1} << kDigitBits;

@@ -18,7 +18,7 @@
 namespace tallystick::wal {
 
 // Blocks read at once, and what they may take of memory together; a single block may take more.
-inline constexpr size_t kMaxFetches = 32;
+inline constexpr size_t kMaxFetches = 64;
 inline constexpr size_t kMaxFetchBytes = size_t{16} << 20;
 // Segments kept open.
 inline constexpr size_t kMaxOpenSegments = 64;

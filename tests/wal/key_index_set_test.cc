@@ -19,7 +19,6 @@ namespace tallystick::wal {
 namespace {
 
 using sim::SimIo;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -91,10 +90,11 @@ struct KeyIndexSetTest : ::testing::Test {
   std::map<uint64_t, std::vector<uint64_t>> expected[kKeyFamilies];
 };
 
-TEST_F(KeyIndexSetTest, FindsWhatAMultimapFindsWithMuchMemoryOrNone) {
-  const uint64_t seed = std::random_device()();
-  SCOPED_TRACE(testing::Message() << "seed " << seed);
-  std::mt19937_64 random(seed);
+struct KeyIndexSetSeeds : KeyIndexSetTest, ::testing::WithParamInterface<uint64_t> {};
+INSTANTIATE_TEST_SUITE_P(Seed, KeyIndexSetSeeds, ::testing::Range<uint64_t>(1, 11));
+
+TEST_P(KeyIndexSetSeeds, FindsWhatAMultimapFindsWithMuchMemoryOrNone) {
+  std::mt19937_64 random(GetParam());
   WriteSegments(60, 3'000, 40, random);
   for (const size_t memory : {size_t{0}, size_t{200'000}, kPlenty}) {
     KeyIndexSet set(io, kLogDirectory, memory);
