@@ -152,7 +152,7 @@ TEST_F(KeyIndexSetTest, TooManySearchesAreRefused) {
   AddAll(set);
   size_t refused = 0;
   for (size_t i = 0; i < kMaxIndexSearches + 3; ++i) {
-    set.Find({.family = 1, .key = {1, 1}}, [&refused](absl::StatusOr<KeyMatches> found) {
+    set.Find({.family = 1, .key = {1, 1}}, [&refused](const absl::StatusOr<KeyMatches>& found) {
       refused += absl::IsResourceExhausted(found.status()) ? 1 : 0;
     });
   }
