@@ -7,12 +7,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "wal/log_index.h"
 #include "wal/log_reader.h"
+#include "wal/segment_files.h"
 
 namespace tallystick::wal {
 
@@ -20,15 +20,16 @@ class BlockFetcher {
  public:
   // Keeps the last `cache_blocks` blocks that it read. `index` outlives the fetcher,
   // and learns where the blocks lie that it passes.
-  BlockFetcher(Io& io, std::string directory, LogIndex& index, size_t cache_blocks);
+  BlockFetcher(Io& io, const LogFolders& folders, LogIndex& index, size_t cache_blocks);
   ~BlockFetcher();  // REQUIRES: !busy()
 
   using Callback = std::function<void(absl::StatusOr<BlockView>)>;
 
-  // Calls back with the whole, verified block that holds `position`: at once if it is cached, else
+  // Calls back with the whole, verified block that holds `position`: at once if it is at hand, else
   // from Io::Poll. The view is valid inside the callback only. One fetch at a time; the callback
   // may start the next. REQUIRES: position is durable; !busy().
-  // DataLoss: the block is damaged or gone; NotFound: the position lies before the log's first.
+  // DataLoss: the block is damaged. NotFound: its segment was removed or lost, or the position lies
+  // before the log's first.
   void Fetch(uint64_t position, Callback callback);
   bool busy() const;
 

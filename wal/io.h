@@ -29,6 +29,10 @@ namespace tallystick::wal {
 // What offset, length and address of direct I/O are multiples of.
 inline constexpr size_t kSectorBytes = 4096;
 
+constexpr uint64_t WholeSectors(uint64_t bytes) {
+  return (bytes + kSectorBytes - 1) / kSectorBytes * kSectorBytes;
+}
+
 // A file or a socket. A backend never reuses a number while a request that names it is under way.
 using Handle = int;
 inline constexpr Handle kNoHandle = -1;

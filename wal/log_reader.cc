@@ -1,77 +1,54 @@
 #include "wal/log_reader.h"
 
 #include <algorithm>
-#include <cstring>
-#include <map>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "wal/block.h"
 #include "wal/check.h"
 #include "wal/log_scan.h"
+#include "wal/segment_catalog.h"
 #include "wal/segment_files.h"
 #include "wal/segment_window.h"
 
 namespace tallystick::wal {
 namespace {
 
-struct Segment {
-  uint64_t number = 0;
-  uint64_t size_bytes = 0;
-  // A sound start block, and what it says.
-  bool has_start = false;
-  BlockHeader start{};
-  StartInfo info{};
-};
-
-std::string Hex(const Id128& id) {
-  return absl::StrCat(absl::Hex(id.high, absl::kZeroPad16), absl::Hex(id.low, absl::kZeroPad16));
-}
-
-// OK, or whose log the block is of. REQUIRES: IsHeader(header).
-absl::Status CheckIdentity(const BlockHeader& header, const LogIdentity& expected,
-                           const std::string& path) {
-  if (header.format_version != kFormatVersion) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": format version ", header.format_version, "; this program reads ",
-                     kFormatVersion, ": use the program that wrote it"));
-  }
-  if (header.ledger_id != expected.ledger_id) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        path, ": belongs to ledger ", Hex(header.ledger_id), ", not to ", Hex(expected.ledger_id)));
-  }
-  if (header.shard != expected.shard || header.shard_count != expected.shard_count) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": belongs to shard ", header.shard, " of ", header.shard_count,
-                     ", not to shard ", expected.shard, " of ", expected.shard_count));
-  }
-  return absl::OkStatus();
-}
+using Segment = SegmentCatalog::Segment;
 
 }  // namespace
 
 struct LogReader::State {
-  State(Io& io_in, std::string directory_in) : io(io_in), directory(std::move(directory_in)) {}
+  State(Io& io_in, SegmentCatalog catalog_in) : io(io_in), catalog(std::move(catalog_in)) {
+    tail.identity = catalog.identity();
+    tail.highest_segment = catalog.highest_segment();
+    uint64_t largest = kSectorBytes;
+    for (const Segment& each : catalog.segments()) {
+      bytes_total += each.size_bytes;
+      largest = std::max(largest, each.size_bytes);
+    }
+    window = std::make_unique<SegmentWindow>(io, catalog.folders(),
+                                             std::min<uint64_t>(kMaxBlockBytes, largest));
+  }
 
-  absl::Status LoadSegments();
-  absl::Status LoadStart(SegmentWindow& first_sector, Segment& segment);
+  std::string PathOf(uint64_t number) const { return catalog.PathOf(number); }
   absl::Status GoTo(const LogPlace& from);
-  const Segment* Find(uint64_t number) const;
   const Segment* Continuation() const;
+  absl::Status OpenWindow(const Segment& of);
   absl::Status EnterSegment(const Segment& segment);
   absl::Status CheckPassedOver(uint64_t from, uint64_t to);
   absl::StatusOr<bool> CheckNext(BlockView* block);
+  bool TurnToArchive();
   std::string HeaderMismatch(const BlockHeader& header) const;
   void Accept(const BlockView& block);
   absl::Status Finish();
+  absl::Status CheckBeginning() const;
   void ExplainNextSegment();
   absl::Status Damaged(const ScanResult& scan, const std::string& cause) const;
 
   Io& io;
-  const std::string directory;
-  std::vector<Segment> segments;                  // ascending
-  std::multimap<uint64_t, size_t> continuations;  // previous segment -> index in `segments`
-  bool identity_known = false;
+  const SegmentCatalog catalog;
   LogTail tail;
   std::unique_ptr<SegmentWindow> window;
 
@@ -88,74 +65,26 @@ struct LogReader::State {
   uint64_t bytes_total = 0;
 };
 
-absl::Status LogReader::State::LoadSegments() {
-  absl::StatusOr<LogFiles> files = ListLogFiles(io, directory);
-  if (!files.ok()) return files.status();
-  tail.highest_segment = files->HighestSegment();
-  SegmentWindow first_sector(io, kSectorBytes);
-  uint64_t largest = kSectorBytes;
-  segments.reserve(files->segments.size());
-  for (const uint64_t number : files->segments) {
-    Segment loaded;
-    loaded.number = number;
-    absl::Status status = LoadStart(first_sector, loaded);
-    if (!status.ok()) return status;
-    if (loaded.has_start) continuations.emplace(loaded.info.previous_segment, segments.size());
-    bytes_total += loaded.size_bytes;
-    largest = std::max(largest, loaded.size_bytes);
-    segments.push_back(loaded);
-  }
-  window = std::make_unique<SegmentWindow>(io, std::min<uint64_t>(kMaxBlockBytes, largest));
-  return absl::OkStatus();
-}
-
-absl::Status LogReader::State::LoadStart(SegmentWindow& first_sector, Segment& segment) {
-  const std::string path = FilePath(directory, segment.number, FileKind::kSegment);
-  absl::Status opened = first_sector.Open(path);
-  if (!opened.ok()) return opened;
-  segment.size_bytes = first_sector.size_bytes();
-  absl::StatusOr<absl::Span<const std::byte>> bytes = first_sector.Read(0, kSectorBytes);
-  if (!bytes.ok()) return bytes.status();
-  if (bytes->size() < sizeof(BlockHeader)) return absl::OkStatus();
-  const auto& header = *reinterpret_cast<const BlockHeader*>(bytes->data());
-  if (!IsHeader(header)) return absl::OkStatus();
-  if (!identity_known) {
-    identity_known = true;
-    tail.identity = {
-        .ledger_id = header.ledger_id, .shard = header.shard, .shard_count = header.shard_count};
-  }
-  absl::Status identity = CheckIdentity(header, tail.identity, path);
-  if (!identity.ok()) return identity;
-  if (HeaderFault(header) != nullptr || header.type != BlockType::kStart ||
-      header.segment != segment.number || bytes->size() < header.bytes ||
-      !BodyMatches(header, bytes->data())) {
-    return absl::OkStatus();
-  }
-  segment.has_start = true;
-  segment.start = header;
-  std::memcpy(&segment.info, bytes->data() + sizeof(BlockHeader), sizeof(StartInfo));
-  return absl::OkStatus();
-}
-
-// The segment of that number if it has a sound start.
-const Segment* LogReader::State::Find(uint64_t number) const {
-  const auto found = std::lower_bound(
-      segments.begin(), segments.end(), number,
-      [](const Segment& segment, uint64_t wanted) { return segment.number < wanted; });
-  return found != segments.end() && found->number == number && found->has_start ? &*found : nullptr;
+// The segment that goes on exactly where we stand.
+const Segment* LogReader::State::Continuation() const {
+  return catalog.Continuation({.segment = segment,
+                               .offset = offset,
+                               .next_position = tail.next_position,
+                               .last_hash = tail.last_hash,
+                               .epoch = epoch});
 }
 
 // Stands behind the block that `from` names, if it is there.
 absl::Status LogReader::State::GoTo(const LogPlace& from) {
-  const std::string path = FilePath(directory, from.segment, FileKind::kSegment);
+  const std::string path = PathOf(from.segment);
   const auto missing = [&](absl::string_view what) {
     return absl::DataLossError(absl::StrCat(path, ": offset ", from.last_offset, ": ", what,
                                             ", where the block before position ",
                                             from.next_position, " should be"));
   };
-  const Segment* here = Find(from.segment);
+  const Segment* here = catalog.Find(from.segment);
   if (here == nullptr) return missing("there is no such segment");
-  if (absl::Status opened = window->Open(path); !opened.ok()) return opened;
+  if (absl::Status opened = OpenWindow(*here); !opened.ok()) return opened;
   absl::StatusOr<absl::Span<const std::byte>> bytes =
       window->Read(from.last_offset / kSectorBytes * kSectorBytes, sizeof(BlockHeader));
   if (!bytes.ok()) return bytes.status();
@@ -179,7 +108,7 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
   tail.last_hash = from.last_hash;
 
   std::vector<const Segment*> chain = {here};
-  while (const Segment* before = Find(chain.back()->info.previous_segment)) {
+  while (const Segment* before = catalog.Find(chain.back()->info.previous_segment)) {
     if (before->number >= chain.back()->number) break;
     chain.push_back(before);
   }
@@ -190,40 +119,14 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
   return absl::OkStatus();
 }
 
-// The segment whose start block says that it goes on exactly where we stand. It rules even if a
-// block can be read here: whoever wrote that start block had found none, and has cut it.
-const Segment* LogReader::State::Continuation() const {
-  const Segment* best = nullptr;
-  const auto [begin, end] = continuations.equal_range(segment);
-  for (auto it = begin; it != end; ++it) {
-    const Segment& next = segments[it->second];
-    if (next.number <= segment || next.info.previous_end != offset ||
-        next.start.first_position != tail.next_position ||
-        next.start.previous_hash != tail.last_hash) {
-      continue;
-    }
-    bool allowed = false;
-    switch (next.info.reason) {
-      case StartReason::kCreated:
-        allowed = segment == 0;
-        break;
-      case StartReason::kRollover:
-        allowed = segment != 0 && next.start.epoch == epoch && next.number == segment + 1;
-        break;
-      case StartReason::kReopened:
-      case StartReason::kCut:
-        allowed = segment != 0 && next.start.epoch > epoch;
-        break;
-    }
-    if (allowed && (best == nullptr || next.start.epoch > best->start.epoch)) best = &next;
-  }
-  return best;
+absl::Status LogReader::State::OpenWindow(const Segment& of) {
+  return of.plain ? window->Open(of.number) : window->OpenArchive(of.number);
 }
 
 absl::Status LogReader::State::EnterSegment(const Segment& next) {
   absl::Status passed = CheckPassedOver(segment, next.number);
   if (!passed.ok()) return passed;
-  absl::Status opened = window->Open(FilePath(directory, next.number, FileKind::kSegment));
+  absl::Status opened = OpenWindow(next);
   if (!opened.ok()) return opened;
   segment = next.number;
   segment_bytes = std::min(next.size_bytes, window->size_bytes());
@@ -235,9 +138,9 @@ absl::Status LogReader::State::EnterSegment(const Segment& next) {
 // Segments that the chain leaves out hold nothing that was durable.
 absl::Status LogReader::State::CheckPassedOver(uint64_t from, uint64_t to) {
   ScanResult scan;
-  for (const Segment& between : segments) {
+  for (const Segment& between : catalog.segments()) {
     if (between.number <= from || between.number >= to) continue;
-    absl::Status status = ScanSegment(*window, directory, tail.identity, between.number, 0, scan);
+    absl::Status status = ScanSegment(*window, tail.identity, between.number, 0, scan);
     if (!status.ok()) return status;
   }
   if (scan.durable_before <= tail.next_position) return absl::OkStatus();
@@ -320,13 +223,38 @@ void LogReader::State::Accept(const BlockView& block) {
   tail.last_hash = HeaderHash(header);
 }
 
+// A plain segment that is damaged, or was given up while it was read, goes on in its archive.
+bool LogReader::State::TurnToArchive() {
+  if (segment == 0 || window->archived()) return false;
+  if (!io.Exists(FilePath(catalog.folders().archive, segment, FileKind::kArchive))) return false;
+  if (!window->OpenArchive(segment).ok()) return false;
+  segment_bytes = window->size_bytes();
+  shortened = false;
+  return true;
+}
+
+// Says so when the first segments are gone.
+absl::Status LogReader::State::CheckBeginning() const {
+  if (tail.segment != 0 || catalog.segments().empty()) return absl::OkStatus();
+  const Segment& oldest = catalog.segments().front();
+  if (!oldest.damage.ok()) return oldest.damage;
+  if (!oldest.has_start || oldest.start.first_position == 1) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(
+      catalog.folders().log, ": the log begins at position ", oldest.start.first_position,
+      ", with ", PathOf(oldest.number),
+      ": the segments before it were removed as the archive's limits say, or are "
+      "lost. It can be read from a snapshot on; to read all of it, put the older segments back"));
+}
+
 // No valid block is next. Decides between the end of the log and damage.
 absl::Status LogReader::State::Finish() {
+  if (absl::Status begins = CheckBeginning(); !begins.ok()) return begins;
   ScanResult scan;
-  for (const Segment& behind : segments) {
+  for (const Segment& behind : catalog.segments()) {
     if (behind.number < tail.segment) continue;
+    if (behind.number > tail.segment && !behind.damage.ok()) return behind.damage;
     const uint64_t from = behind.number == tail.segment ? tail.offset : 0;
-    absl::Status status = ScanSegment(*window, directory, tail.identity, behind.number, from, scan);
+    absl::Status status = ScanSegment(*window, tail.identity, behind.number, from, scan);
     if (!status.ok()) return status;
   }
   if (scan.durable_before > tail.next_position) {
@@ -335,12 +263,12 @@ absl::Status LogReader::State::Finish() {
   }
   if (shortened) {
     return absl::DataLossError(absl::StrCat(
-        FilePath(directory, tail.segment, FileKind::kSegment), ": offset ", tail.offset,
+        PathOf(tail.segment), ": offset ", tail.offset,
         ": the segment ends inside the block of position ", tail.next_position,
         ". No crash shortens a segment: something else did, and blocks that were acknowledged may "
-        "be "
-        "missing behind. Nothing was changed. Restore the segment from a copy"));
+        "be missing behind. Nothing was changed. Restore the segment from a copy"));
   }
+  tail.highest_segment = std::max(tail.highest_segment, tail.segment);
   tail.torn = scan.leftover_bytes > 0;
   tail.cut_bytes = scan.leftover_bytes;
   if (tail.torn) tail.cut_reason = fault;
@@ -350,6 +278,7 @@ absl::Status LogReader::State::Finish() {
 // The missing block may have been the next segment's first.
 void LogReader::State::ExplainNextSegment() {
   const std::string next_name = FileName(tail.segment + 1, FileKind::kSegment);
+  const std::vector<Segment>& segments = catalog.segments();
   const auto next = std::find_if(segments.begin(), segments.end(), [this](const Segment& other) {
     return other.number > tail.segment;
   });
@@ -366,9 +295,8 @@ void LogReader::State::ExplainNextSegment() {
 
 absl::Status LogReader::State::Damaged(const ScanResult& scan, const std::string& cause) const {
   const std::string place =
-      tail.segment == 0 ? absl::StrCat(directory, ": its first segment, offset 0")
-                        : absl::StrCat(FilePath(directory, tail.segment, FileKind::kSegment),
-                                       ": offset ", tail.offset);
+      tail.segment == 0 ? absl::StrCat(catalog.folders().log, ": its first segment, offset 0")
+                        : absl::StrCat(PathOf(tail.segment), ": offset ", tail.offset);
   return absl::DataLossError(absl::StrCat(
       place, ": the block of position ", tail.next_position, " is damaged: ", cause,
       "; the block in ", FileName(scan.witness_segment, FileKind::kSegment), " at offset ",
@@ -379,23 +307,21 @@ absl::Status LogReader::State::Damaged(const ScanResult& scan, const std::string
 LogReader::LogReader(std::unique_ptr<State> state) : state_(std::move(state)) {}
 LogReader::~LogReader() = default;
 
-absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(Io& io, const std::string& directory,
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(Io& io, const LogFolders& folders,
                                                            std::optional<LogIdentity> identity) {
-  if (!io.Exists(directory)) {
-    return absl::NotFoundError(absl::StrCat(directory, ": there is no such directory"));
+  if (!io.Exists(folders.log)) {
+    return absl::NotFoundError(absl::StrCat(folders.log, ": there is no such directory"));
   }
-  auto state = std::make_unique<State>(io, directory);
-  state->identity_known = identity.has_value();
-  if (identity.has_value()) state->tail.identity = *identity;
-  absl::Status loaded = state->LoadSegments();
-  if (!loaded.ok()) return loaded;
-  return std::unique_ptr<LogReader>(new LogReader(std::move(state)));
+  absl::StatusOr<SegmentCatalog> catalog = SegmentCatalog::Load(io, folders, identity);
+  if (!catalog.ok()) return catalog.status();
+  return std::unique_ptr<LogReader>(
+      new LogReader(std::make_unique<State>(io, *std::move(catalog))));
 }
 
-absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenAt(Io& io, const std::string& directory,
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenAt(Io& io, const LogFolders& folders,
                                                              const LogIdentity& identity,
                                                              const LogPlace& from) {
-  absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, directory, identity);
+  absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, folders, identity);
   if (!reader.ok()) return reader;
   if (absl::Status found = (*reader)->state_->GoTo(from); !found.ok()) return found;
   return reader;
@@ -410,6 +336,7 @@ absl::StatusOr<bool> LogReader::Next(BlockView* block) {
   if (const Segment* next = s.Continuation()) s.end_status = s.EnterSegment(*next);
   if (s.end_status.ok()) {
     absl::StatusOr<bool> valid = s.CheckNext(block);
+    if (!valid.value_or(false) && s.TurnToArchive()) valid = s.CheckNext(block);
     if (valid.ok() && *valid) {
       s.Accept(*block);
       return true;

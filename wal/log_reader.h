@@ -15,6 +15,7 @@
 #include "wal/format.h"
 #include "wal/io.h"
 #include "wal/log_index.h"
+#include "wal/segment_files.h"
 
 namespace tallystick::wal {
 
@@ -44,22 +45,25 @@ struct BlockView {
 
 class LogReader {
  public:
-  // Reads the first block of each segment of `directory`; changes nothing. `identity`: whose log it
-  // must be; absent (offline tools): the first block says. NotFound: no directory.
-  // FailedPrecondition: another ledger's, shard's or format version's log: says which.
-  static absl::StatusOr<std::unique_ptr<LogReader>> Open(Io& io, const std::string& directory,
+  // Reads the first block of each segment, plain or archived; changes nothing. Of a segment that is
+  // both, the plain file rules while it is sound. `identity`: whose log it must be; absent (offline
+  // tools): the first block says. NotFound: no directory. FailedPrecondition: another ledger's,
+  // shard's or format version's log: says which.
+  static absl::StatusOr<std::unique_ptr<LogReader>> Open(Io& io, const LogFolders& folders,
                                                          std::optional<LogIdentity> identity);
   // The same, to read on from `from`. Blocks before it are not looked at; tail().index finds them
-  // all the same. DataLoss: the log has no such place.
-  static absl::StatusOr<std::unique_ptr<LogReader>> OpenAt(Io& io, const std::string& directory,
+  // all the same, as far back as there are segments. DataLoss: the log has no such place.
+  static absl::StatusOr<std::unique_ptr<LogReader>> OpenAt(Io& io, const LogFolders& folders,
                                                            const LogIdentity& identity,
                                                            const LogPlace& from);
   ~LogReader();
 
   // True: *block is the next one, of whatever type. False: the log ends here, by the rule of
   // docs/log-format.md; see tail().
-  // DataLoss: a block that a later one knows to be durable is damaged; names segment, offset and
-  // cause. Other errors: the file could not be read; never taken for an end of the log.
+  // DataLoss: a block that a later one knows to be durable is damaged, or an archive is; names
+  // file, segment, offset and cause; or the oldest segments are gone, so that the log can be read
+  // from a snapshot's place only. Other errors: the file could not be read; never taken for an end
+  // of the log.
   absl::StatusOr<bool> Next(BlockView* block);
 
   // Valid when Next has returned false.

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "wal/block.h"
-#include "wal/segment_files.h"
 
 namespace tallystick::wal {
 namespace {
@@ -26,10 +25,9 @@ bool BelongsTo(const BlockHeader& header, const LogIdentity& identity) {
          header.shard_count == identity.shard_count;
 }
 
-absl::Status ScanSegment(SegmentWindow& window, const std::string& directory,
-                         const LogIdentity& identity, uint64_t number, uint64_t offset,
-                         ScanResult& result) {
-  absl::Status opened = window.Open(FilePath(directory, number, FileKind::kSegment));
+absl::Status ScanSegment(SegmentWindow& window, const LogIdentity& identity, uint64_t number,
+                         uint64_t offset, ScanResult& result) {
+  absl::Status opened = window.Open(number);
   if (!opened.ok()) return opened;
   uint64_t leftover_bytes = 0;
   for (uint64_t at = offset; at < window.size_bytes(); at += kSectorBytes) {

@@ -4,7 +4,6 @@
 #define TALLYSTICK_WAL_LOG_SCAN_H_
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/status.h"
 #include "wal/log_reader.h"
@@ -26,9 +25,8 @@ struct ScanResult {
 // a header whose checksum is right was written by a writer who knew what it says. Headers are not
 // used to jump over bodies either: that one of a thousand sectors is believed must never hide
 // another one.
-absl::Status ScanSegment(SegmentWindow& window, const std::string& directory,
-                         const LogIdentity& identity, uint64_t number, uint64_t offset,
-                         ScanResult& result);
+absl::Status ScanSegment(SegmentWindow& window, const LogIdentity& identity, uint64_t number,
+                         uint64_t offset, ScanResult& result);
 
 // Whether the header was written for this ledger, shard and shard count.
 bool BelongsTo(const BlockHeader& header, const LogIdentity& identity);

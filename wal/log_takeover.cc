@@ -17,8 +17,8 @@ absl::Status Changed(const std::string& directory) {
 
 // Fails if a whole block has appeared where the log ended.
 absl::Status CheckStillEnds(Io& io, const std::string& directory, const LogTail& tail) {
-  SegmentWindow window(io, kMaxBlockBytes);
-  absl::Status opened = window.Open(FilePath(directory, tail.segment, FileKind::kSegment));
+  SegmentWindow window(io, directory, kMaxBlockBytes);
+  absl::Status opened = window.OpenPlain(tail.segment);
   if (!opened.ok()) return opened;
   absl::StatusOr<absl::Span<const std::byte>> bytes = window.Read(tail.offset, kSectorBytes);
   if (!bytes.ok()) return bytes.status();
@@ -58,9 +58,15 @@ absl::StatusOr<Handle> LockLog(Io& io, const std::string& directory) {
 absl::Status TakeOverLog(Io& io, const std::string& directory, const LogTail& tail) {
   absl::StatusOr<LogFiles> files = ListLogFiles(io, directory);
   if (!files.ok()) return files.status();
-  if (files->HighestSegment() != tail.highest_segment) return Changed(directory);
+  // A log of which nothing but the archive was put back ends in it, where nothing is ever written.
+  const bool ends_in_archive =
+      tail.segment != 0 &&
+      !std::binary_search(files->segments.begin(), files->segments.end(), tail.segment);
+  if (!ends_in_archive && files->HighestSegment() != tail.highest_segment) {
+    return Changed(directory);
+  }
   uint64_t first_unsynced = tail.segment;
-  if (tail.segment != 0) {
+  if (tail.segment != 0 && !ends_in_archive) {
     absl::Status ends = CheckStillEnds(io, directory, tail);
     if (!ends.ok()) return ends;
     if (const auto place = tail.index.Find(tail.durable_before)) first_unsynced = place->segment;

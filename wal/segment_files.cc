@@ -16,10 +16,16 @@ absl::string_view Suffix(FileKind kind) {
       return ".log";
     case FileKind::kCut:
       return ".cut";
+    case FileKind::kFree:
+      return ".free";
     case FileKind::kSpare:
       return ".spare";
     case FileKind::kPreparing:
       return ".prep";
+    case FileKind::kArchive:
+      return ".arc";
+    case FileKind::kNewArchive:
+      return ".arc.new";
   }
   return "";
 }
@@ -67,13 +73,27 @@ absl::StatusOr<LogFiles> ListLogFiles(Io& io, const std::string& directory) {
   for (const std::string& name : *names) {
     if (auto number = ParseName(name, FileKind::kSegment)) files.segments.push_back(*number);
     if (auto number = ParseName(name, FileKind::kCut)) files.cut.push_back(*number);
+    if (auto number = ParseName(name, FileKind::kFree)) files.free.push_back(*number);
     if (auto number = ParseName(name, FileKind::kSpare)) files.spares.push_back(*number);
     if (auto number = ParseName(name, FileKind::kPreparing)) files.preparing.push_back(*number);
   }
-  for (auto* numbers : {&files.segments, &files.cut, &files.spares, &files.preparing}) {
+  for (auto* numbers :
+       {&files.segments, &files.cut, &files.free, &files.spares, &files.preparing}) {
     std::sort(numbers->begin(), numbers->end());
   }
   return files;
+}
+
+absl::StatusOr<std::vector<uint64_t>> ListArchives(Io& io, const std::string& directory) {
+  std::vector<uint64_t> segments;
+  if (!io.Exists(directory)) return segments;
+  absl::StatusOr<std::vector<std::string>> names = io.List(directory);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    if (auto number = ParseName(name, FileKind::kArchive)) segments.push_back(*number);
+  }
+  std::sort(segments.begin(), segments.end());
+  return segments;
 }
 
 }  // namespace tallystick::wal

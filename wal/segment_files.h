@@ -1,10 +1,16 @@
-// The files of a log directory and their names.
+// The files of a log and their names.
 //
 //   0000000000000001.log     segment 1 (16 lower-case hexadecimal digits)
 //   0000000000000001.cut     a segment that lay wholly behind a cut; kept, never read
+//   0000000000000001.free    a segment that lies in the archive, to be written over
 //   0000000000000001.spare   zeros, of full size and durable, to become a segment
 //   0000000000000001.prep    a spare that is being written; worthless after a crash
 //   lock                     held by the writer
+//
+// and in the archive's directory
+//
+//   0000000000000001.arc     segment 1, packed
+//   0000000000000001.arc.new one that is being written; worthless after a crash
 
 #ifndef TALLYSTICK_WAL_SEGMENT_FILES_H_
 #define TALLYSTICK_WAL_SEGMENT_FILES_H_
@@ -12,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -20,7 +27,29 @@
 
 namespace tallystick::wal {
 
-enum class FileKind : uint8_t { kSegment, kCut, kSpare, kPreparing };
+enum class FileKind : uint8_t {
+  kSegment,
+  kCut,
+  kFree,
+  kSpare,
+  kPreparing,
+  kArchive,
+  kNewArchive,
+};
+
+// Where the segments of one log lie.
+struct LogFolders {
+  std::string log;
+  std::string archive;  // missing: nothing was archived yet
+
+  // A log's directory names its archive, unless it is told to lie elsewhere.
+  LogFolders(const std::string& log_folder)  // NOLINT(google-explicit-constructor)
+      : log(log_folder), archive(log_folder + "/archive") {}
+  LogFolders(const char* log_folder)  // NOLINT(google-explicit-constructor)
+      : LogFolders(std::string(log_folder)) {}
+  LogFolders(std::string log_folder, std::string archive_folder)
+      : log(std::move(log_folder)), archive(std::move(archive_folder)) {}
+};
 
 std::string FileName(uint64_t number, FileKind kind);
 std::string FilePath(const std::string& directory, uint64_t number, FileKind kind);
@@ -31,6 +60,7 @@ std::optional<uint64_t> ParseNumberedName(absl::string_view name, absl::string_v
 struct LogFiles {
   std::vector<uint64_t> segments;  // each ascending
   std::vector<uint64_t> cut;
+  std::vector<uint64_t> free;
   std::vector<uint64_t> spares;
   std::vector<uint64_t> preparing;
 
@@ -40,6 +70,8 @@ struct LogFiles {
 
 // Files with other names are not ours and left out.
 absl::StatusOr<LogFiles> ListLogFiles(Io& io, const std::string& directory);
+// Segments, ascending; none where there is no such directory.
+absl::StatusOr<std::vector<uint64_t>> ListArchives(Io& io, const std::string& directory);
 
 }  // namespace tallystick::wal
 

@@ -102,7 +102,7 @@ absl::StatusOr<const std::byte*> SnapshotReader::State::Chunk(ChunkHeader* read)
 
 absl::Status SnapshotReader::State::Open(const std::optional<LogIdentity>& wanted) {
   identity = wanted;
-  if (absl::Status opened = window.Open(path); !opened.ok()) return opened;
+  if (absl::Status opened = window.OpenFile(path); !opened.ok()) return opened;
   ChunkHeader header;
   const absl::StatusOr<const std::byte*> body = Chunk(&header);
   if (!body.ok()) return body.status();

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/sim/sim_io.h"
+#include "tests/wal/archived_log.h"
 #include "tests/wal/log_harness.h"
 #include "wal/segment_files.h"
 
@@ -50,6 +51,21 @@ struct BlockFetcherTest : ::testing::Test {
     return result;
   }
 
+  void ExpectAllFound(BlockFetcher& fetcher) {
+    for (const BlockCopy& expected : log.blocks) {
+      for (const uint64_t position : {expected.header.first_position, expected.end_position() - 1,
+                                      expected.header.first_position + expected.header.count / 2}) {
+        const absl::StatusOr<BlockCopy> block = Fetch(fetcher, position);
+        ASSERT_TRUE(block.ok()) << block.status();
+        ASSERT_EQ(block->header.first_position, expected.header.first_position);
+        ASSERT_EQ(block->segment, expected.segment);
+        ASSERT_EQ(block->offset, expected.offset);
+        ASSERT_TRUE(std::equal(block->slots.begin(), block->slots.end(), expected.slots.begin(),
+                               expected.slots.end(), Equal));
+      }
+    }
+  }
+
   SimIo io;
   LogSession session;
   LogCopy log;
@@ -57,18 +73,49 @@ struct BlockFetcherTest : ::testing::Test {
 
 TEST_F(BlockFetcherTest, EveryPositionIsFoundInItsBlock) {
   BlockFetcher fetcher(io, kLogDirectory, session.writer->index(), 3);
-  for (const BlockCopy& expected : log.blocks) {
-    for (const uint64_t position : {expected.header.first_position, expected.end_position() - 1,
-                                    expected.header.first_position + expected.header.count / 2}) {
-      const absl::StatusOr<BlockCopy> block = Fetch(fetcher, position);
-      ASSERT_TRUE(block.ok()) << block.status();
-      ASSERT_EQ(block->header.first_position, expected.header.first_position);
-      ASSERT_EQ(block->segment, expected.segment);
-      ASSERT_EQ(block->offset, expected.offset);
-      ASSERT_TRUE(std::equal(block->slots.begin(), block->slots.end(), expected.slots.begin(),
-                             expected.slots.end(), Equal));
-    }
+  ExpectAllFound(fetcher);
+}
+
+TEST_F(BlockFetcherTest, EveryPositionOfAnArchivedLogIsFoundInItsBlock) {
+  for (uint64_t segment = 1; segment < log.tail.segment; ++segment) MoveToArchive(io, log, segment);
+  BlockFetcher fetcher(io, kLogDirectory, session.writer->index(), 3);
+  ExpectAllFound(fetcher);
+}
+
+// The fetcher has the file open while it is archived and written over.
+TEST_F(BlockFetcherTest, ASegmentThatGoesIntoTheArchiveIsFollowedThere) {
+  BlockFetcher fetcher(io, kLogDirectory, session.writer->index(), 1);
+  ASSERT_TRUE(Fetch(fetcher, log.blocks[3].header.first_position).ok());
+  ASSERT_EQ(log.blocks[3].segment, 1u);
+  ASSERT_EQ(WriteArchive(io, SealedOf(log, 1)), absl::OkStatus());
+  std::vector<std::byte>& plain = io.Contents(SegmentPath(1));
+  std::fill(plain.begin(), plain.end(), std::byte{0});
+  ASSERT_TRUE(io.Rename(SegmentPath(1), FilePath(kLogDirectory, 1, FileKind::kFree)).ok());
+  for (const size_t block : {size_t{1}, size_t{4}}) {
+    const absl::StatusOr<BlockCopy> found = Fetch(fetcher, log.blocks[block].header.first_position);
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->header.first_position, log.blocks[block].header.first_position);
   }
+}
+
+TEST_F(BlockFetcherTest, ADamagedArchiveIsNamed) {
+  MoveToArchive(io, log, 1);
+  io.Contents(ArchivePath(1)).back() ^= std::byte{1};
+  BlockFetcher fetcher(io, kLogDirectory, session.writer->index(), 1);
+  std::vector<BlockCopy>::const_iterator last = log.blocks.begin();
+  for (auto it = log.blocks.begin(); it->segment == 1; ++it) last = it;
+  const absl::Status status = Fetch(fetcher, last->header.first_position).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.ToString(), HasSubstr(ArchivePath(1)));
+}
+
+TEST_F(BlockFetcherTest, WhatWasRemovedIsNotFound) {
+  MoveToArchive(io, log, 1);
+  ASSERT_TRUE(io.Remove(ArchivePath(1)).ok());
+  BlockFetcher fetcher(io, kLogDirectory, session.writer->index(), 1);
+  const absl::Status status = Fetch(fetcher, 2).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(status.ToString(), HasSubstr("segment 1 is not there"));
 }
 
 TEST_F(BlockFetcherTest, CachedBlockIsGivenAtOnceUntilOthersDisplaceIt) {

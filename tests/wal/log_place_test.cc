@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/sim/sim_io.h"
+#include "tests/wal/archived_log.h"
 #include "tests/wal/log_harness.h"
 #include "wal/block_fetcher.h"
 #include "wal/segment_files.h"
@@ -94,6 +95,27 @@ TEST_F(LogPlaceTest, BlocksBeforeThePlaceAreFoundAllTheSame) {
     });
     while (fetcher.busy()) io.Poll(-1);
     EXPECT_EQ(found, block.header.first_position);
+  }
+}
+
+// As far back as there are segments.
+TEST_F(LogPlaceTest, ALogWithoutItsFirstSegmentsIsReadFromAnyPlaceBehindThem) {
+  for (uint64_t segment = 1; segment <= 4; ++segment) MoveToArchive(io, whole, segment);
+  for (uint64_t segment = 1; segment <= 2; ++segment) {
+    ASSERT_TRUE(io.Remove(ArchivePath(segment)).ok());
+  }
+  for (const LogPlace& place : places) {
+    auto reader = OpenAt(place);
+    ASSERT_EQ(reader.ok(), place.segment > 2) << reader.status();
+    if (!reader.ok()) continue;
+    BlockView view;
+    while (*(*reader)->Next(&view)) {
+    }
+    LogTail tail = (*reader)->TakeTail();
+    EXPECT_EQ(tail.next_position, whole.tail.next_position);
+    for (const BlockCopy& block : whole.blocks) {
+      EXPECT_EQ(tail.index.Find(block.header.first_position).has_value(), block.segment > 2);
+    }
   }
 }
 
