@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -237,6 +238,13 @@ absl::Status HostControlPlane::SyncDirectory(const std::string& path) {
   const int error = fsync(fd) == 0 ? 0 : errno;
   close(fd);
   return error == 0 ? absl::OkStatus() : Failure(error, "sync the directory", path);
+}
+
+absl::StatusOr<uint64_t> HostControlPlane::FreeBytes(const std::string& path) {
+  struct statvfs file_system;
+  if (statvfs(path.c_str(), &file_system) != 0)
+    return Failure(errno, "tell the free space of", path);
+  return uint64_t{file_system.f_bavail} * file_system.f_frsize;
 }
 
 absl::StatusOr<Handle> HostControlPlane::Lock(const std::string& path) {

@@ -39,6 +39,7 @@ class HostControlPlane : public Io {
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   // `path` is a file, made if it is missing, or a directory.
   absl::StatusOr<Handle> Lock(const std::string& path) override;
 

@@ -105,6 +105,8 @@ class Io {
                               const std::string& to) = 0;    // same directory; durable
   virtual absl::Status Remove(const std::string& path) = 0;  // durable
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
+  // What the file system of an existing file or directory has room for, for this user.
+  virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
   // An exclusive lock that dies with the process. FailedPrecondition when another holds it.
   virtual absl::StatusOr<Handle> Lock(const std::string& path) = 0;
 

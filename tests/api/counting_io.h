@@ -50,6 +50,9 @@ class CountingIo : public wal::Io {
   }
   absl::Status Remove(const std::string& path) override { return io_->Remove(path); }
   absl::Status SyncDirectory(const std::string& path) override { return io_->SyncDirectory(path); }
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override {
+    return io_->FreeBytes(path);
+  }
   absl::StatusOr<wal::Handle> Lock(const std::string& path) override { return io_->Lock(path); }
   absl::StatusOr<wal::IoBuffer> AllocateBuffer(size_t size) override {
     return io_->AllocateBuffer(size);

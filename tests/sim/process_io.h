@@ -49,6 +49,10 @@ class ProcessIo : public wal::Io {
   absl::Status SyncDirectory(const std::string& path) override {
     return process_.dead ? Dead() : machine_.SyncDirectory(path);
   }
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override {
+    if (process_.dead) return Dead();
+    return machine_.FreeBytes(path);
+  }
   absl::StatusOr<wal::Handle> Lock(const std::string& path) override {
     if (process_.dead) return Dead();
     return machine_.Lock(path);

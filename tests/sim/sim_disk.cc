@@ -62,14 +62,24 @@ std::vector<std::string> SimDisk::List(const std::string& directory) const {
   return names;
 }
 
-size_t SimDisk::Room(const SimFile& file, uint64_t offset, size_t size) const {
-  if (limit_bytes_ == UINT64_MAX) return size;
+uint64_t SimDisk::UsedBytes() const {
   uint64_t used_bytes = 0;
-  for (const auto& [path, other] : files_) {
+  for (const auto& [path, file] : files_) {
     used_bytes +=
-        static_cast<uint64_t>(std::count(other->allocated.begin(), other->allocated.end(), true)) *
+        static_cast<uint64_t>(std::count(file->allocated.begin(), file->allocated.end(), true)) *
         kSectorBytes;
   }
+  return used_bytes;
+}
+
+uint64_t SimDisk::FreeBytes() const {
+  if (limit_bytes_ == UINT64_MAX) return UINT64_MAX;
+  return limit_bytes_ - std::min(limit_bytes_, UsedBytes());
+}
+
+size_t SimDisk::Room(const SimFile& file, uint64_t offset, size_t size) const {
+  if (limit_bytes_ == UINT64_MAX) return size;
+  uint64_t used_bytes = UsedBytes();
   for (uint64_t at = offset; at < offset + size; at += kSectorBytes - at % kSectorBytes) {
     const size_t sector = at / kSectorBytes;
     if (sector < file.allocated.size() && file.allocated[sector]) continue;

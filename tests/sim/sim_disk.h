@@ -54,6 +54,7 @@ class SimDisk {
 
   // How many bytes of a write the disk has room for.
   size_t Room(const SimFile& file, uint64_t offset, size_t size) const;
+  uint64_t FreeBytes() const;
   void SetLimitBytes(uint64_t bytes) { limit_bytes_ = bytes; }
 
   void Write(SimFile& file, uint64_t offset, const std::byte* data, size_t size, bool durable);
@@ -73,6 +74,7 @@ class SimDisk {
   uint64_t Random(uint64_t bound) { return random_() % bound; }
 
  private:
+  uint64_t UsedBytes() const;
   void Store(SimFile& file, uint64_t offset, const std::byte* data, size_t size);
   void LosePower(SimFile& file);
 

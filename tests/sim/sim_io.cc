@@ -274,6 +274,11 @@ absl::Status SimIo::SyncDirectory(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint64_t> SimIo::FreeBytes(const std::string& path) {
+  if (!powered_) return PowerOff(path);
+  return disk_.FreeBytes();
+}
+
 absl::StatusOr<Handle> SimIo::Lock(const std::string& path) {
   if (!powered_) return PowerOff(path);
   for (const auto& [handle, locked] : locks_) {

@@ -84,6 +84,7 @@ class SimIo : public wal::Io {
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::Status SyncDirectory(const std::string& path) override;
+  absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   absl::StatusOr<wal::Handle> Lock(const std::string& path) override;
   absl::StatusOr<wal::IoBuffer> AllocateBuffer(size_t size) override;
   absl::StatusOr<wal::Handle> Listen(const std::string& address) override;  // Unimplemented
