@@ -19,17 +19,16 @@ bool IsOf(const BlockHeader& header, const LogIdentity& identity) {
 }  // namespace
 
 struct SegmentReader::State {
-  State(Io& io, std::string path_in, const LogIdentity& identity_in, const SegmentEnd& end_in)
-      : path(std::move(path_in)), identity(identity_in), end(end_in), window(io, kMaxBlockBytes) {}
+  State(Io& io, const LogFolders& folders, const LogIdentity& identity_in, const SegmentEnd& end_in)
+      : identity(identity_in), end(end_in), window(io, folders, kMaxBlockBytes) {}
 
   absl::Status Damaged(const char* cause) const {
-    return absl::DataLossError(absl::StrCat(path, ": offset ", offset,
+    return absl::DataLossError(absl::StrCat(window.path(), ": offset ", offset,
                                             ": the block is damaged: ", cause, ": verify the log"));
   }
   // What is wrong with a header here, as a phrase; nullptr: nothing.
   const char* Fault(const BlockHeader& header) const;
 
-  const std::string path;
   const LogIdentity identity;
   const SegmentEnd end;
   SegmentWindow window;
@@ -54,12 +53,11 @@ SegmentReader::SegmentReader(std::unique_ptr<State> state) : state_(std::move(st
 SegmentReader::~SegmentReader() = default;
 
 absl::StatusOr<std::unique_ptr<SegmentReader>> SegmentReader::Open(Io& io,
-                                                                   const std::string& directory,
+                                                                   const LogFolders& folders,
                                                                    const LogIdentity& identity,
                                                                    const SegmentEnd& end) {
-  auto state = std::make_unique<State>(io, FilePath(directory, end.segment, FileKind::kSegment),
-                                       identity, end);
-  if (absl::Status opened = state->window.Open(state->path); !opened.ok()) return opened;
+  auto state = std::make_unique<State>(io, folders, identity, end);
+  if (absl::Status opened = state->window.Open(end.segment); !opened.ok()) return opened;
   return std::unique_ptr<SegmentReader>(new SegmentReader(std::move(state)));
 }
 
@@ -94,11 +92,11 @@ absl::StatusOr<bool> SegmentReader::Next(BlockView* block) {
   return true;
 }
 
-absl::StatusOr<SegmentEnd> ReadSegmentEnd(Io& io, const std::string& directory, uint64_t following,
+absl::StatusOr<SegmentEnd> ReadSegmentEnd(Io& io, const LogFolders& folders, uint64_t following,
                                           const LogIdentity& identity) {
-  const std::string path = FilePath(directory, following, FileKind::kSegment);
-  SegmentWindow window(io, kSectorBytes);
-  if (absl::Status opened = window.Open(path); !opened.ok()) return opened;
+  SegmentWindow window(io, folders, kSectorBytes);
+  if (absl::Status opened = window.Open(following); !opened.ok()) return opened;
+  const std::string& path = window.path();
   const absl::StatusOr<absl::Span<const std::byte>> bytes = window.Read(0, kSectorBytes);
   if (!bytes.ok()) return bytes.status();
   BlockHeader header{};

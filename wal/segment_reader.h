@@ -12,6 +12,7 @@
 #include "wal/format.h"
 #include "wal/io.h"
 #include "wal/log_reader.h"
+#include "wal/segment_files.h"
 
 namespace tallystick::wal {
 
@@ -26,13 +27,13 @@ struct SegmentEnd {
 // Reads the start block of segment `following`, which must continue another: so that one is sealed.
 // DataLoss: it does not begin with a sound start block. InvalidArgument: of another log.
 // FailedPrecondition: it is the log's first.
-absl::StatusOr<SegmentEnd> ReadSegmentEnd(Io& io, const std::string& directory, uint64_t following,
+absl::StatusOr<SegmentEnd> ReadSegmentEnd(Io& io, const LogFolders& folders, uint64_t following,
                                           const LogIdentity& identity);
 
 class SegmentReader {
  public:
   // Blocks, as Next does. NotFound: no such file.
-  static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(Io& io, const std::string& directory,
+  static absl::StatusOr<std::unique_ptr<SegmentReader>> Open(Io& io, const LogFolders& folders,
                                                              const LogIdentity& identity,
                                                              const SegmentEnd& end);
   ~SegmentReader();
