@@ -40,6 +40,8 @@ class LedgerPair {
   void CompareReplay();
 
   StateMachine& machine() { return fast_.machine(); }
+  // Ends the open block.
+  const std::vector<LogBlock>& Log() { return fast_.Log(); }
   size_t images() const { return image_.taken(); }
   size_t room() const { return fast_.room(); }
   // The log time that an accepted operation would have, or may not go below under the import clock.
