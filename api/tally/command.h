@@ -76,6 +76,8 @@ void AddTotalsCommand(CLI::App& app, const Server& server);
 void AddTickCommand(CLI::App& app, const Server& server);
 // verify, dump, replay: offline
 void AddLogCommands(CLI::App& app);
+// Of `tally log`.
+void AddLogExportCommand(CLI::App& log);
 // take; list, verify: offline
 void AddSnapshotCommands(CLI::App& app, const Server& server);
 void AddBenchCommand(CLI::App& app, const Server& server);

@@ -243,6 +243,7 @@ void AddLogCommands(CLI::App& app) {
       AddCommand(log, "replay", "Replay, and print the digest and totals", options, RunReplay);
   replay->add_option("--to", options->to,
                      "Last position, each shard's own: as in the shards of tally totals --json");
+  AddLogExportCommand(*log);
 }
 
 }  // namespace tallystick::tally
