@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "api/ids.h"
+#include "api/instants.h"
 #include "api/replay_block.h"
 #include "wal/checksum.h"
 
@@ -156,6 +157,12 @@ class Shard {
 int64_t UtcDay(Instant instant) {
   const int64_t day = instant / kMicrosPerDay;
   return instant % kMicrosPerDay < 0 ? day - 1 : day;
+}
+
+std::string DayText(int64_t day) {
+  std::string text = FormatInstant(day * kMicrosPerDay);
+  text.resize(text.find('T'));
+  return text;
 }
 
 absl::Status ReadBooks(const std::string& directory, const BooksReader& reader) {

@@ -45,6 +45,8 @@ struct BooksReader {
 
 // Days since 1970-01-01 UTC.
 int64_t UtcDay(Instant instant);
+// "2026-01-31".
+std::string DayText(int64_t day);
 
 // Reads and replays every shard's log to its end. Holds one shard's state at a time. DataLoss: a
 // log or the books do not follow from themselves; FailedPrecondition: a server has it in use.

@@ -78,6 +78,8 @@ void AddTickCommand(CLI::App& app, const Server& server);
 void AddLogCommands(CLI::App& app);
 // Of `tally log`.
 void AddLogExportCommand(CLI::App& log);
+// Offline.
+void AddAuditCommand(CLI::App& app);
 // take; list, verify: offline
 void AddSnapshotCommands(CLI::App& app, const Server& server);
 void AddBenchCommand(CLI::App& app, const Server& server);

@@ -45,6 +45,7 @@ int Main(int argc, char** argv) {
   AddTotalsCommand(app, server);
   AddTickCommand(app, server);
   AddLogCommands(app);
+  AddAuditCommand(app);
   AddSnapshotCommands(app, server);
   AddBenchCommand(app, server);
   AddSampleOrdersCommand(app);

@@ -1,0 +1,271 @@
+// tally audit: what was owed, what moved and what is owed, day by day, each line checked; or the
+// proof of one member's balance.
+
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/tally/audit_rows.h"
+#include "api/tally/books.h"
+#include "api/tally/command.h"
+#include "api/tally/proof.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  std::string directory;
+  std::string since;
+  std::string until;
+  uint16_t program = 0;  // 0: all
+  std::string member;
+  std::string proof;
+  bool json = false;
+};
+
+struct Audit {
+  std::vector<AuditRow> rows;
+  std::vector<uint16_t> programs;
+  std::vector<std::pair<uint16_t, Position>> shards;  // with their last positions
+  int64_t accounts = 0;
+  int64_t records = 0;
+};
+
+absl::StatusOr<Audit> ReadAudit(const std::string& directory) {
+  Audit audit;
+  AuditRows rows;
+  std::map<uint16_t, PostingSums> totals;
+  BooksReader reader;
+  reader.on_record = [&](uint16_t, const PostedRecord& posted) {
+    ++audit.records;
+    rows.AddRecord(posted);
+    return absl::OkStatus();
+  };
+  reader.on_day = [&](uint16_t, int64_t day, const ledger::StateMachine& machine) {
+    return rows.EndDay(day, machine);
+  };
+  reader.on_shard = [&](const ShardBooks& books) {
+    rows.EndShard();
+    audit.shards.emplace_back(books.shard, books.position);
+    audit.accounts += static_cast<int64_t>(books.poster.accounts().size());
+    for (const uint16_t id : books.machine.Programs()) {
+      totals[id].Add(SumsOf(*books.machine.TotalsOf(id)));
+    }
+    return absl::OkStatus();
+  };
+  if (absl::Status s = ReadBooks(directory, reader); !s.ok()) return s;
+  auto checked = rows.Rows();
+  if (!checked.ok()) return checked.status();
+  audit.rows = *std::move(checked);
+  for (const auto& [id, sums] : totals) {
+    audit.programs.push_back(id);
+    const auto whole = Between(audit.rows, id, std::numeric_limits<int64_t>::min(),
+                               std::numeric_limits<int64_t>::max());
+    if ((whole ? whole->closing : PostingSums()) == sums) continue;
+    return absl::DataLossError(
+        absl::StrCat("program ", id,
+                     ": the last day's closing is not what the ledger owes. Keep the log, and "
+                     "report it as a defect"));
+  }
+  return audit;
+}
+
+// ---- what is printed ----
+
+absl::Status AppendTotals(const PostingSums& sums, const char* name, nlohmann::ordered_json* json) {
+  const auto t = TotalsOf(sums);
+  if (!t.ok()) return t.status();
+  (*json)[name] = {
+      {"members", t->members},   {"issued", t->issued},           {"redeemed", t->redeemed},
+      {"expired", t->expired},   {"clawed_back", t->clawed_back}, {"written_off", t->written_off},
+      {"adjusted", t->adjusted}, {"reinstated", t->reinstated},   {"forgiven", t->forgiven},
+      {"pending", t->pending},   {"available", t->available},     {"debt", t->debt}};
+  return absl::OkStatus();
+}
+
+absl::Status AppendRow(const AuditRow& row, nlohmann::ordered_json* json) {
+  absl::Status status = AppendTotals(row.opening, "opening", json);
+  if (status.ok()) status = AppendTotals(row.movements, "movements", json);
+  if (status.ok()) status = AppendTotals(row.closing, "closing", json);
+  return status;
+}
+
+Points Owed(const ledger::Totals& t) { return t.pending + t.available - t.debt; }
+
+void PrintHeader() {
+  std::printf("%-10s %14s %14s %12s %12s %12s %12s %12s %14s %14s %14s %12s %12s\n", "day",
+              "opening", "+ issued", "+ adjusted", "- redeemed", "- expired", "- clawed back",
+              "+ other", "= closing", "pending", "available", "debt", "written off");
+}
+
+// `day`: or a word for several.
+absl::Status PrintRow(const std::string& day, const AuditRow& row) {
+  const auto opening = TotalsOf(row.opening);
+  const auto moved = TotalsOf(row.movements);
+  const auto closing = TotalsOf(row.closing);
+  for (const auto* totals : {&opening, &moved, &closing}) {
+    if (!totals->ok()) return totals->status();
+  }
+  std::printf("%-10s %14ld %14ld %12ld %12ld %12ld %13ld %12ld %14ld %14ld %14ld %12ld %12ld\n",
+              day.c_str(), Owed(*opening), moved->issued, moved->adjusted, moved->redeemed,
+              moved->expired, moved->clawed_back, moved->reinstated + moved->forgiven,
+              Owed(*closing), closing->pending, closing->available, closing->debt,
+              moved->written_off);
+  return absl::OkStatus();
+}
+
+struct Days {
+  int64_t since = std::numeric_limits<int64_t>::min();
+  int64_t until = std::numeric_limits<int64_t>::max();
+
+  bool Has(int64_t day) const { return day >= since && day <= until; }
+};
+
+absl::Status PrintJsonAudit(const Audit& audit, const std::vector<uint16_t>& programs,
+                            const Days& days) {
+  nlohmann::ordered_json json = {
+      {"equal", true}, {"zone", "UTC"}, {"records", audit.records}, {"accounts", audit.accounts}};
+  json["shards"] = nlohmann::ordered_json::array();
+  for (const auto& [shard, position] : audit.shards) {
+    json["shards"].push_back({{"shard", shard}, {"position", position}});
+  }
+  json["programs"] = nlohmann::ordered_json::array();
+  for (const uint16_t id : programs) {
+    nlohmann::ordered_json program = {{"program", id}, {"funder", id}};
+    const auto sum = Between(audit.rows, id, days.since, days.until);
+    if (absl::Status s = AppendRow(sum.value_or(AuditRow()), &program); !s.ok()) return s;
+    program["days"] = nlohmann::ordered_json::array();
+    for (const AuditRow& row : audit.rows) {
+      if (row.program != id || !days.Has(row.day)) continue;
+      nlohmann::ordered_json day = {{"day", DayText(row.day)}};
+      if (absl::Status s = AppendRow(row, &day); !s.ok()) return s;
+      program["days"].push_back(std::move(day));
+    }
+    json["programs"].push_back(std::move(program));
+  }
+  PrintJson(json);
+  return absl::OkStatus();
+}
+
+absl::Status PrintTextAudit(const Audit& audit, const std::vector<uint16_t>& programs,
+                            const Days& days) {
+  for (const uint16_t id : programs) {
+    std::printf("Program %u, funded by itself; days of log time, UTC\n", id);
+    PrintHeader();
+    for (const AuditRow& row : audit.rows) {
+      if (row.program != id || !days.Has(row.day)) continue;
+      if (absl::Status s = PrintRow(DayText(row.day), row); !s.ok()) return s;
+    }
+    const auto sum = Between(audit.rows, id, days.since, days.until);
+    if (absl::Status s = PrintRow("in all", sum.value_or(AuditRow())); !s.ok()) return s;
+    std::printf("\n");
+  }
+  std::printf(
+      "%ld records of %ld accounts: every line adds up, to what the ledger owes and to the sum "
+      "over its members.\n",
+      audit.records, audit.accounts);
+  return absl::OkStatus();
+}
+
+// ---- the command ----
+
+absl::Status ParseDay(const std::string& text, const char* option, int64_t* day) {
+  if (text.empty()) return absl::OkStatus();
+  const auto instant = ParseInstant(text);
+  if (!instant.ok() || *instant % kMicrosPerDay != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(option, " ", text, " is no day: write 2026-01-31"));
+  }
+  *day = UtcDay(*instant);
+  return absl::OkStatus();
+}
+
+int RunAudit(const Options& options) {
+  Days days;
+  if (absl::Status s = ParseDay(options.since, "--since", &days.since); !s.ok()) return Fail(s);
+  if (absl::Status s = ParseDay(options.until, "--until", &days.until); !s.ok()) return Fail(s);
+  if (days.since > days.until) {
+    return Fail(absl::InvalidArgumentError(
+        absl::StrCat("--since ", options.since, " is after --until ", options.until)));
+  }
+  const auto audit = ReadAudit(options.directory);
+  if (!audit.ok()) return Fail(audit.status());
+  std::vector<uint16_t> programs = audit->programs;
+  if (options.program != 0) {
+    if (std::find(programs.begin(), programs.end(), options.program) == programs.end()) {
+      return Refuse(Outcome::UnknownProgram);
+    }
+    programs = {options.program};
+  }
+  const absl::Status printed = options.json ? PrintJsonAudit(*audit, programs, days)
+                                            : PrintTextAudit(*audit, programs, days);
+  return printed.ok() ? 0 : Fail(printed);
+}
+
+int RunProof(const Options& options) {
+  const auto member = RequireId(options.member, "member");
+  if (!member.ok()) return Fail(member.status());
+  const auto proof = WriteProof(options.directory, *member, options.program, options.proof);
+  if (!proof.ok()) return Fail(proof.status());
+  if (options.json) {
+    nlohmann::ordered_json json = {
+        {"file", options.proof},
+        {"member", FormatId(*member)},
+        {"shard", proof->shard},
+        {"blocks", proof->blocks},
+        {"head", {{"position", proof->head_position}, {"hash", proof->head_hash}}}};
+    json["accounts"] = nlohmann::ordered_json::array();
+    for (const ProvedAccount& account : proof->accounts) {
+      json["accounts"].push_back({{"program", account.program},
+                                  {"records", account.records},
+                                  {"last_position", account.last_position},
+                                  {"pending", account.pending},
+                                  {"available", account.available},
+                                  {"debt", account.debt}});
+    }
+    PrintJson(json);
+    return 0;
+  }
+  for (const ProvedAccount& account : proof->accounts) {
+    std::printf("Member %s in program %u: available %ld, pending %ld, debt %ld, by %ld records\n",
+                FormatId(*member).c_str(), account.program, account.available, account.pending,
+                account.debt, account.records);
+  }
+  std::printf("The proof is in %s: %ld blocks of shard %u, up to position %lu, header %s\n",
+              options.proof.c_str(), proof->blocks, proof->shard, proof->head_position,
+              proof->head_hash.c_str());
+  return 0;
+}
+
+}  // namespace
+
+void AddAuditCommand(CLI::App& app) {
+  CLI::App* command = app.add_subcommand(
+      "audit", "Roll a ledger's books forward day by day and check every line, without its server");
+  const auto options = std::make_shared<Options>();
+  command->add_option("directory", options->directory, "The ledger's data directory")->required();
+  AddProgramOption(command, &options->program)->required(false);
+  CLI::Option* since = command->add_option("--since", options->since, "First day, UTC");
+  CLI::Option* until = command->add_option("--until", options->until, "Last day, UTC");
+  CLI::Option* member =
+      command->add_option("--member", options->member, "Prove this member's balance instead");
+  CLI::Option* proof =
+      command->add_option("--proof", options->proof, "A new file that the proof is written to");
+  for (CLI::Option* option : {since, until, member, proof}) option->check(NotEmpty());
+  member->needs(proof)->excludes(since)->excludes(until);
+  proof->needs(member);
+  AddJsonFlag(command, &options->json);
+  OnRun(command,
+        [options] { return options->member.empty() ? RunAudit(*options) : RunProof(*options); });
+}
+
+}  // namespace tallystick::tally
