@@ -51,4 +51,15 @@ std::string FormatInstant(Instant instant) {
                           absl::UTCTimeZone());
 }
 
+int64_t UtcDay(Instant instant) {
+  const int64_t day = instant / kMicrosPerDay;
+  return instant % kMicrosPerDay < 0 ? day - 1 : day;
+}
+
+std::string DayText(int64_t day) {
+  std::string text = FormatInstant(day * kMicrosPerDay);
+  text.resize(text.find('T'));
+  return text;
+}
+
 }  // namespace tallystick

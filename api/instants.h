@@ -24,6 +24,10 @@ absl::StatusOr<absl::CivilSecond> ParseCivil(absl::string_view text);
 // "2026-01-31T09:00:00.500000Z".
 std::string FormatInstant(Instant instant);
 
+// Days since 1970-01-01 UTC, and the day as text: "2026-01-31".
+int64_t UtcDay(Instant instant);
+std::string DayText(int64_t day);
+
 // Rounds down to the microsecond.
 inline Instant ToInstant(absl::Time time) { return absl::ToUnixMicros(time); }
 

@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "api/tally/books.h"
+#include "api/instants.h"
 
 namespace tallystick::tally {
 namespace {

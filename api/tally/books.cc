@@ -154,17 +154,6 @@ class Shard {
 
 }  // namespace
 
-int64_t UtcDay(Instant instant) {
-  const int64_t day = instant / kMicrosPerDay;
-  return instant % kMicrosPerDay < 0 ? day - 1 : day;
-}
-
-std::string DayText(int64_t day) {
-  std::string text = FormatInstant(day * kMicrosPerDay);
-  text.resize(text.find('T'));
-  return text;
-}
-
 absl::Status ReadBooks(const std::string& directory, const BooksReader& reader) {
   std::unique_ptr<Shard> shard;
   const auto logs =

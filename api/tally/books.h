@@ -43,11 +43,6 @@ struct BooksReader {
   std::function<absl::Status(const ShardBooks& books)> on_shard;
 };
 
-// Days since 1970-01-01 UTC.
-int64_t UtcDay(Instant instant);
-// "2026-01-31".
-std::string DayText(int64_t day);
-
 // Reads and replays every shard's log to its end. Holds one shard's state at a time. DataLoss: a
 // log or the books do not follow from themselves; FailedPrecondition: a server has it in use.
 absl::Status ReadBooks(const std::string& directory, const BooksReader& reader);

@@ -3,7 +3,6 @@
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
 #include "api/instants.h"
-#include "api/tally/books.h"
 
 namespace tallystick::tally {
 namespace {

@@ -68,7 +68,6 @@ class ProofWriter {
     if (proof_.blocks == 0 || books.shard != proof_.shard) return;
     proof_.head_position = books.position;
     proof_.head_hash = HexText(books.last_hash);
-    log_time_ = books.machine.log_time();
   }
 
   absl::StatusOr<Proof> Finish(const std::string& directory) {
@@ -80,7 +79,7 @@ class ProofWriter {
     }
     std::string& out = file_->buffer();
     absl::StrAppend(&out, "],\n\"head\":{\"position\":", proof_.head_position, ",\"hash\":\"",
-                    proof_.head_hash, "\"},\n\"log_time_us\":", log_time_, ",\n\"accounts\":[");
+                    proof_.head_hash, "\"},\n\"accounts\":[");
     for (const auto& [id, account] : accounts_) {
       absl::StrAppend(&out, proof_.accounts.empty() ? "" : ",", "{\"program\":", id,
                       ",\"records\":", account.records,
@@ -146,7 +145,6 @@ class ProofWriter {
   const std::unique_ptr<OutputFile> file_;
   std::map<uint16_t, ProvedAccount> accounts_;
   Proof proof_;
-  Instant log_time_ = 0;
 };
 
 }  // namespace

@@ -34,17 +34,22 @@ def times(matrix, vector):
     return product
 
 
+def squared(matrix):
+    return [times(matrix, row) for row in matrix]
+
+
+# What a zero bit does to a CRC; squared three times, what a zero byte does; and so on: 2**i zero bytes.
+ZEROS = [squared(squared(squared([CRC_POLYNOMIAL] + [1 << i for i in range(31)])))]
+while len(ZEROS) < 40:
+    ZEROS.append(squared(ZEROS[-1]))
+
+
 def combined(first, second, second_size):
     """The CRC of two pieces behind each other, by theirs and the size of the second."""
-    # What a zero bit does to a CRC; squared three times, what a zero byte does.
-    zeros = [CRC_POLYNOMIAL] + [1 << i for i in range(31)]
-    for _ in range(3):
-        zeros = [times(zeros, row) for row in zeros]
-    while second_size:
-        if second_size & 1:
+    require(0 <= second_size < 1 << len(ZEROS), 'a piece of no sane size')
+    for i, zeros in enumerate(ZEROS):
+        if second_size >> i & 1:
             first = times(zeros, first)
-        zeros = [times(zeros, row) for row in zeros]
-        second_size >>= 1
     return first ^ second
 
 
@@ -148,12 +153,20 @@ def check_record(data, position, member, account):
                      'last_position': position}
 
 
+def id_text(digits):
+    """A decimal number when it fits 64 bits, else a UUID."""
+    if digits.startswith('0' * 16):
+        return str(int(digits, 16))
+    return '-'.join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
 BALANCE = 'pending', 'available', 'debt'
 
 
 def check(proof):
     require(proof['format'] == 'tallystick-proof' and proof['version'] == 1, 'unknown format')
     require(proof['blocks'], 'there are no blocks')
+    require(proof['member'] == id_text(proof['member_id']), 'the member has another id')
     accounts = {}
     before = None
     for block in proof['blocks']:
@@ -163,6 +176,7 @@ def check(proof):
         require((header.shard, header.shard_count) == (proof['shard'], proof['shard_count']), at,
                 'another shard\'s')
         require(header.segment == block['segment'], at, 'another segment\'s')
+        require(block['offset'] % 4096 == 0, at, 'no block lies there')
         require((header.type == START) == (block['offset'] == 0), at, 'a start block elsewhere')
         if before is not None:
             last, last_place = before

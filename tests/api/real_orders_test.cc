@@ -11,11 +11,14 @@
 #include <vector>
 
 #include "api/embedded.h"
+#include "api/ids.h"
 #include "api/instants.h"
 #include "api/orders.h"
 #include "api/program_file.h"
 #include "api/time_zones.h"
 #include "api/worker.h"
+#include "tests/api/process.h"
+#include "tests/api/sql_file.h"
 #include "tests/model/naive_ledger.h"
 
 namespace tallystick {
@@ -154,6 +157,41 @@ TEST_F(RealOrders, SentAgainAreReplayedOrRefusedAsBefore) {
   EXPECT_EQ(after->issued, before->issued);
   EXPECT_EQ(after->pending, before->pending);
   EXPECT_EQ(after->clawed_back, before->clawed_back);
+}
+
+TEST_F(RealOrders, ComeToTheSameByPlainSql) {
+  Import();
+  const auto totals = ledger_->Totals(kProgram);
+  std::map<std::string, BalanceAnswer> balances;
+  for (const Operation& order : orders_) {
+    const auto balance = ledger_->Balance(kProgram, order.member());
+    if (balance->outcome == Outcome::Ok) balances[FormatId(order.member())] = *balance;
+  }
+  ledger_.reset();
+  const std::string file = directory_ / "book.db";
+  Process process({TALLY, "log", "export", directory_, "--sqlite", file});
+  ASSERT_EQ(process.End(), 0) << process.Errors();
+  const auto sum = [&](const std::string& account) {
+    return SqlNumber(
+        file, "SELECT coalesce(sum(amount), 0) FROM postings WHERE account = '" + account + "'");
+  };
+  EXPECT_EQ(-sum("issued"), totals->issued);
+  EXPECT_EQ(sum("clawed_back"), totals->clawed_back);
+  EXPECT_EQ(sum("written_off"), totals->written_off);
+  EXPECT_EQ(sum("pending"), totals->pending);
+  EXPECT_EQ(sum("available"), totals->available);
+  const auto rows =
+      Sql(file,
+          "SELECT member, sum(iif(account = 'pending', amount, 0)), sum(iif(account = "
+          "'available', amount, 0)) FROM postings GROUP BY member");
+  int64_t compared = 0;
+  for (const auto& row : rows) {
+    EXPECT_EQ(row[1], std::to_string(balances[row[0]].pending)) << row[0];
+    EXPECT_EQ(row[2], std::to_string(balances[row[0]].available)) << row[0];
+    ++compared;
+  }
+  EXPECT_GT(compared, 800);
+  EXPECT_EQ(SqlNumber(file, "SELECT count(*) FROM members"), static_cast<int64_t>(balances.size()));
 }
 
 }  // namespace

@@ -1,0 +1,480 @@
+// tally log export and tally audit as processes, on a ledger that has one of everything: plain SQL
+// and plain arithmetic come to what the ledger itself answers.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "api/embedded.h"
+#include "api/ids.h"
+#include "api/instants.h"
+#include "api/program_file.h"
+#include "api/tally/audit_rows.h"
+#include "tests/api/process.h"
+#include "tests/api/sql_file.h"
+
+namespace tallystick {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr uint16_t kProgram = 1;
+constexpr uint64_t kMembers = 40;
+
+struct Ran {
+  int status = 0;
+  std::string output;
+  std::string errors;
+};
+
+std::string ReadFile(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+class Exports : public ::testing::Test {
+ protected:
+  Exports() : folder_(fs::temp_directory_path() / ("export_test." + std::to_string(getpid()))) {
+    fs::create_directories(folder_);
+  }
+  ~Exports() override {
+    ledger_.reset();
+    fs::remove_all(folder_);
+  }
+
+  std::string Path(const std::string& name) const { return folder_ / name; }
+
+  void Open(bool create, const std::string& name = "ledger") {
+    LedgerOptions options;
+    options.directory = Path(name);
+    options.create = create;
+    options.shards = 2;
+    options.clock = ClockMode::kImport;
+    options.segment_bytes = 8 << 20;
+    options.block_digests = true;
+    auto ledger = Ledger::Open(options);
+    ASSERT_TRUE(ledger.ok()) << ledger.status();
+    ledger_ = *std::move(ledger);
+    if (!create) return;
+    std::ofstream(Path("program.json")) << R"({"id": 1, "name": "Test", "currency": "USD",
+      "time_zone": "UTC", "earn": {"points": 1, "per_spend": 1}, "pending": {"days": 3},
+      "expiry": {"after": "activation", "days": 9}, "debt_floor": 50, "implicit_enrolment": true,
+      "unknown_original": "newest"})";
+    const auto program = ProgramFile::Read(Path("program.json"));
+    ASSERT_TRUE(program.ok()) << program.status();
+    ASSERT_EQ(ledger_->PutProgram(Id(1, 0), program->bytes())->outcome, Outcome::Ok);
+  }
+
+  static Id Member(uint64_t number) { return number % 2 == 0 ? Id(number, 0) : Id(number, 7); }
+
+  // Some operations a day; in batches, so that blocks hold several days.
+  void Fill(int days) {
+    std::vector<Operation> batch;
+    for (int i = 0; i < days * 20; ++i) {
+      now_ += kMicrosPerDay / 20 + static_cast<Instant>(random_() % 1000);
+      const Kind kinds[] = {Kind::Accrue, Kind::Purchase, Kind::Return,
+                            Kind::Redeem, Kind::Adjust,   Kind::Enrol};
+      const Kind kind = kinds[random_() % 6];
+      auto amount = static_cast<int64_t>(1 + random_() % 100);
+      if (kind == Kind::Enrol) amount = 0;
+      if (kind == Kind::Adjust && random_() % 2 == 0) amount = -amount;
+      batch.emplace_back(Id(++last_id_, random_() % 2), Member(1 + random_() % kMembers), Id(),
+                         amount, now_, 0, 0, kProgram, 0, kind, 0, 0);
+      if (batch.size() < 37 && i + 1 < days * 20) continue;
+      ASSERT_TRUE(ledger_->Submit(batch, [](auto) {}).ok());
+      // Answered when what was sent before it is.
+      ASSERT_TRUE(ledger_->Apply(batch.back()).ok());
+      batch.clear();
+    }
+  }
+
+  // What the ledger says of itself when nothing is due any more; then it is closed.
+  void AskAndClose() {
+    totals_ = *ledger_->Totals(kProgram);
+    ASSERT_EQ(totals_.outcome, Outcome::Ok);
+    balances_.clear();
+    for (uint64_t number = 1; number <= kMembers; ++number) {
+      const auto balance = ledger_->Balance(kProgram, Member(number));
+      ASSERT_TRUE(balance.ok()) << balance.status();
+      if (balance->outcome == Outcome::Ok) balances_[FormatId(Member(number))] = *balance;
+    }
+    ledger_.reset();
+  }
+
+  // Without positions, debts and expiries in it, none of this would say much.
+  void MakeLedger(int days = 60) {
+    Open(/*create=*/true);
+    Fill(days);
+    AskAndClose();
+    ASSERT_GT(totals_.expired, 0);
+    ASSERT_GT(totals_.clawed_back, 0);
+    ASSERT_GT(totals_.written_off, 0);
+    ASSERT_GT(totals_.debt, 0);
+  }
+  void Continue(int days) {
+    Open(/*create=*/false);
+    Fill(days);
+    AskAndClose();
+  }
+
+  static Ran RunCommand(const std::vector<std::string>& command) {
+    Process process(command);
+    Ran ran;
+    ran.status = process.End();
+    ran.output = process.Output();
+    ran.errors = process.Errors();
+    return ran;
+  }
+  static Ran Run(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), TALLY);
+    return RunCommand(arguments);
+  }
+  Ran Export(std::vector<std::string> more) const {
+    more.insert(more.begin(), {"log", "export", Path("ledger")});
+    return Run(more);
+  }
+  // Fails with this in its sentence, and leaves nothing.
+  void ExpectRefusal(const Ran& ran, const std::string& sentence) const {
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.errors, HasSubstr(sentence));
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      EXPECT_NE(entry.path().extension(), ".unfinished") << entry;
+      EXPECT_NE(entry.path().filename(), "new");
+    }
+  }
+
+  // By plain SQL, against the ledger's answers.
+  void CompareSqlite(const std::string& file) const {
+    const auto sum = [&](const std::string& account) {
+      return SqlNumber(file,
+                       "SELECT coalesce(sum(amount), 0) FROM postings WHERE program = 1 AND "
+                       "account = '" +
+                           account + "'");
+    };
+    EXPECT_EQ(SqlNumber(file, "SELECT coalesce(sum(amount), 0) FROM postings WHERE NOT memo"), 0);
+    EXPECT_EQ(
+        SqlNumber(file,
+                  "SELECT count(*) FROM (SELECT sum(amount) AS s FROM postings WHERE NOT memo "
+                  "GROUP BY shard, position) WHERE s <> 0"),
+        0);
+    EXPECT_EQ(-sum("issued"), totals_.issued);
+    EXPECT_EQ(sum("redeemed"), totals_.redeemed);
+    EXPECT_EQ(sum("expired"), totals_.expired);
+    EXPECT_EQ(sum("clawed_back"), totals_.clawed_back);
+    EXPECT_EQ(sum("written_off"), totals_.written_off);
+    EXPECT_EQ(-sum("adjusted"), totals_.adjusted);
+    EXPECT_EQ(sum("pending"), totals_.pending);
+    EXPECT_EQ(sum("available"), totals_.available);
+    EXPECT_EQ(-sum("debt"), totals_.debt);
+    EXPECT_EQ(SqlNumber(file, "SELECT count(*) FROM members"), totals_.members);
+    const auto rows = Sql(file,
+                          "SELECT m.member, coalesce(sum(iif(account = 'pending', amount, 0)), 0), "
+                          "coalesce(sum(iif(account = 'available', amount, 0)), 0), "
+                          "coalesce(-sum(iif(account = 'debt', amount, 0)), 0), m.pending, "
+                          "m.available, m.debt FROM members m LEFT JOIN postings USING (program, "
+                          "member) GROUP BY m.program, m.member");
+    EXPECT_EQ(rows.size(), balances_.size());
+    for (const auto& row : rows) {
+      const auto found = balances_.find(row[0]);
+      ASSERT_NE(found, balances_.end()) << row[0];
+      const std::vector<std::string> expected = {std::to_string(found->second.pending),
+                                                 std::to_string(found->second.available),
+                                                 std::to_string(found->second.debt)};
+      EXPECT_EQ(std::vector<std::string>(row.begin() + 1, row.begin() + 4), expected) << row[0];
+      EXPECT_EQ(std::vector<std::string>(row.begin() + 4, row.end()), expected) << row[0];
+    }
+  }
+
+  const fs::path folder_;
+  std::unique_ptr<Ledger> ledger_;
+  std::mt19937_64 random_{1};
+  Instant now_ = *ParseInstant("2024-01-01");
+  uint64_t last_id_ = 0;
+  TotalsAnswer totals_;
+  std::map<std::string, BalanceAnswer> balances_;
+};
+
+// ---- SQLite ----
+
+TEST_F(Exports, SqlComesToTheLedgersTotalsAndBalances) {
+  MakeLedger();
+  const Ran ran = Export({"--sqlite", Path("book.db")});
+  ASSERT_EQ(ran.status, 0) << ran.errors;
+  CompareSqlite(Path("book.db"));
+  EXPECT_EQ(Sql(Path("book.db"), "PRAGMA integrity_check"),
+            (std::vector<std::vector<std::string>>{{"ok"}}));
+}
+
+TEST_F(Exports, SqliteFilesAreGoneOnWith) {
+  MakeLedger();
+  ASSERT_EQ(Export({"--sqlite", Path("book.db")}).status, 0);
+  for (int round = 0; round < 3; ++round) {
+    Continue(5 + round);
+    const Ran ran = Export({"--sqlite", Path("book.db")});
+    ASSERT_EQ(ran.status, 0) << ran.errors;
+    CompareSqlite(Path("book.db"));
+  }
+  ASSERT_EQ(Export({"--sqlite", Path("whole.db")}).status, 0);
+  for (const char* table : {"postings", "members", "totals", "shards", "meta"}) {
+    const std::string all = absl::StrCat("SELECT * FROM ", table);
+    EXPECT_EQ(Sql(Path("book.db"), all), Sql(Path("whole.db"), all)) << table;
+  }
+}
+
+// A file that may not grow, as on a full disk, at each of many sizes.
+TEST_F(Exports, SqliteFilesStayAsTheyWereWhereThereIsNoRoom) {
+  MakeLedger();
+  ASSERT_EQ(Export({"--sqlite", Path("book.db")}).status, 0);
+  const auto before = totals_;
+  const auto balances = balances_;
+  const auto had = static_cast<int>(fs::file_size(Path("book.db")) / 1024);
+  Continue(40);
+  const auto after = totals_;
+  const auto balances_after = balances_;
+  int refused = 0;
+  for (int limit_kib = had / 4; limit_kib < 2 * had; limit_kib += had / 8) {
+    const std::string export_it =
+        absl::StrCat("trap '' XFSZ; ulimit -f ", limit_kib * 1024 / 512, "; exec ", TALLY,
+                     " log export ", Path("ledger"), " --sqlite ");
+    const Ran making = RunCommand({"/bin/sh", "-c", export_it + Path("new")});
+    if (making.status != 0) {
+      ExpectRefusal(making, "Nothing of this export is in it");
+    } else {
+      fs::remove(Path("new"));
+    }
+    const Ran ran = RunCommand({"/bin/sh", "-c", export_it + Path("book.db")});
+    if (ran.status == 0) break;
+    ++refused;
+    ExpectRefusal(ran, "Nothing of this export is in it");
+    totals_ = before;
+    balances_ = balances;
+    CompareSqlite(Path("book.db"));
+  }
+  EXPECT_GT(refused, 2);
+  ASSERT_EQ(Export({"--sqlite", Path("book.db")}).status, 0);
+  totals_ = after;
+  balances_ = balances_after;
+  CompareSqlite(Path("book.db"));
+}
+
+TEST_F(Exports, SqliteFilesThatAreSomethingElseAreRefused) {
+  MakeLedger();
+  const std::string book = Path("book.db");
+  std::ofstream(book) << "a letter to the auditor, which is long enough to be no empty file\n";
+  ExpectRefusal(Export({"--sqlite", book}), "is no SQLite file");
+  fs::remove(book);
+  std::ofstream(book).close();
+  ExpectRefusal(Export({"--sqlite", book}), "is no export of tally");
+  fs::remove(book);
+  ASSERT_EQ(Export({"--sqlite", book}).status, 0);
+
+  Sql(book, "UPDATE meta SET value = 'x' || value WHERE key = 'ledger_id'");
+  ExpectRefusal(Export({"--sqlite", book}), "is an export of another ledger");
+  Sql(book, "UPDATE meta SET value = substr(value, 2) WHERE key = 'ledger_id'");
+  Sql(book, "PRAGMA user_version = 2");
+  ExpectRefusal(Export({"--sqlite", book}), "of format 2, this program writes 1");
+  Sql(book, "PRAGMA user_version = 1");
+  Sql(book,
+      "UPDATE postings SET amount = amount + 1 WHERE account = 'issued' AND position = "
+      "(SELECT max(position) FROM postings WHERE account = 'issued')");
+  ExpectRefusal(Export({"--sqlite", book}), "does not sum up to the totals of program 1");
+  Sql(book, "UPDATE shards SET block_hash = replace(block_hash, substr(block_hash, 1, 1), 'x')");
+  ExpectRefusal(Export({"--sqlite", book}), "another history");
+  Sql(book, "UPDATE shards SET position = position + 1000000");
+  ExpectRefusal(Export({"--sqlite", book}), "its log ends at");
+}
+
+// ---- CSV ----
+
+TEST_F(Exports, CsvGoesOnWhereItEnded) {
+  MakeLedger();
+  const Ran first = Export({"--to-csv", Path("first.csv"), "--json"});
+  ASSERT_EQ(first.status, 0) << first.errors;
+  const std::string to = nlohmann::json::parse(first.output)["to"];
+  Continue(10);
+  const Ran second = Export({"--to-csv", Path("second.csv"), "--from", to, "--json"});
+  ASSERT_EQ(second.status, 0) << second.errors;
+  ASSERT_EQ(Export({"--to-csv", Path("whole.csv")}).status, 0);
+  const auto lines = [this](const std::string& name) {
+    std::vector<std::string> all = absl::StrSplit(ReadFile(Path(name)), '\n');
+    EXPECT_EQ(all.front().substr(0, 30), "shard:uint16,position:uint64,l");
+    all.erase(all.begin());
+    all.pop_back();
+    return all;
+  };
+  std::multiset<std::string> parts;
+  for (const char* name : {"first.csv", "second.csv"}) {
+    for (const std::string& line : lines(name)) parts.insert(line);
+  }
+  const auto whole = lines("whole.csv");
+  EXPECT_EQ(parts, std::multiset<std::string>(whole.begin(), whole.end()));
+  std::map<std::string, int64_t> sums;
+  for (const std::string& line : whole) {
+    const std::vector<std::string> fields = absl::StrSplit(line, ',');
+    ASSERT_EQ(fields.size(), 13u) << line;
+    sums[fields[9]] += std::stoll(fields[10]);
+  }
+  EXPECT_EQ(-sums["issued"], totals_.issued);
+  EXPECT_EQ(sums["expired"], totals_.expired);
+  EXPECT_EQ(sums["available"], totals_.available);
+}
+
+TEST_F(Exports, WrongInputGetsASentence) {
+  Open(/*create=*/true);
+  Fill(3);
+  ExpectRefusal(Export({"--to-csv", Path("new")}), "is in use: stop its tallyd first");
+  ExpectRefusal(Run({"audit", Path("ledger")}), "is in use: stop its tallyd first");
+  ledger_.reset();
+  std::ofstream(Path("there")) << "mine";
+  for (const char* format : {"--to-csv", "--postgres"}) {
+    ExpectRefusal(Export({format, Path("there")}), "is there already");
+    ExpectRefusal(Export({format, "/dev/full"}), "No space left on device");
+    ExpectRefusal(Export({format, Path("no/folder")}), "No such file or directory");
+    ExpectRefusal(Export({format, Path("new"), "--from", "0:7"}), "does not name shard 1");
+    ExpectRefusal(Export({format, Path("new"), "--from", "0:7,1:x"}), "is no SHARD:POSITION");
+    ExpectRefusal(Export({format, Path("new"), "--from", "0:7,0:7"}), "is no SHARD:POSITION");
+    ExpectRefusal(Export({format, Path("new"), "--from", "0:7,2:7"}), "is no SHARD:POSITION");
+    ExpectRefusal(Export({format, Path("new"), "--from", "0:1,1:99999"}), "its log ends at");
+  }
+  ExpectRefusal(Export({"--sqlite", Path("no/folder")}), "unable to open database file");
+  EXPECT_EQ(ReadFile(Path("there")), "mine");
+  EXPECT_EQ(Export({}).status, 2);
+  EXPECT_EQ(Export({"--to-csv", Path("new"), "--sqlite", Path("new2")}).status, 2);
+  EXPECT_EQ(Export({"--sqlite", Path("new"), "--from", "0:1,1:1"}).status, 2);
+  ExpectRefusal(Run({"log", "export", Path("nothing"), "--to-csv", Path("new")}),
+                "holds no ledger");
+  ExpectRefusal(Run({"audit", Path("ledger"), "--since", "yesterday"}), "is no day");
+  ExpectRefusal(Run({"audit", Path("ledger"), "--since", "2024-01-02", "--until", "2024-01-01"}),
+                "is after --until");
+  ExpectRefusal(Run({"audit", Path("ledger"), "--program", "9"}), "unknown_program");
+  ExpectRefusal(Run({"audit", Path("ledger"), "--member", "999", "--proof", Path("new")}),
+                "member 999 is not in any program");
+  ExpectRefusal(
+      Run({"audit", Path("ledger"), "--member", "2", "--program", "9", "--proof", Path("new")}),
+      "member 2 is not in program 9");
+  ExpectRefusal(Run({"audit", Path("ledger"), "--member", "2", "--proof", Path("there")}),
+                "is there already");
+  EXPECT_EQ(Run({"audit", Path("ledger"), "--member", "2"}).status, 2);
+}
+
+// ---- audit ----
+
+int64_t Owed(const nlohmann::json& t) {
+  return t["pending"].get<int64_t>() + t["available"].get<int64_t>() - t["debt"].get<int64_t>();
+}
+int64_t Moved(const nlohmann::json& t) {
+  return t["issued"].get<int64_t>() + t["adjusted"].get<int64_t>() - t["redeemed"].get<int64_t>() -
+         t["expired"].get<int64_t>() - t["clawed_back"].get<int64_t>();
+}
+
+TEST_F(Exports, AuditRollsForwardFromDayToDay) {
+  MakeLedger();
+  const Ran ran = Run({"audit", Path("ledger"), "--json"});
+  ASSERT_EQ(ran.status, 0) << ran.errors;
+  const auto audit = nlohmann::json::parse(ran.output);
+  EXPECT_TRUE(audit["equal"].get<bool>());
+  const auto& program = audit["programs"].at(0);
+  EXPECT_GT(program["days"].size(), 55u);
+  nlohmann::json before = program["opening"];
+  std::string day_before;
+  for (const auto& day : program["days"]) {
+    EXPECT_LT(day_before, day["day"].get<std::string>());
+    EXPECT_EQ(day["opening"], before);
+    EXPECT_EQ(Owed(day["opening"]) + Moved(day["movements"]), Owed(day["closing"])) << day;
+    for (const auto& [name, amount] : day["closing"].items()) {
+      EXPECT_EQ(day["opening"][name].get<int64_t>() + day["movements"][name].get<int64_t>(),
+                amount);
+    }
+    before = day["closing"];
+    day_before = day["day"];
+  }
+  EXPECT_EQ(before["issued"], totals_.issued);
+  EXPECT_EQ(before["members"], totals_.members);
+  EXPECT_EQ(before["written_off"], totals_.written_off);
+  EXPECT_EQ(before["debt"], totals_.debt);
+  EXPECT_EQ(Owed(before), totals_.pending + totals_.available - totals_.debt);
+  EXPECT_EQ(program["movements"], before) << "nothing was owed before";
+
+  const Ran some =
+      Run({"audit", Path("ledger"), "--since", "2024-01-20", "--until", "2024-01-29", "--json"});
+  const auto part = nlohmann::json::parse(some.output)["programs"].at(0);
+  ASSERT_EQ(part["days"].size(), 10u);
+  EXPECT_EQ(part["opening"], part["days"].at(0)["opening"]);
+  EXPECT_EQ(part["closing"], part["days"].at(9)["closing"]);
+  EXPECT_THAT(Run({"audit", Path("ledger")}).output,
+              AllOf(HasSubstr("2024-01-20"), HasSubstr("every line adds up")));
+}
+
+TEST(AuditRows, OneThatDoesNotAddUpIsNamed) {
+  tally::AuditRow row;
+  row.program = 3;
+  row.day = UtcDay(*ParseInstant("2024-01-20"));
+  row.movements.of(PostingAccount::kIssued) = -5;
+  row.movements.of(PostingAccount::kPending) = 5;
+  row.closing = row.movements;
+  EXPECT_TRUE(tally::CheckRow(row).ok());
+  for (size_t i = 0; i < kPostingAccountCount; ++i) {
+    tally::AuditRow wrong = row;
+    ++wrong.closing.amount[i];
+    EXPECT_THAT(std::string(tally::CheckRow(wrong).message()),
+                HasSubstr("program 3 on 2024-01-20: "));
+    // Conserved, and yet not what moved.
+    --wrong.closing.of(i == 0 ? PostingAccount::kAvailable : PostingAccount::kPending);
+    EXPECT_FALSE(tally::CheckRow(wrong).ok()) << i;
+  }
+  row.closing.members = 1;
+  EXPECT_THAT(std::string(tally::CheckRow(row).message()), HasSubstr("members"));
+}
+
+// ---- proofs ----
+
+TEST_F(Exports, ProofsConvinceACheckerOfTheirOwn) {
+  MakeLedger(20);
+  Continue(10);
+  int proved = 0;
+  for (const auto& [member, balance] : balances_) {
+    const std::string file = Path("proof." + std::to_string(proved));
+    const Ran ran = Run({"audit", Path("ledger"), "--member", member, "--proof", file, "--json"});
+    ASSERT_EQ(ran.status, 0) << ran.errors;
+    const auto account = nlohmann::json::parse(ran.output)["accounts"].at(0);
+    EXPECT_EQ(account["pending"], balance.pending);
+    EXPECT_EQ(account["available"], balance.available);
+    EXPECT_EQ(account["debt"], balance.debt);
+    const Ran checked = RunCommand({"/usr/bin/python3", CHECK_PROOF, file});
+    EXPECT_EQ(checked.status, 0) << checked.output << checked.errors;
+    EXPECT_THAT(checked.output,
+                HasSubstr(absl::StrCat("proved: member ", member, " in program 1: available ",
+                                       balance.available, ", pending ", balance.pending, ", debt ",
+                                       balance.debt)));
+    if (++proved == 6) break;
+  }
+}
+
+TEST_F(Exports, ProofsThatWereChangedConvinceNobody) {
+  Open(/*create=*/true);
+  Fill(9);
+  Continue(4);
+  const auto& [member, balance] = *balances_.begin();
+  ASSERT_EQ(Run({"audit", Path("ledger"), "--member", member, "--proof", Path("proof")}).status, 0);
+  const Ran tampering = RunCommand({"/usr/bin/python3", PROOF_TAMPERING, Path("proof")});
+  EXPECT_EQ(tampering.status, 0) << tampering.output << tampering.errors;
+}
+
+}  // namespace
+}  // namespace tallystick
