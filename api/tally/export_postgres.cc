@@ -46,13 +46,14 @@ CREATE INDEX postings_by_account ON postings (program, account, log_time);
 
 constexpr absl::string_view kCheck = R"(DO $$ BEGIN
   IF EXISTS (
-    SELECT FROM totals t LEFT JOIN (SELECT program, account, sum(amount) AS amount FROM postings
-      GROUP BY program, account) p USING (program)
+    SELECT FROM totals t
     CROSS JOIN LATERAL (VALUES ('pending', pending), ('available', available), ('debt', -debt),
       ('issued', -issued), ('redeemed', redeemed), ('expired', expired),
       ('clawed_back', clawed_back), ('adjusted', -adjusted), ('reinstated', -reinstated),
       ('forgiven', -forgiven), ('written_off', written_off)) AS e(account, amount)
-    WHERE p.account = e.account AND p.amount <> e.amount)
+    LEFT JOIN (SELECT program, account, sum(amount) AS amount FROM postings
+      GROUP BY program, account) p ON p.program = t.program AND p.account = e.account
+    WHERE coalesce(p.amount, 0) <> e.amount)
   OR EXISTS (
     SELECT FROM totals t LEFT JOIN (SELECT program, count(*) AS members, sum(pending) AS pending,
       sum(available) AS available, sum(debt) AS debt FROM members GROUP BY program) m USING (program)

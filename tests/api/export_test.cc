@@ -469,6 +469,7 @@ TEST_F(Exports, ProofsConvinceACheckerOfTheirOwn) {
 TEST_F(Exports, ProofsThatWereChangedConvinceNobody) {
   Open(/*create=*/true);
   Fill(9);
+  AskAndClose();
   Continue(4);
   const auto& [member, balance] = *balances_.begin();
   ASSERT_EQ(Run({"audit", Path("ledger"), "--member", member, "--proof", Path("proof")}).status, 0);
