@@ -28,7 +28,7 @@ absl::Status SyncDirectoryOf(const std::string& path) {
   const int fd = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return Failed(path);
   const bool synced = fsync(fd) == 0;
-  const absl::Status status = synced ? absl::OkStatus() : Failed(path);
+  absl::Status status = synced ? absl::OkStatus() : Failed(path);
   close(fd);
   return status;
 }
@@ -49,7 +49,7 @@ absl::Status PublishFile(const std::string& path) {
   const int fd = open(unfinished.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return Failed(path);
   const bool synced = fsync(fd) == 0;
-  const absl::Status status = synced ? absl::OkStatus() : Failed(path);
+  absl::Status status = synced ? absl::OkStatus() : Failed(path);
   close(fd);
   if (!status.ok()) return status;
   if (std::rename(unfinished.c_str(), path.c_str()) != 0) return Failed(path);

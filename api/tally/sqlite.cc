@@ -78,7 +78,7 @@ absl::Status Sqlite::Run(SqliteStatement& statement,
   while ((step = statement.Step()) == SQLITE_ROW) {
     if (on_row != nullptr) on_row(statement);
   }
-  const absl::Status status = step == SQLITE_DONE ? absl::OkStatus() : Failed();
+  absl::Status status = step == SQLITE_DONE ? absl::OkStatus() : Failed();
   statement.Reset();
   return status;
 }

@@ -32,7 +32,6 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 constexpr uint16_t kProgram = 1;
 constexpr uint64_t kMembers = 40;

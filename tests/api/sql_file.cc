@@ -13,8 +13,8 @@ std::vector<std::vector<std::string>> Sql(const std::string& path, const std::st
   EXPECT_EQ(sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, nullptr), SQLITE_OK)
       << path;
   const auto on_row = [](void* all, int columns, char** texts, char**) {
-    std::vector<std::string> row;
-    for (int i = 0; i < columns; ++i) row.emplace_back(texts[i] == nullptr ? "" : texts[i]);
+    std::vector<std::string> row(static_cast<size_t>(columns));
+    for (int i = 0; i < columns; ++i) row[i] = texts[i] == nullptr ? "" : texts[i];
     static_cast<std::vector<std::vector<std::string>>*>(all)->push_back(row);
     return 0;
   };
