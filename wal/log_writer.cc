@@ -109,8 +109,10 @@ struct LogWriter::State {
 
   uint32_t epoch;
   uint64_t segment;
-  uint64_t offset = 0;       // of the next block
-  uint64_t last_offset = 0;  // of the last
+  uint64_t offset = 0;          // of the next block
+  uint64_t last_offset = 0;     // of the last
+  uint64_t begin_position = 0;  // of the segment
+  uint64_t sealed_before = 0;
   uint64_t next_position;
   int64_t last_timestamp_us;
   Id128 last_hash;
@@ -153,6 +155,7 @@ void LogWriter::State::BeginSegment(const StartInfo& info) {
   if (!handle.ok()) return queue.Fail(handle.status());
   queue.BeginSegment(*handle, ++segment);
   offset = 0;
+  begin_position = next_position;
   TALLYSTICK_CHECK(!free_small.empty());
   std::byte* const block = free_small.back();
   free_small.pop_back();
@@ -242,7 +245,8 @@ absl::StatusOr<std::unique_ptr<LogWriter>> LogWriter::Open(Io& io, const LogWrit
       SpareSegments::Open(io, {.directory = options.directory,
                                .segment_bytes = options.segment_bytes,
                                .count = options.spare_segments,
-                               .dsync = options.durability == Durability::kOpenDsync});
+                               .dsync = options.durability == Durability::kOpenDsync,
+                               .reserve_bytes = options.reserve_bytes});
   if (!spares.ok()) return spares.status();
   state->spares = *std::move(spares);
   status = state->AllocateBuffers();
@@ -315,9 +319,12 @@ LogPlace LogWriter::place() const {
 }
 const absl::Status& LogWriter::failure() const { return state_->queue.failure(); }
 
+uint64_t LogWriter::sealed_before() const { return state_->sealed_before; }
+
 int64_t LogWriter::Tick(int64_t monotonic_us) {
   State& s = *state_;
   if (s.stopped || !s.queue.failure().ok()) return -1;
+  if (s.queue.durable_position() > s.begin_position) s.sealed_before = s.segment;
   const int64_t spares_us = s.spares->Tick(monotonic_us, s.offset);
   const bool idle = !std::exchange(s.active, false) && s.open_block == nullptr;
   if (!idle || !s.NeedsWitness()) {

@@ -45,8 +45,10 @@ struct LogWriterOptions {
   // A multiple of kSectorBytes, from kMinSegmentBytes to kMaxSegmentBytes. A block is at most as
   // large as what an empty segment has room for: see LogWriter::max_block_slots().
   uint64_t segment_bytes = uint64_t{64} << 20;
-  uint32_t blocks_in_flight = 8;      // writes at most; one more buffer than that is held
-  uint32_t spare_segments = 2;        // kept prepared, from 1
+  uint32_t blocks_in_flight = 8;  // writes at most; one more buffer than that is held
+  uint32_t spare_segments = 2;    // kept prepared, from 1
+  // Room on the disk that new segments leave alone; see SpareOptions.
+  uint64_t reserve_bytes = 0;
   int64_t witness_after_us = 20'000;  // idle time before a witness block
   Durability durability = Durability::kOpenDsync;
 };
@@ -109,6 +111,8 @@ class LogWriter {
   // Behind the last block that was sealed; start and witness blocks count. REQUIRES: no block is
   // open.
   LogPlace place() const;
+  // The segments below are sealed: whole, durable, and never written again. Changes inside Tick.
+  uint64_t sealed_before() const;
   // OK, or why the log has stopped for good.
   const absl::Status& failure() const;
 

@@ -34,6 +34,16 @@ absl::StatusOr<std::unique_ptr<SnapshotWriter>> SnapshotWriter::Begin(
     Io& io, const SnapshotOptions& options, const LogPlace& place) {
   TALLYSTICK_CHECK(options.buffer_bytes >= kMinSnapshotBufferBytes && place.next_position > 1);
   TALLYSTICK_CHECK(options.disk_share_percent >= 1 && options.disk_share_percent <= 100);
+  if (options.reserve_bytes > 0) {
+    const absl::StatusOr<uint64_t> free = io.FreeBytes(options.directory);
+    if (!free.ok()) return free.status();
+    if (*free < options.reserve_bytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(options.directory, ": ", *free, " bytes are free on the disk, and ",
+                       options.reserve_bytes,
+                       " of them are kept for archiving and repair. Free or add disk space"));
+    }
+  }
   std::unique_ptr<SnapshotWriter> writer(new SnapshotWriter(io, options, place));
   absl::StatusOr<Handle> handle =
       io.Open(writer->path_, {.write = true, .create = true, .direct = true});

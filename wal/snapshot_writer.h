@@ -30,6 +30,8 @@ struct SnapshotOptions {
   size_t buffer_bytes = size_t{64} << 20;
   // Of the disk's time, while the log is in use.
   uint32_t disk_share_percent = 50;
+  // None begins with less free space on the disk.
+  uint64_t reserve_bytes = 0;
 };
 
 // Chunks that wait to be written before what can wait does, unless less memory is allowed.

@@ -81,7 +81,7 @@ absl::Status SpareSegments::Adopt() {
 }
 
 absl::Status SpareSegments::PrepareNow() {
-  absl::Status status = Create();
+  absl::Status status = Create(/*reserve_bytes=*/0);
   for (uint64_t offset = 0; status.ok() && offset < options_.segment_bytes; offset += zeros_.size) {
     const uint64_t left = options_.segment_bytes - offset;
     status = io_.WriteAt(handle_, offset, zeros_.data, std::min<uint64_t>(zeros_.size, left));
@@ -89,37 +89,70 @@ absl::Status SpareSegments::PrepareNow() {
   if (status.ok()) status = io_.Sync(handle_);
   if (status.ok()) status = Publish();
   if (status.ok()) return status;
-  absl::Status failure =
-      WithAdvice(status, PreparingPath(), options_.segment_bytes, ", then start again");
+  absl::Status failure = WithAdvice(status, path_, options_.segment_bytes, ", then start again");
   GiveUp();
   return failure;
 }
 
-std::string SpareSegments::PreparingPath() const {
-  return FilePath(options_.directory, number_, FileKind::kPreparing);
-}
-
-absl::Status SpareSegments::Create() {
+absl::Status SpareSegments::Create(uint64_t reserve_bytes) {
   number_ = next_number_++;
+  path_ = FilePath(options_.directory, number_, FileKind::kPreparing);
   written_bytes_ = 0;
   error_ = 0;
-  absl::StatusOr<Handle> handle =
-      io_.Open(PreparingPath(), {.write = true, .create = true, .direct = true});
-  if (!handle.ok()) return handle.status();
-  handle_ = *handle;
+  const absl::StatusOr<bool> taken = TakeFree();
+  if (!taken.ok()) return taken.status();
+  if (!*taken) {
+    if (absl::Status room = CheckReserve(reserve_bytes); !room.ok()) return room;
+    absl::StatusOr<Handle> handle =
+        io_.Open(path_, {.write = true, .create = true, .direct = true});
+    if (!handle.ok()) return handle.status();
+    handle_ = *handle;
+  }
   phase_ = Phase::kWriting;
   return absl::OkStatus();
+}
+
+// Opens a segment that was given up, to write over it under the name that it has: it is worth
+// nothing before a crash and after one. Those of another size are removed.
+absl::StatusOr<bool> SpareSegments::TakeFree() {
+  const absl::StatusOr<LogFiles> files = ListLogFiles(io_, options_.directory);
+  if (!files.ok()) return files.status();
+  for (const uint64_t number : files->free) {
+    const std::string path = FilePath(options_.directory, number, FileKind::kFree);
+    const absl::StatusOr<Handle> handle = io_.Open(path, {.write = true, .direct = true});
+    if (!handle.ok()) return handle.status();
+    const absl::StatusOr<uint64_t> size = io_.Size(*handle);
+    if (size.ok() && *size == options_.segment_bytes) {
+      path_ = path;
+      handle_ = *handle;
+      return true;
+    }
+    io_.Close(*handle);
+    if (!size.ok()) return size.status();
+    if (absl::Status removed = io_.Remove(path); !removed.ok()) return removed;
+  }
+  return false;
+}
+
+absl::Status SpareSegments::CheckReserve(uint64_t reserve_bytes) {
+  if (reserve_bytes == 0) return absl::OkStatus();
+  const absl::StatusOr<uint64_t> free = io_.FreeBytes(options_.directory);
+  if (!free.ok()) return free.status();
+  if (*free >= options_.segment_bytes && *free - options_.segment_bytes >= reserve_bytes) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(absl::StrCat(*free, " bytes are free, and ", reserve_bytes,
+                                                   " of them are kept for archiving and repair"));
 }
 
 // The name comes after the sync: what is called a spare is whole.
 absl::Status SpareSegments::Publish() {
   io_.Close(std::exchange(handle_, kNoHandle));
   absl::StatusOr<Handle> handle =
-      io_.Open(PreparingPath(), {.write = true, .direct = true, .dsync = options_.dsync});
+      io_.Open(path_, {.write = true, .direct = true, .dsync = options_.dsync});
   if (!handle.ok()) return handle.status();
   handle_ = *handle;
-  absl::Status renamed =
-      io_.Rename(PreparingPath(), FilePath(options_.directory, number_, FileKind::kSpare));
+  absl::Status renamed = io_.Rename(path_, FilePath(options_.directory, number_, FileKind::kSpare));
   if (!renamed.ok()) return renamed;
   prepared_.push_back({.number = number_, .handle = std::exchange(handle_, kNoHandle)});
   phase_ = Phase::kIdle;
@@ -147,7 +180,7 @@ int64_t SpareSegments::Tick(int64_t monotonic_us, uint64_t log_offset) {
   if (error_ != 0) {
     const int error = std::exchange(error_, 0);
     const bool keep = IsDiskFull(error) && phase_ == Phase::kWriting;
-    Failed(absl::ErrnoToStatus(error, PreparingPath()));
+    Failed(absl::ErrnoToStatus(error, path_));
     // After a failed sync, or an error of the device, nothing is known of the file.
     if (keep) {
       written_bytes_ = failed_offset_;
@@ -162,7 +195,7 @@ int64_t SpareSegments::Tick(int64_t monotonic_us, uint64_t log_offset) {
   absl::Status status;
   if (phase_ == Phase::kSynced) status = Publish();
   if (status.ok() && phase_ == Phase::kIdle && prepared_.size() < options_.count) {
-    status = Create();
+    status = Create(options_.reserve_bytes);
   }
   if (!status.ok()) {
     GiveUp();
@@ -250,13 +283,12 @@ void SpareSegments::OnSync(IoRequest& request) {
 void SpareSegments::GiveUp() {
   phase_ = Phase::kIdle;
   if (handle_ != kNoHandle) io_.Close(std::exchange(handle_, kNoHandle));
-  // A file that cannot be removed now is removed at the next opening.
-  if (io_.Exists(PreparingPath())) io_.Remove(PreparingPath()).IgnoreError();
+  // A file that cannot be removed now is removed, or written over, at the next opening.
+  if (io_.Exists(path_)) io_.Remove(path_).IgnoreError();
 }
 
 void SpareSegments::Failed(const absl::Status& cause) {
-  failure_ = WithAdvice(cause, PreparingPath(), options_.segment_bytes,
-                        "; it is tried again once a second");
+  failure_ = WithAdvice(cause, path_, options_.segment_bytes, "; it is tried again once a second");
   retry_at_us_ = now_us_ + kRetryUs;
 }
 

@@ -1,7 +1,8 @@
 // Segment files prepared ahead: full of zeros, durable, waiting to be written over.
 //
 // Overwriting a pre-written file is what makes a durable write cheap (no allocation, no change of
-// metadata), and space that is written already cannot run out under a block.
+// metadata), and space that is written already cannot run out under a block. A segment that lies in
+// the archive is written over in preference to a new file.
 
 #ifndef TALLYSTICK_WAL_SPARE_SEGMENTS_H_
 #define TALLYSTICK_WAL_SPARE_SEGMENTS_H_
@@ -22,6 +23,9 @@ struct SpareOptions {
   uint64_t segment_bytes = 0;
   uint32_t count = 0;  // kept prepared
   bool dsync = false;  // how a segment is opened for its blocks
+  // No new file is made that would leave less than this on the disk, unless the log cannot be
+  // opened without one.
+  uint64_t reserve_bytes = 0;
 };
 
 class SpareSegments {
@@ -74,7 +78,9 @@ class SpareSegments {
   SpareSegments(Io& io, const SpareOptions& options);
   absl::Status Adopt();
   absl::Status PrepareNow();
-  absl::Status Create();
+  absl::Status Create(uint64_t reserve_bytes);
+  absl::StatusOr<bool> TakeFree();
+  absl::Status CheckReserve(uint64_t reserve_bytes);
   absl::Status Publish();
   bool AheadOfLog() const;
   bool InTime() const;
@@ -84,7 +90,6 @@ class SpareSegments {
   void OnSync(IoRequest& request);
   void GiveUp();
   void Failed(const absl::Status& cause);
-  std::string PreparingPath() const;
 
   Io& io_;
   const SpareOptions options_;
@@ -96,6 +101,7 @@ class SpareSegments {
   // The one being prepared.
   Phase phase_ = Phase::kIdle;
   uint64_t number_ = 0;
+  std::string path_;
   Handle handle_ = kNoHandle;
   uint64_t written_bytes_ = 0;  // handed to pieces; the rest is still to write
   uint64_t failed_offset_ = 0;  // the lowest that a piece failed at

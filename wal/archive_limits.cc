@@ -1,0 +1,96 @@
+#include "wal/archive_limits.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "wal/archive_file.h"
+#include "wal/segment_files.h"
+
+namespace tallystick::wal {
+namespace {
+
+constexpr int64_t kDayUs = int64_t{24} * 3600 * 1'000'000;
+
+std::string Text(int64_t us) {
+  return absl::FormatTime("%Y-%m-%d %H:%M:%S UTC", absl::FromUnixMicros(us), absl::UTCTimeZone());
+}
+
+}  // namespace
+
+ArchiveTrimmer::ArchiveTrimmer(Io& io, std::string directory, const ArchiveLimits& limits,
+                               std::function<void(const std::string&)> report)
+    : io_(io), directory_(std::move(directory)), limits_(limits), report_(std::move(report)) {}
+
+absl::Status ArchiveTrimmer::Look() {
+  if (!limits_.any()) return absl::OkStatus();
+  const absl::StatusOr<std::vector<uint64_t>> segments = ListArchives(io_, directory_);
+  if (!segments.ok()) return segments.status();
+  for (const uint64_t segment : *segments) {
+    if (segment > last_seen_) unread_.push_back(segment);
+  }
+  if (!segments->empty()) last_seen_ = std::max(last_seen_, segments->back());
+  return absl::OkStatus();
+}
+
+// One that is damaged is evidence, and stays.
+absl::Status ArchiveTrimmer::ReadHeads() {
+  for (size_t i = 0; i < kHeadsAtOnce && !unread_.empty(); ++i) {
+    const uint64_t segment = unread_.front();
+    const absl::StatusOr<ArchiveHead> head =
+        ReadArchiveHead(io_, FilePath(directory_, segment, FileKind::kArchive), segment);
+    if (!head.ok() && !absl::IsDataLoss(head.status())) return head.status();
+    unread_.pop_front();
+    if (!head.ok()) {
+      report_(std::string(head.status().message()));
+      continue;
+    }
+    archives_.push_back({.segment = segment,
+                         .first_position = head->first_position,
+                         .next_position = head->next_position,
+                         .first_timestamp_us = head->first_timestamp_us,
+                         .last_timestamp_us = head->last_timestamp_us,
+                         .archived_us = head->archived_us,
+                         .file_bytes = head->file_bytes});
+    bytes_ += head->file_bytes;
+  }
+  return absl::OkStatus();
+}
+
+std::string ArchiveTrimmer::Reason() const {
+  const Entry& oldest = archives_.front();
+  if (limits_.keep_us != 0 && io_.WallMicros() - oldest.archived_us > limits_.keep_us) {
+    return absl::StrCat("it was archived more than ", limits_.keep_us / kDayUs, " days ago");
+  }
+  if (limits_.keep_bytes != 0 && bytes_ > limits_.keep_bytes) {
+    return absl::StrCat("the archive's ", bytes_, " bytes are more than the ", limits_.keep_bytes,
+                        " that this shard may keep");
+  }
+  return "";
+}
+
+absl::StatusOr<bool> ArchiveTrimmer::Step(uint64_t first_needed) {
+  if (!limits_.any()) return false;
+  if (!unread_.empty()) {
+    if (absl::Status read = ReadHeads(); !read.ok()) return read;
+    return true;
+  }
+  if (archives_.empty() || archives_.front().segment >= first_needed) return false;
+  const std::string reason = Reason();
+  if (reason.empty()) return false;
+  const Entry oldest = archives_.front();
+  const std::string path = FilePath(directory_, oldest.segment, FileKind::kArchive);
+  if (io_.Exists(path)) {
+    report_(absl::StrCat("removes segment ", oldest.segment, " from the archive, with positions ",
+                         oldest.first_position, " to ", oldest.next_position - 1, " of ",
+                         Text(oldest.first_timestamp_us), " to ", Text(oldest.last_timestamp_us),
+                         ": ", reason, " (", path, ")"));
+    if (absl::Status removed = io_.Remove(path); !removed.ok()) return removed;
+  }
+  bytes_ -= oldest.file_bytes;
+  archives_.pop_front();
+  return true;
+}
+
+}  // namespace tallystick::wal

@@ -1,0 +1,225 @@
+#include "wal/segment_keeper.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "wal/block.h"
+#include "wal/segment_window.h"
+#include "wal/snapshot_files.h"
+#include "wal/snapshot_reader.h"
+
+namespace tallystick::wal {
+
+SegmentKeeper::SegmentKeeper(Io& io, const KeeperOptions& options)
+    : io_(io),
+      options_(options),
+      trimmer_(io, options.folders.archive, options.limits,
+               [this](const std::string& sentence) { Report(sentence); }) {}
+
+SegmentKeeper::~SegmentKeeper() = default;
+
+void SegmentKeeper::Note(uint64_t sealed_before) {
+  sealed_before_.store(sealed_before, std::memory_order_relaxed);
+  notes_.fetch_add(1, std::memory_order_release);
+}
+
+int64_t SegmentKeeper::Step(int64_t monotonic_us) {
+  const bool told = notes_.load(std::memory_order_acquire) != notes_seen_;
+  if (retry_at_us_ >= 0 && monotonic_us < retry_at_us_) return retry_at_us_ - monotonic_us;
+  retry_at_us_ = -1;
+  if (!at_work() && (told || monotonic_us >= look_at_us_)) {
+    look_at_us_ = monotonic_us + kLookUs;
+    if (absl::Status looked = Look(); !looked.ok()) {
+      Failed(looked, monotonic_us);
+      return kRetryUs;
+    }
+  }
+  const absl::StatusOr<bool> worked = Work();
+  if (!worked.ok()) {
+    Failed(worked.status(), monotonic_us);
+    return retry_at_us_ < 0 ? 0 : kRetryUs;
+  }
+  if (*worked) return 0;
+  return options_.archive && options_.limits.keep_us != 0 ? look_at_us_ - monotonic_us : -1;
+}
+
+absl::Status SegmentKeeper::Look() {
+  const uint64_t notes = notes_.load(std::memory_order_acquire);
+  if (absl::Status found = FindSealed(sealed_before_.load(std::memory_order_relaxed));
+      !found.ok()) {
+    return found;
+  }
+  if (options_.archive) {
+    const absl::StatusOr<uint64_t> needed = FirstNeeded();
+    if (!needed.ok()) return needed.status();
+    first_needed_ = *needed;
+    if (absl::Status looked = trimmer_.Look(); !looked.ok()) return looked;
+  }
+  notes_seen_ = notes;
+  return absl::OkStatus();
+}
+
+// Walks back from the first segment that is not known to be sealed, to one that was found before or
+// is plain no more.
+absl::Status SegmentKeeper::FindSealed(uint64_t sealed_before) {
+  if (sealed_before <= last_sealed_) return absl::OkStatus();
+  std::vector<SealedSegment> found;
+  SegmentWindow window(io_, options_.folders, kSectorBytes);
+  for (uint64_t at = sealed_before; at > last_sealed_;) {
+    const absl::Status opened = window.OpenPlain(at);
+    if (absl::IsNotFound(opened) && at != sealed_before) {
+      found.pop_back();
+      break;
+    }
+    if (!opened.ok()) return opened;
+    const absl::StatusOr<absl::Span<const std::byte>> bytes = window.Read(0, kSectorBytes);
+    if (!bytes.ok()) return bytes.status();
+    if (bytes->size() < kSectorBytes) break;
+    const auto& header = *reinterpret_cast<const BlockHeader*>(bytes->data());
+    StartInfo info;
+    std::memcpy(&info, bytes->data() + sizeof(BlockHeader), sizeof(info));
+    if (HeaderFault(header) != nullptr || header.type != BlockType::kStart ||
+        header.segment != at || !BodyMatches(header, bytes->data())) {
+      Report(absl::StrCat(window.path(), " does not begin with a sound start block: it is not ",
+                          "archived, nor is what lies before it. Restore it from a copy"));
+      break;
+    }
+    // Of a log of an opening before the sealing of the first segment, that is all there is.
+    if (info.previous_segment == 0 || info.previous_segment <= last_sealed_ ||
+        info.previous_segment >= at) {
+      break;
+    }
+    found.push_back({.number = info.previous_segment,
+                     .bytes = info.previous_end,
+                     .next_position = header.first_position,
+                     .last_hash = header.previous_hash});
+    at = info.previous_segment;
+  }
+  sealed_.insert(sealed_.end(), found.rbegin(), found.rend());
+  last_sealed_ = sealed_before - 1;
+  return absl::OkStatus();
+}
+
+// The segment from which a start may have to read on; 0: the first.
+absl::StatusOr<uint64_t> SegmentKeeper::FirstNeeded() {
+  const absl::StatusOr<std::vector<uint64_t>> positions = ListSnapshots(io_, options_.folders.log);
+  if (!positions.ok()) return positions.status();
+  if (positions->size() < options_.snapshots_kept) return 0;
+  const uint64_t position = (*positions)[positions->size() - options_.snapshots_kept];
+  const absl::StatusOr<std::unique_ptr<SnapshotReader>> snapshot =
+      SnapshotReader::Open(io_, options_.folders.log, position, options_.identity);
+  if (snapshot.ok()) return (*snapshot)->place().segment;
+  // Of a snapshot that is damaged nothing is known; one that has just been removed has made way for
+  // another, which is told of.
+  return absl::IsNotFound(snapshot.status()) || absl::IsDataLoss(snapshot.status())
+             ? absl::StatusOr<uint64_t>(first_needed_)
+             : snapshot.status();
+}
+
+absl::StatusOr<bool> SegmentKeeper::Work() {
+  if (worked_ < sealed_.size() && comparison_ == nullptr && writer_ == nullptr) {
+    if (tasks_.empty()) {
+      worked_ = sealed_.size();
+    } else {
+      return RunTasks();
+    }
+  }
+  if (!options_.archive) return false;
+  if (worked_ > 0 && sealed_.front().number < first_needed_) return Archive();
+  return trimmer_.Step(first_needed_);
+}
+
+absl::StatusOr<bool> SegmentKeeper::RunTasks() {
+  SegmentTask& task = *tasks_[task_];
+  if (!task_begun_) {
+    if (absl::Status begun = task.Begin(sealed_[worked_]); !begun.ok()) return begun;
+    task_begun_ = true;
+  }
+  const absl::StatusOr<bool> done = task.Step();
+  if (!done.ok()) {
+    task_begun_ = false;
+    return done.status();
+  }
+  if (!*done) return true;
+  task_begun_ = false;
+  if (++task_ < tasks_.size()) return true;
+  task_ = 0;
+  ++worked_;
+  return true;
+}
+
+// An archive that a crash has left beside its segment is held against it; one that does not hold
+// the same is written again.
+absl::StatusOr<bool> SegmentKeeper::Archive() {
+  const SealedSegment& segment = sealed_.front();
+  if (comparison_ == nullptr && writer_ == nullptr) {
+    if (io_.Exists(FilePath(options_.folders.archive, segment.number, FileKind::kArchive))) {
+      comparison_ = std::make_unique<ArchiveComparison>(io_, options_.folders, segment.number);
+      return true;
+    }
+    absl::StatusOr<std::unique_ptr<ArchiveWriter>> writer =
+        ArchiveWriter::Begin(io_, options_.folders, options_.identity, segment);
+    if (!writer.ok()) return writer.status();
+    writer_ = *std::move(writer);
+  }
+  absl::StatusOr<bool> done = comparison_ != nullptr ? comparison_->Step() : writer_->Step();
+  if (comparison_ != nullptr && absl::IsDataLoss(done.status())) {
+    comparison_.reset();
+    absl::StatusOr<std::unique_ptr<ArchiveWriter>> writer =
+        ArchiveWriter::Begin(io_, options_.folders, options_.identity, segment);
+    if (!writer.ok()) return writer.status();
+    writer_ = *std::move(writer);
+    return true;
+  }
+  if (!done.ok()) return done.status();
+  if (!*done) return true;
+  comparison_.reset();
+  writer_.reset();
+  if (absl::Status given_up = GiveUpSegment(segment.number); !given_up.ok()) return given_up;
+  sealed_.pop_front();
+  --worked_;
+  if (absl::Status looked = trimmer_.Look(); !looked.ok()) return looked;
+  return true;
+}
+
+// The log writes over what has its size and is needed soon; the rest is disk space.
+absl::Status SegmentKeeper::GiveUpSegment(uint64_t segment) {
+  const std::string path = FilePath(options_.folders.log, segment, FileKind::kSegment);
+  const absl::StatusOr<LogFiles> files = ListLogFiles(io_, options_.folders.log);
+  if (!files.ok()) return files.status();
+  const absl::StatusOr<Handle> handle = io_.Open(path, {});
+  if (!handle.ok()) return handle.status();
+  const absl::StatusOr<uint64_t> size = io_.Size(*handle);
+  io_.Close(*handle);
+  if (!size.ok()) return size.status();
+  if (*size != options_.segment_bytes || files->free.size() >= options_.free_kept) {
+    return io_.Remove(path);
+  }
+  return io_.Rename(path, FilePath(options_.folders.log, segment, FileKind::kFree));
+}
+
+// A segment that is damaged is left, and the next one's turn comes. All else may pass.
+void SegmentKeeper::Failed(const absl::Status& failure, int64_t monotonic_us) {
+  const bool archiving = comparison_ != nullptr || writer_ != nullptr;
+  comparison_.reset();
+  writer_.reset();
+  if (archiving && absl::IsDataLoss(failure)) {
+    sealed_.pop_front();
+    --worked_;
+  } else {
+    retry_at_us_ = monotonic_us + kRetryUs;
+  }
+  std::string sentence(failure.message());
+  if (sentence == reported_) return;
+  Report(archiving ? absl::StrCat("a segment is not archived: ", sentence) : sentence);
+  reported_ = std::move(sentence);
+}
+
+void SegmentKeeper::Report(const std::string& sentence) {
+  if (options_.report) options_.report(sentence);
+}
+
+}  // namespace tallystick::wal
