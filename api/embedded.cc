@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <barrier>
+#include <filesystem>
 #include <future>
 #include <limits>
 #include <random>
@@ -12,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/frame.h"
 #include "api/ids.h"
+#include "api/keeper_thread.h"
 #include "api/ledger_files.h"
 #include "api/memory_ahead.h"
 #include "api/shard_worker.h"
@@ -88,10 +90,14 @@ absl::Status CheckOptions(const LedgerOptions& options) {
 struct Ledger::State {
   explicit State(const LedgerOptions& o) : options(o) {}
   ~State() {
+    keeper.reset();
     if (lock != wal::kNoHandle) workers[0]->io().Close(lock);
   }
 
   absl::Status MakeWorkers();
+  absl::StatusOr<std::unique_ptr<wal::Io>> MakeIo(size_t index);
+  absl::Status FindArchive();
+  absl::Status MakeKeeper();
   absl::Status FindIdentity();
   absl::Status OpenShards(ShardWorker& worker);
   absl::Status CompletePrograms(ShardWorker& worker);
@@ -114,6 +120,7 @@ struct Ledger::State {
   LedgerIdentity identity;              // with how it is served now
   LedgerIdentity stored;                // as the LEDGER file has it
   std::unique_ptr<MemoryAhead> memory;  // null in manual mode; outlives the shards
+  std::unique_ptr<KeeperThread> keeper;
   std::vector<std::unique_ptr<ShardWorker>> workers;
   std::vector<uint16_t> owners;  // worker of each shard
   wal::Handle lock = wal::kNoHandle;
@@ -137,19 +144,60 @@ absl::Status Ledger::State::MakeWorkers() {
   if (options.create) count = std::min<size_t>(count, options.shards);
   if (options.manual && options.threads == 0) count = 1;
   for (size_t i = 0; i < count; ++i) {
-    std::unique_ptr<wal::Io> io;
-    if (options.make_io) {
-      absl::StatusOr<std::unique_ptr<wal::Io>> made = options.make_io(static_cast<uint16_t>(i));
-      if (!made.ok()) return made.status();
-      io = *std::move(made);
-    } else {
-      absl::StatusOr<wal::HostIo> host = wal::CreateHostIo();
-      if (!host.ok()) return host.status();
-      if (!host->degraded.empty() && i == 0) Report(host->degraded);
-      io = std::move(host->io);
-    }
-    workers.push_back(std::make_unique<ShardWorker>(static_cast<uint16_t>(i), std::move(io)));
+    absl::StatusOr<std::unique_ptr<wal::Io>> io = MakeIo(i);
+    if (!io.ok()) return io.status();
+    workers.push_back(std::make_unique<ShardWorker>(static_cast<uint16_t>(i), *std::move(io)));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<wal::Io>> Ledger::State::MakeIo(size_t index) {
+  if (options.make_io) return options.make_io(static_cast<uint16_t>(index));
+  absl::StatusOr<wal::HostIo> host = wal::CreateHostIo();
+  if (!host.ok()) return host.status();
+  if (!host->degraded.empty() && index == 0) Report(host->degraded);
+  return std::move(host->io);
+}
+
+// Another directory for the archive is another archive: what lies in the old one must be moved
+// first.
+absl::Status Ledger::State::FindArchive() {
+  if (options.archive_directory.empty()) return absl::OkStatus();
+  const std::string wanted =
+      std::filesystem::absolute(options.archive_directory).lexically_normal().string();
+  if (wanted == identity.archive_directory) return absl::OkStatus();
+  for (uint16_t shard = 0; shard < identity.shard_count && !options.create; ++shard) {
+    const std::string archive = ShardFolders(options.directory, identity, shard).archive;
+    const auto segments = wal::ListArchives(workers[0]->io(), archive);
+    if (!segments.ok()) return segments.status();
+    if (segments->empty()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(archive, " holds archived segments of this ledger: move them to ",
+                     ShardDirectory(wanted, shard), ", each shard's to its own, then start again"));
+  }
+  identity.archive_directory = wanted;
+  return absl::OkStatus();
+}
+
+absl::Status Ledger::State::MakeKeeper() {
+  absl::StatusOr<std::unique_ptr<wal::Io>> io = MakeIo(workers.size());
+  if (!io.ok()) return io.status();
+  std::vector<wal::KeeperOptions> shards;
+  for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
+    wal::KeeperOptions shard_options;
+    shard_options.folders = ShardFolders(options.directory, identity, shard);
+    shard_options.identity = {identity.ledger_id, shard, identity.shard_count};
+    shard_options.archive = options.archive;
+    shard_options.limits = {.keep_us = options.archive_keep_days * kMicrosPerDay,
+                            .keep_bytes = options.archive_keep_bytes / identity.shard_count};
+    shard_options.snapshots_kept = kSnapshotsKept;
+    shard_options.segment_bytes = options.segment_bytes;
+    shard_options.report = [this, shard](const std::string& sentence) {
+      Report(absl::StrCat("shard ", shard, ": ", sentence));
+    };
+    shards.push_back(std::move(shard_options));
+  }
+  keeper = std::make_unique<KeeperThread>(*std::move(io), shards);
   return absl::OkStatus();
 }
 
@@ -158,7 +206,7 @@ absl::Status Ledger::State::FindIdentity() {
   if (options.create) {
     if (absl::Status s = CheckEmpty(io, options.directory); !s.ok()) return s;
     if (absl::Status s = io.MakeDirectory(options.directory); !s.ok()) return s;
-    identity = {RandomLedgerId(), options.shards, ClockMode::kWall, kDefaultSegmentBytes};
+    identity = {RandomLedgerId(), options.shards, ClockMode::kWall, kDefaultSegmentBytes, ""};
   } else {
     absl::StatusOr<LedgerIdentity> found = ReadIdentity(io, options.directory);
     if (!found.ok()) return found.status();
@@ -169,6 +217,7 @@ absl::Status Ledger::State::FindIdentity() {
   options.clock = identity.clock.value_or(ClockMode::kWall);
   options.segment_bytes =
       identity.segment_bytes != 0 ? identity.segment_bytes : kDefaultSegmentBytes;
+  if (absl::Status found = FindArchive(); !found.ok()) return found;
   absl::StatusOr<wal::Handle> locked = LockLedger(io, options.directory);
   if (!locked.ok()) return locked.status();
   lock = *locked;
@@ -188,6 +237,11 @@ absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
     shard_options.log.segment_bytes = options.segment_bytes;
     shard_options.log.blocks_in_flight = options.blocks_in_flight;
     shard_options.log.durability = options.durability;
+    shard_options.log.reserve_bytes = options.disk_reserve_bytes;
+    shard_options.archive = ShardFolders(options.directory, identity, shard).archive;
+    shard_options.on_progress = [this, shard](uint64_t sealed_before) {
+      keeper->Note(shard, sealed_before);
+    };
     shard_options.clock = *options.clock;
     shard_options.create = options.create;
     shard_options.confirm_clock = options.confirm_clock;
@@ -307,7 +361,9 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const LedgerOptions& option
         "only");
   }
   if (!options.manual) state->memory = std::make_unique<MemoryAhead>(options.reserve_memory_bytes);
+  if (absl::Status s = state->MakeKeeper(); !s.ok()) return s;
   if (absl::Status s = state->OpenAll(); !s.ok()) return s;
+  if (!options.manual) state->keeper->Start();
   return std::unique_ptr<Ledger>(new Ledger(std::move(state)));
 }
 
@@ -506,6 +562,7 @@ absl::StatusOr<RecordsAnswer> Ledger::Records(uint16_t shard, Position from, uin
 bool Ledger::Step(int64_t wait_us) {
   bool any = false;
   for (const auto& worker : state_->workers) any |= worker->Turn(any ? 0 : wait_us);
+  if (!state_->closed) any |= state_->keeper->Step() == 0;
   return any;
 }
 
@@ -519,6 +576,7 @@ absl::Status Ledger::health() const {
 absl::Status Ledger::Close() {
   State& s = *state_;
   if (s.closed.exchange(true)) return s.close_status;
+  s.keeper->Stop();
   for (size_t left = s.under_way; left > 0; left = s.under_way) {
     if (s.options.manual) {
       Step(0);

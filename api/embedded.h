@@ -52,11 +52,23 @@ struct LedgerOptions {
   // where it does not do, the snapshot is abandoned.
   uint32_t snapshot_disk_percent = 50;
   size_t snapshot_buffer_bytes = size_t{64} << 20;
+  // Sealed segments that recovery needs no more are packed into the archive. Its directory: empty:
+  // as the ledger was last served; else in the shards' own. The oldest are removed when they were
+  // archived so many days ago, or when the archive is larger than this; 0: never.
+  bool archive = true;
+  std::string archive_directory;
+  uint32_t archive_keep_days = 0;
+  uint64_t archive_keep_bytes = 0;
+  // Free space on the disk below which logs prepare no more segments and no snapshot starts, so
+  // that archiving, which frees some, and the operator have room.
+  uint64_t disk_reserve_bytes = uint64_t{256} << 20;
   // A digest in the blocks, from which replay proves itself step by step; costs time.
   bool block_digests = false;
-  // Makes the Io of worker `index`; absent: the host's best.
+  // Makes the Io of worker `index`, and behind the last one that of the archive's keeper; absent:
+  // the host's best.
   std::function<absl::StatusOr<std::unique_ptr<wal::Io>>(uint16_t index)> make_io;
-  // Sentences for the operator: recovery's report, a slower backend, durability none.
+  // Sentences for the operator: recovery's report, a slower backend, durability none, what is
+  // removed from the archive. Called on any of the ledger's threads.
   std::function<void(const std::string& sentence)> report;
 };
 

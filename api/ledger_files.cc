@@ -20,8 +20,9 @@ struct IdentityFile {
   uint8_t clock;  // 0: not said; else 1 + ClockMode
   uint8_t reserved[3];
   wal::Id128 ledger_id;
-  uint32_t segment_sectors;  // 0: not said
-  uint8_t padding[4056];
+  uint32_t segment_sectors;                      // 0: not said
+  char archive_directory[kMaxArchivePathBytes];  // ends with a zero; empty: not said
+  uint8_t padding[4056 - kMaxArchivePathBytes];
   uint32_t crc;  // CRC32C of the bytes before it
 };
 static_assert(sizeof(IdentityFile) == wal::kSectorBytes);
@@ -68,6 +69,13 @@ std::string ShardDirectory(const std::string& directory, uint16_t shard) {
   return absl::StrFormat("%s/%s%04d", directory, kShardPrefix, shard);
 }
 
+wal::LogFolders ShardFolders(const std::string& directory, const LedgerIdentity& identity,
+                             uint16_t shard) {
+  const std::string log = ShardDirectory(directory, shard);
+  if (identity.archive_directory.empty()) return log;
+  return {log, ShardDirectory(identity.archive_directory, shard)};
+}
+
 absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory) {
   return io.Lock(absl::StrCat(directory, "/", kLockName));
 }
@@ -87,7 +95,8 @@ absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& dire
   io.Close(*handle);
   if (!read.ok()) return read.status();
   if (*read != sizeof(file) || std::memcmp(file.magic, kMagic, sizeof(kMagic)) != 0 ||
-      file.crc != Crc(file) || file.clock > 1 + static_cast<uint8_t>(ClockMode::kImport)) {
+      file.crc != Crc(file) || file.clock > 1 + static_cast<uint8_t>(ClockMode::kImport) ||
+      file.archive_directory[kMaxArchivePathBytes - 1] != 0) {
     return absl::DataLossError(
         absl::StrCat(path, " is damaged: restore this 4 KiB file from a backup"));
   }
@@ -97,7 +106,8 @@ absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& dire
                      wal::kFormatVersion, ": start the newer program"));
   }
   LedgerIdentity identity{file.ledger_id, file.shard_count, std::nullopt,
-                          file.segment_sectors * uint64_t{wal::kSectorBytes}};
+                          file.segment_sectors * uint64_t{wal::kSectorBytes},
+                          file.archive_directory};
   if (file.clock != 0) identity.clock = static_cast<ClockMode>(file.clock - 1);
   return identity;
 }
@@ -132,6 +142,12 @@ absl::Status WriteIdentity(wal::Io& io, const std::string& directory,
     file.clock = static_cast<uint8_t>(1 + static_cast<uint8_t>(*identity.clock));
   }
   file.segment_sectors = static_cast<uint32_t>(identity.segment_bytes / wal::kSectorBytes);
+  const std::string& archive = identity.archive_directory;
+  if (archive.size() >= kMaxArchivePathBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the archive's directory has a path of more than ", kMaxArchivePathBytes - 1, " bytes"));
+  }
+  std::memcpy(file.archive_directory, archive.data(), archive.size());
   file.crc = Crc(file);
   const std::string path = absl::StrCat(directory, "/", kIdentityName);
   const std::string temporary = path + ".new";

@@ -3,10 +3,13 @@
 //   DIR/LEDGER        identity, and how it was last served
 //   DIR/LOCK          held by the one program that serves it
 //   DIR/shard-0000/   the log of shard 0, and so on
+//   DIR/shard-0000/archive/   its archived segments, unless the ledger has an archive directory:
+//   ARCHIVE_DIR/shard-0000/
 
 #ifndef TALLYSTICK_API_LEDGER_FILES_H_
 #define TALLYSTICK_API_LEDGER_FILES_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -16,10 +19,13 @@
 #include "api/messages.h"
 #include "wal/format.h"
 #include "wal/io.h"
+#include "wal/segment_files.h"
 
 namespace tallystick {
 
 inline constexpr uint16_t kMaxShards = 1024;
+// What the LEDGER file has room for.
+inline constexpr size_t kMaxArchivePathBytes = 2048;
 
 struct LedgerIdentity {
   wal::Id128 ledger_id;
@@ -27,11 +33,16 @@ struct LedgerIdentity {
   // How it was last served; absent and 0: it does not say.
   std::optional<ClockMode> clock;
   uint64_t segment_bytes = 0;
+  // Absolute; empty: the archive lies in the shards' directories.
+  std::string archive_directory = {};
 
   friend bool operator==(const LedgerIdentity&, const LedgerIdentity&) = default;
 };
 
 std::string ShardDirectory(const std::string& directory, uint16_t shard);
+// Where the log of a shard lies, with its archive.
+wal::LogFolders ShardFolders(const std::string& directory, const LedgerIdentity& identity,
+                             uint16_t shard);
 
 // FailedPrecondition: another program serves it.
 absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory);

@@ -40,6 +40,11 @@ void Shard::MakeMachine() {
                                                     options_.regions);
 }
 
+wal::LogFolders Shard::Folders() const {
+  if (options_.archive.empty()) return options_.log.directory;
+  return {options_.log.directory, options_.archive};
+}
+
 absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptions& options) {
   std::unique_ptr<Shard> shard(new Shard(io, options));
   wal::LogTail tail;
@@ -51,7 +56,7 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
       wal::LogWriter::Open(io, options.log, std::move(tail));
   if (!writer.ok()) return writer.status();
   shard->writer_ = *std::move(writer);
-  shard->fetcher_ = std::make_unique<wal::BlockFetcher>(io, options.log.directory,
+  shard->fetcher_ = std::make_unique<wal::BlockFetcher>(io, shard->Folders(),
                                                         shard->writer_->index(), kFetchedBlocks);
   const auto answer = [s = shard.get()](ShardRequest& request) {
     --s->unanswered_;
@@ -67,7 +72,8 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
       wal::SnapshotOptions{.directory = options.log.directory,
                            .identity = options.log.identity,
                            .buffer_bytes = options.snapshot_buffer_bytes,
-                           .disk_share_percent = options.snapshot_disk_percent},
+                           .disk_share_percent = options.snapshot_disk_percent,
+                           .reserve_bytes = options.log.reserve_bytes},
       options.snapshots, *shard->machine_, *shard->writer_, options.report, answer);
   shard->snapshots_->Recovered(shard->snapshot_position_, shard->replayed_slots_ * kSlotBytes);
   return shard;
@@ -83,7 +89,7 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
   absl::StatusOr<std::unique_ptr<wal::LogReader>> reader = LoadNewestSnapshot();
   if (!reader.ok()) return reader.status();
   if (*reader == nullptr) {
-    reader = wal::LogReader::Open(io_, directory, options_.log.identity);
+    reader = wal::LogReader::Open(io_, Folders(), options_.log.identity);
     if (!reader.ok()) return reader.status();
   }
   if (absl::Status s = ReplayRest(**reader); !s.ok()) return s;
@@ -146,7 +152,7 @@ absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadSnapshot(Position pos
     ReportProgress("loading the snapshot", (*snapshot)->bytes_read(), (*snapshot)->bytes_total());
   });
   if (!loaded.ok()) return loaded;
-  return wal::LogReader::OpenAt(io_, directory, options_.log.identity, (*snapshot)->place());
+  return wal::LogReader::OpenAt(io_, Folders(), options_.log.identity, (*snapshot)->place());
 }
 
 absl::Status Shard::ReplayRest(wal::LogReader& reader) {

@@ -46,6 +46,10 @@ struct ShardOptions {
   bool create = false;  // the log must not exist yet; else it must
   bool confirm_clock = false;
   bool digests = false;
+  std::string archive;  // its archive's directory; empty: in the log's
+  // Tells who keeps the log that segments below `sealed_before` are sealed, or that a snapshot was
+  // published. Called from Step.
+  std::function<void(uint64_t sealed_before)> on_progress;
   SnapshotSchedule snapshots;
   size_t snapshot_buffer_bytes = size_t{64} << 20;
   uint32_t snapshot_disk_percent = 50;
@@ -100,6 +104,8 @@ class Shard {
 
   void CheckClock();
   void ReportSpace();
+  void TellProgress();
+  wal::LogFolders Folders() const;
   Instant Clock();
   // Log time, or the clock when it has gone on: what reads are as of.
   Instant Now();
@@ -170,6 +176,8 @@ class Shard {
   int64_t next_progress_us_ = 0;
   int64_t busy_until_us_ = 0;  // by the monotonic clock
   bool out_of_space_ = false;  // and the operator was told
+  uint64_t told_sealed_before_ = 0;
+  Position told_snapshot_ = 0;
 };
 
 }  // namespace tallystick

@@ -49,6 +49,7 @@ int64_t Shard::Step() {
   const int64_t now_us = io_.MonotonicMicros();
   if (writer_->blocks_in_flight() > 0 || !waiting_.empty()) busy_until_us_ = now_us + kQuietUs;
   const int64_t snapshot_us = snapshots_->Step(now_us, now_us < busy_until_us_);
+  TellProgress();
   const int64_t changes_us = changes_->Step(writer_->durable_position(), now_us);
   for (const int64_t other_us : {snapshot_us, changes_us}) {
     if (other_us >= 0) wait_us = wait_us < 0 ? other_us : std::min(wait_us, other_us);
@@ -58,6 +59,15 @@ int64_t Shard::Step() {
   const Instant due = machine_->NextDue();
   if (options_.clock != ClockMode::kWall || due <= clock_ || due == kNever) return wait_us;
   return wait_us < 0 ? due - clock_ : std::min(wait_us, due - clock_);
+}
+
+void Shard::TellProgress() {
+  const uint64_t sealed_before = writer_->sealed_before();
+  const Position snapshot = snapshots_->published();
+  if (sealed_before == told_sealed_before_ && snapshot == told_snapshot_) return;
+  told_sealed_before_ = sealed_before;
+  told_snapshot_ = snapshot;
+  if (options_.on_progress) options_.on_progress(sealed_before);
 }
 
 void Shard::ReportSpace() {

@@ -51,6 +51,9 @@ class Snapshotter {
   // has failed.
   void Take(ControlRequest* request) { waiting_.Push(request); }
 
+  // The position that the newest snapshot covers; 0: there is none.
+  Position published() const { return last_.position; }
+
   // One turn, when no block is open. `busy`: the shard has other work. Returns how many
   // microseconds may pass until the next; 0: there is more to do; negative: until something
   // happens.

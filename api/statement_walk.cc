@@ -64,8 +64,13 @@ void StatementWalk::Advance() {
 
 void StatementWalk::Read(absl::StatusOr<wal::BlockView> block) {
   auto& request = static_cast<ControlRequest&>(*queue_.front());
-  const absl::StatusOr<bool> more =
-      block.ok() ? Take(*block, std::get<StatementAnswer>(request.answer)) : block.status();
+  auto& answer = std::get<StatementAnswer>(request.answer);
+  absl::StatusOr<bool> more = block.ok() ? Take(*block, answer) : block.status();
+  // The archive has limits: what is there is answered, and who asks on is told.
+  if (absl::IsNotFound(more.status()) && !answer.movements.empty()) {
+    answer.next = at_ + 1;
+    more = false;
+  }
   if (!more.ok() || !*more) Finish(more.status());
   Advance();
 }

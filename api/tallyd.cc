@@ -49,6 +49,8 @@ struct Flags {
   double snapshot_s = static_cast<double>(LedgerOptions().snapshot_interval_ms) / 1000;
   uint64_t snapshot_log_mib = LedgerOptions().snapshot_log_bytes >> 20;
   uint64_t snapshot_buffer_mib = LedgerOptions().snapshot_buffer_bytes >> 20;
+  uint64_t archive_keep_gib = 0;
+  uint64_t disk_reserve_mib = LedgerOptions().disk_reserve_bytes >> 20;
   std::string listen;
 };
 
@@ -73,6 +75,27 @@ CLI::Validator OneOf(const std::vector<std::pair<std::string, Value>>& choices) 
         return absl::StrCat("say ", words, ", not \"", text, "\"");
       },
       "");
+}
+
+void DeclareArchive(CLI::App& app, Flags& flags) {
+  LedgerOptions& ledger = flags.ledger;
+  app.add_option("--archive", ledger.archive,
+                 "on: segments that a start needs no more are packed; off: they stay (default on)")
+      ->transform(OneOf<int>({{"on", 1}, {"off", 0}}));
+  app.add_option("--archive-dir", ledger.archive_directory,
+                 "directory for them (default: as before; of a new ledger, in --data)");
+  app.add_option("--archive-keep-days", ledger.archive_keep_days,
+                 "remove what was archived so many days ago; 0: never")
+      ->check(CLI::Range(0, 100'000))
+      ->capture_default_str();
+  app.add_option("--archive-keep-gib", flags.archive_keep_gib,
+                 "remove the oldest when the archive is larger, each shard its part; 0: never")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 30))
+      ->capture_default_str();
+  app.add_option("--disk-reserve-mib", flags.disk_reserve_mib,
+                 "free disk space that logs and snapshots leave to archiving and repair")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 30))
+      ->capture_default_str();
 }
 
 void Declare(CLI::App& app, Flags& flags) {
@@ -128,6 +151,7 @@ void Declare(CLI::App& app, Flags& flags) {
                  "memory, for each shard, for what waits to be written to a snapshot")
       ->check(CLI::Range(uint64_t{wal::kMinSnapshotBufferBytes >> 20}, uint64_t{1} << 20))
       ->capture_default_str();
+  DeclareArchive(app, flags);
   app.add_flag("--confirm-clock", ledger.confirm_clock,
                "accept a clock more than a week ahead of the ledger's, or an hour behind it");
 }
@@ -230,6 +254,8 @@ int main(int argc, char** argv) {
   flags.ledger.snapshot_interval_ms = std::llround(flags.snapshot_s * 1000);
   flags.ledger.snapshot_log_bytes = flags.snapshot_log_mib << 20;
   flags.ledger.snapshot_buffer_bytes = flags.snapshot_buffer_mib << 20;
+  flags.ledger.archive_keep_bytes = flags.archive_keep_gib << 30;
+  flags.ledger.disk_reserve_bytes = flags.disk_reserve_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
   return tallystick::Run(flags);
 }

@@ -19,8 +19,9 @@ absl::StatusOr<ShardLog> ReadShard(wal::Io& io, const std::string& directory,
                                    const LedgerIdentity& identity, uint16_t shard, Position to,
                                    const OnBlock& on_block) {
   const std::string path = ShardDirectory(directory, shard);
-  auto reader = wal::LogReader::Open(
-      io, path, wal::LogIdentity{identity.ledger_id, shard, identity.shard_count});
+  auto reader =
+      wal::LogReader::Open(io, ShardFolders(directory, identity, shard),
+                           wal::LogIdentity{identity.ledger_id, shard, identity.shard_count});
   if (!reader.ok()) return reader.status();
   ShardLog log;
   log.shard = shard;

@@ -78,9 +78,9 @@ std::string HeadText(const nlohmann::ordered_json& head) {
 }
 
 // The digest of the state behind `position`, by replaying the log from its first block.
-absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const std::string& folder,
+absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const wal::LogFolders& folders,
                                         const wal::LogIdentity& identity, Position position) {
-  auto reader = wal::LogReader::Open(io, folder, identity);
+  auto reader = wal::LogReader::Open(io, folders, identity);
   if (!reader.ok()) return reader.status();
   ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
   wal::BlockView block;
@@ -88,14 +88,14 @@ absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const std::string& folder,
     const absl::StatusOr<bool> more = (*reader)->Next(&block);
     if (!more.ok()) return more.status();
     if (!*more || block.header->first_position > position) return machine.Digest();
-    if (absl::Status s = ReplayBlock(block, folder, machine, position); !s.ok()) return s;
+    if (absl::Status s = ReplayBlock(block, folders.log, machine, position); !s.ok()) return s;
   }
 }
 
 // Every byte and row of it, that the log goes on from it, and, if asked to, that the log gives the
 // same state.
-absl::Status Verify(wal::Io& io, const Options& options, wal::SnapshotReader& reader,
-                    nlohmann::ordered_json* json) {
+absl::Status Verify(wal::Io& io, const Options& options, const LedgerIdentity& ledger,
+                    wal::SnapshotReader& reader, nlohmann::ordered_json* json) {
   const std::string& path = reader.path();
   ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
   if (absl::Status s = LoadImage(reader, machine, [] {}); !s.ok()) return s;
@@ -107,14 +107,14 @@ absl::Status Verify(wal::Io& io, const Options& options, wal::SnapshotReader& re
   (*json)["accounts"] = machine.sizes().accounts;
   (*json)["receipts"] = machine.sizes().receipts;
   (*json)["digest"] = absl::StrFormat("%016x", digest);
-  const std::string folder = ShardDirectory(options.directory, reader.identity().shard);
-  const auto log = wal::LogReader::OpenAt(io, folder, reader.identity(), reader.place());
+  const wal::LogFolders folders = ShardFolders(options.directory, ledger, reader.identity().shard);
+  const auto log = wal::LogReader::OpenAt(io, folders, reader.identity(), reader.place());
   if (!log.ok()) {
     return absl::DataLossError(
         absl::StrCat(path, ": the log does not go on from it: ", log.status().message()));
   }
   if (!options.replay) return absl::OkStatus();
-  const auto replayed = DigestByReplay(io, folder, reader.identity(), reader.position());
+  const auto replayed = DigestByReplay(io, folders, reader.identity(), reader.position());
   if (!replayed.ok()) return replayed.status();
   if (*replayed == digest) return absl::OkStatus();
   return absl::DataLossError(
@@ -125,7 +125,7 @@ absl::Status Verify(wal::Io& io, const Options& options, wal::SnapshotReader& re
 // What `look` finds wrong with any snapshot of any shard; it adds to what is told of it. One that a
 // server removes meanwhile is left out.
 int ForEach(const Options& options,
-            const std::function<absl::Status(wal::Io&, wal::SnapshotReader&,
+            const std::function<absl::Status(wal::Io&, const LedgerIdentity&, wal::SnapshotReader&,
                                              nlohmann::ordered_json*)>& look) {
   auto io = wal::PosixIo::Create();
   if (!io.ok()) return Fail(io.status());
@@ -144,7 +144,7 @@ int ForEach(const Options& options,
       absl::Status sound = reader.status();
       if (sound.ok()) {
         snapshots.push_back(HeadJson(**reader));
-        sound = look(**io, **reader, &snapshots.back());
+        sound = look(**io, *ledger, **reader, &snapshots.back());
       }
       if (!sound.ok()) problems.emplace_back(sound.message());
     }
@@ -161,23 +161,24 @@ int ForEach(const Options& options,
 }
 
 int RunList(const Options& options) {
-  return ForEach(options, [&](wal::Io&, wal::SnapshotReader&, nlohmann::ordered_json* json) {
+  return ForEach(options, [&](wal::Io&, const LedgerIdentity&, wal::SnapshotReader&,
+                              nlohmann::ordered_json* json) {
     if (!options.json) std::printf("%s\n", HeadText(*json).c_str());
     return absl::OkStatus();
   });
 }
 
 int RunVerify(const Options& options) {
-  return ForEach(options,
-                 [&](wal::Io& io, wal::SnapshotReader& reader, nlohmann::ordered_json* json) {
-                   absl::Status sound = Verify(io, options, reader, json);
-                   (*json)["sound"] = sound.ok();
-                   if (!options.json && sound.ok()) {
-                     std::printf("%s: sound; digest %s\n", HeadText(*json).c_str(),
-                                 (*json)["digest"].get<std::string>().c_str());
-                   }
-                   return sound;
-                 });
+  return ForEach(options, [&](wal::Io& io, const LedgerIdentity& ledger,
+                              wal::SnapshotReader& reader, nlohmann::ordered_json* json) {
+    absl::Status sound = Verify(io, options, ledger, reader, json);
+    (*json)["sound"] = sound.ok();
+    if (!options.json && sound.ok()) {
+      std::printf("%s: sound; digest %s\n", HeadText(*json).c_str(),
+                  (*json)["digest"].get<std::string>().c_str());
+    }
+    return sound;
+  });
 }
 
 }  // namespace

@@ -126,6 +126,73 @@ TEST(LedgerFaults, AFullDiskOverloadsUntilThereIsRoom) {
   world.Finish();
 }
 
+// What is left is the archive's and the operator's.
+TEST(LedgerFaults, LogsLeaveTheDisksReserveAlone) {
+  constexpr uint64_t kReserve = 4 << 20;
+  WorldOptions options = TwoShards();
+  options.segment_bytes = 512 << 10;
+  options.disk_reserve_bytes = kReserve;
+  World world(options);
+  StartAndRun(world);
+  uint64_t used = 0;
+  for (const char* shard : {"/ledger/shard-0000", "/ledger/shard-0001"}) {
+    const std::vector<std::string> names = *world.machine().List(shard);
+    used += names.size() * options.segment_bytes;
+  }
+  world.machine().SetDiskBytes(used + kReserve + options.segment_bytes);
+  for (int turn = 0; turn < 3000 && world.overloads() < 20; ++turn) world.Run(1);
+  EXPECT_GE(world.overloads(), 20u);
+  EXPECT_GE(*world.machine().FreeBytes("/ledger"), kReserve);
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("are kept for archiving and repair")));
+  const absl::StatusOr<SnapshotsAnswer> taken = world.ledger()->Snapshot();
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  for (int64_t number = 1; number <= options.members; ++number) {
+    EXPECT_TRUE(world.ledger()->Statement(1, world.Member(number)).ok());
+  }
+  world.machine().SetDiskBytes(used + 4 * kReserve);
+  for (int second = 0; second < 3; ++second) {
+    world.machine().AdvanceMicros(kMicrosPerSecond);
+    world.Run(10);
+  }
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("there is room for the log again")));
+  world.Finish();
+}
+
+// What two snapshots need no more makes room: nobody has to free any.
+TEST(LedgerFaults, ArchivingGivesAFullDiskRoomAgain) {
+  WorldOptions options;
+  options.shards = 1;
+  options.disk_reserve_bytes = 1 << 20;
+  World world(options);
+  StartAndRun(world);
+  ASSERT_TRUE(world.ledger()->Snapshot().ok());
+  const uint64_t used = UINT64_C(256) * options.segment_bytes;
+  world.machine().SetDiskBytes(used);
+  for (int turn = 0; turn < 20'000 && world.overloads() < 20; ++turn) world.Run(1);
+  ASSERT_GE(world.overloads(), 20u);
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("are kept for archiving and repair")));
+  ASSERT_FALSE(world.machine().Exists("/ledger/shard-0000/archive/0000000000000001.arc"));
+  for (int snapshot = 0; snapshot < 2; ++snapshot) {
+    const absl::StatusOr<SnapshotsAnswer> taken = world.ledger()->Snapshot();
+    ASSERT_TRUE(taken.ok()) << taken.status();
+    EXPECT_EQ(taken->shards[0].failure, "");
+    for (int turn = 0; turn < 3000; ++turn) {
+      world.machine().AdvanceMicros(1000);
+      world.ledger()->Step(0);
+    }
+    world.Run(5);  // else there is nothing new to take a snapshot of
+  }
+  for (int turn = 0; turn < 3000; ++turn) world.ledger()->Step(0);
+  EXPECT_TRUE(world.machine().Exists("/ledger/shard-0000/archive/0000000000000001.arc"));
+  EXPECT_GT(*world.machine().FreeBytes("/ledger"), used / 2);
+  EXPECT_THAT(world.reports(), Contains(HasSubstr("there is room for the log again")));
+  const size_t overloads = world.overloads();
+  world.Run(20);
+  EXPECT_EQ(world.overloads(), overloads);
+  world.machine().SetDiskBytes(UINT64_MAX);
+  world.Finish();
+}
+
 // The log's growth counts from the last snapshot that there is, not from one that has failed.
 TEST(LedgerFaults, ASnapshotThatFailedIsStillDue) {
   WorldOptions options = TwoShards();

@@ -180,6 +180,50 @@ TEST(LedgerSim, RandomLivesAndDeathsLoseNothing) {
   }
 }
 
+// Machines whose logs go into the archive all the time.
+TEST(LedgerSim, LivesAndDeathsOfArchivedLedgersLoseNothing) {
+  const uint64_t first = FirstSeed() + 1000;
+  size_t archives = 0;
+  for (uint64_t seed = first; seed < first + Runs(15); ++seed) {
+    WorldOptions options = RandomOptions(seed);
+    options.shards = 1 + seed % 2;
+    options.segment_bytes = 256 << 10;
+    options.snapshot_interval_ms = 1;
+    SCOPED_TRACE(Describe(options));
+    World world(options);
+    Random& random = world.random();
+    ASSERT_EQ(world.Create(), absl::OkStatus());
+    for (int life = 0; life < 5; ++life) {
+      const bool power = random.Percent(70);
+      if (power) {
+        world.machine().CrashAt(
+            world.machine().boundaries() + static_cast<uint64_t>(random.Between(1, 600)),
+            static_cast<CrashPoint>(random.Between(0, 2)));
+      }
+      world.Run(static_cast<int>(random.Between(50, 200)));
+      if (power) {
+        world.Drop();
+        world.machine().Crash();
+      } else {
+        world.KillProcess();
+      }
+      ASSERT_TRUE(Recover(world, static_cast<int>(random.Between(0, 2))));
+    }
+    world.machine().CrashAt(0, CrashPoint::kBefore);
+    world.Run(100);
+    archives += world.machine()
+                    .List("/ledger/shard-0000/archive")
+                    .value_or(std::vector<std::string>())
+                    .size();
+    world.Finish();
+    ASSERT_FALSE(HasFailure());
+  }
+  std::printf("%zu segments were archived\n", archives);
+  if (Runs(15) >= 15) {
+    EXPECT_GT(archives, 0u);
+  }
+}
+
 TEST(LedgerSim, UndisturbedRunsAreWhatTheNaiveLedgerSays) {
   const uint64_t first = FirstSeed();
   for (uint64_t seed = first; seed < first + Runs(4); ++seed) {

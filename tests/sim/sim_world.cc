@@ -93,6 +93,7 @@ LedgerOptions World::Options(bool create) {
   options.snapshot_log_bytes = options_.snapshot_log_bytes;
   options.snapshot_buffer_bytes = wal::kMinSnapshotBufferBytes;
   options.snapshot_at_close = options_.snapshot_at_close;
+  options.disk_reserve_bytes = options_.disk_reserve_bytes;
   options.report = [this](const std::string& sentence) { reports_.push_back(sentence); };
   options.make_io = [this](uint16_t) -> absl::StatusOr<std::unique_ptr<wal::Io>> {
     return std::make_unique<ProcessIo>(machine_, *process_);

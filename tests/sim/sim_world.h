@@ -42,6 +42,7 @@ struct WorldOptions {
   int64_t snapshot_interval_ms = 0;
   uint64_t snapshot_log_bytes = 0;
   bool snapshot_at_close = false;
+  uint64_t disk_reserve_bytes = 0;
 };
 
 class World {
