@@ -64,7 +64,7 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
   };
   shard->statements_ = std::make_unique<StatementWalk>(*shard->fetcher_, answer);
   shard->changes_fetcher_ = std::make_unique<wal::BlockFetcher>(
-      io, options.log.directory, shard->writer_->index(), kStreamedBlocks);
+      io, shard->Folders(), shard->writer_->index(), kStreamedBlocks);
   shard->changes_ = std::make_unique<ChangeStream>(*shard->changes_fetcher_, answer);
   if (absl::Status s = wal::RemoveUnfinishedSnapshots(io, options.log.directory); !s.ok()) return s;
   shard->snapshots_ = std::make_unique<Snapshotter>(
