@@ -216,15 +216,12 @@ bool HostControlPlane::Exists(const std::string& path) {
 }
 
 absl::Status HostControlPlane::Rename(const std::string& from, const std::string& to) {
-  const std::string parent = ParentOf(to);
-  if (ParentOf(from) != parent) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot rename ", from, " to ", to, ": they are in different directories"));
-  }
   if (rename(from.c_str(), to.c_str()) != 0) {
     return Failure(errno, absl::StrCat("rename ", from, " to"), to);
   }
-  return SyncDirectory(parent);
+  // The new name first: no crash may leave the file without any.
+  if (absl::Status synced = SyncDirectory(ParentOf(to)); !synced.ok()) return synced;
+  return ParentOf(from) == ParentOf(to) ? absl::OkStatus() : SyncDirectory(ParentOf(from));
 }
 
 absl::Status HostControlPlane::Remove(const std::string& path) {

@@ -102,7 +102,7 @@ class Io {
       const std::string& path) = 0;  // names, sorted
   virtual bool Exists(const std::string& path) = 0;
   virtual absl::Status Rename(const std::string& from,
-                              const std::string& to) = 0;    // same directory; durable
+                              const std::string& to) = 0;    // same file system; durable
   virtual absl::Status Remove(const std::string& path) = 0;  // durable
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
   // What the file system of an existing file or directory has room for, for this user.

@@ -49,6 +49,7 @@ struct LogReader::State {
 
   Io& io;
   const SegmentCatalog catalog;
+  bool survey = false;
   LogTail tail;
   std::unique_ptr<SegmentWindow> window;
 
@@ -83,8 +84,9 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
                                             from.next_position, " should be"));
   };
   const Segment* here = catalog.Find(from.segment);
-  if (here == nullptr) return missing("there is no such segment");
-  if (absl::Status opened = OpenWindow(*here); !opened.ok()) return opened;
+  if (here == nullptr && !survey) return missing("there is no such segment");
+  const absl::Status opened = here == nullptr ? window->Open(from.segment) : OpenWindow(*here);
+  if (!opened.ok()) return opened;
   absl::StatusOr<absl::Span<const std::byte>> bytes =
       window->Read(from.last_offset / kSectorBytes * kSectorBytes, sizeof(BlockHeader));
   if (!bytes.ok()) return bytes.status();
@@ -107,6 +109,7 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
   tail.durable_before = from.next_position;
   tail.last_hash = from.last_hash;
 
+  if (here == nullptr) return absl::OkStatus();
   std::vector<const Segment*> chain = {here};
   while (const Segment* before = catalog.Find(chain.back()->info.previous_segment)) {
     if (before->number >= chain.back()->number) break;
@@ -249,6 +252,7 @@ absl::Status LogReader::State::CheckBeginning() const {
 // No valid block is next. Decides between the end of the log and damage.
 absl::Status LogReader::State::Finish() {
   if (absl::Status begins = CheckBeginning(); !begins.ok()) return begins;
+  if (survey) return shortened ? absl::DataLossError(fault) : absl::OutOfRangeError(fault);
   ScanResult scan;
   for (const Segment& behind : catalog.segments()) {
     if (behind.number < tail.segment) continue;
@@ -324,6 +328,17 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenAt(Io& io, const LogFo
   absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, folders, identity);
   if (!reader.ok()) return reader;
   if (absl::Status found = (*reader)->state_->GoTo(from); !found.ok()) return found;
+  return reader;
+}
+
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenForSurvey(
+    Io& io, const LogFolders& folders, const LogIdentity& identity,
+    const std::optional<LogPlace>& from) {
+  absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, folders, identity);
+  if (!reader.ok()) return reader;
+  (*reader)->state_->survey = true;
+  if (!from.has_value()) return reader;
+  if (absl::Status found = (*reader)->state_->GoTo(*from); !found.ok()) return found;
   return reader;
 }
 

@@ -56,6 +56,12 @@ class LogReader {
   static absl::StatusOr<std::unique_ptr<LogReader>> OpenAt(Io& io, const LogFolders& folders,
                                                            const LogIdentity& identity,
                                                            const LogPlace& from);
+  // For surveys of a damaged log: as Open or, behind a block that was found sound, as OpenAt,
+  // though the block's segment may have lost its start. Where no valid block follows, Next returns
+  // OutOfRange with the bare cause, be it an end or damage; DataLoss where it can only be damage.
+  static absl::StatusOr<std::unique_ptr<LogReader>> OpenForSurvey(
+      Io& io, const LogFolders& folders, const LogIdentity& identity,
+      const std::optional<LogPlace>& from);
   ~LogReader();
 
   // True: *block is the next one, of whatever type. False: the log ends here, by the rule of
