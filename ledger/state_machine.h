@@ -32,6 +32,8 @@
 
 namespace tallystick::ledger {
 
+class RowVisitor;  // row_visitor.h
+
 // Written in every block: a later engine that changes an outcome keeps the old behaviour for old
 // blocks.
 inline constexpr uint16_t kEngineVersion = 1;
@@ -146,6 +148,8 @@ class StateMachine {
 
   // Order-independent hash of all that is remembered. O(everything).
   uint64_t Digest() const;
+  // Shows each account and each living receipt to `visitor`. O(everything).
+  void VisitRows(RowVisitor& visitor) const;
   // Every list, sum, index and schedule is what it should be. O(everything).
   absl::Status CheckInvariants() const;
 
