@@ -39,7 +39,8 @@ std::string Svg(const Plot& plot);
 std::string Escaped(absl::string_view text);
 // A whole page; `body` is HTML.
 std::string Page(absl::string_view title, absl::string_view body);
-// Not OK when it could not be written whole: with the path, and why.
+// A file is there under that name only when it is whole. Not OK when it could not be written: with
+// the path, and why.
 absl::Status WriteText(const std::string& path, absl::string_view text);
 
 }  // namespace tallystick::tally
