@@ -119,6 +119,7 @@ absl::Status Surveyor::ReadOn() {
 void Surveyor::Take(const BlockView& block) {
   begun_ = true;
   survey_.end = PlaceBehind(block);
+  survey_.durable_before = std::max(survey_.durable_before, block.header->durable_before);
   on_block_(block, survey_.damages.size());
 }
 

@@ -1,73 +1,76 @@
 #include "api/tally/ledger_log.h"
 
-#include <algorithm>
-#include <memory>
+#include <map>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "api/ledger_files.h"
-#include "api/tally/command.h"
-#include "wal/posix_io.h"
+#include "api/tally/offline_ledger.h"
 
 namespace tallystick::tally {
 namespace {
 
-using OnBlock = std::function<absl::Status(const wal::BlockView&)>;
+using OnBlock = std::function<absl::Status(uint16_t, const wal::BlockView&, Position)>;
 
-absl::StatusOr<ShardLog> ReadShard(wal::Io& io, const std::string& directory,
-                                   const LedgerIdentity& identity, uint16_t shard, Position to,
+absl::StatusOr<ShardLog> ReadShard(OfflineLedger& ledger, uint16_t shard, const LogPoint& to,
                                    const OnBlock& on_block) {
-  const std::string path = ShardDirectory(directory, shard);
-  auto reader =
-      wal::LogReader::Open(io, ShardFolders(directory, identity, shard),
-                           wal::LogIdentity{identity.ledger_id, shard, identity.shard_count});
+  const std::string path = ledger.ShardPath(shard);
+  auto reader = wal::LogReader::Open(ledger.io(), ledger.FoldersOf(shard), ledger.LogOf(shard));
   if (!reader.ok()) return reader.status();
   ShardLog log;
   log.shard = shard;
+  PointFollower follower(to, shard);
   wal::BlockView block;
   while (true) {
     const absl::StatusOr<bool> more = (*reader)->Next(&block);
     if (!more.ok()) return more.status();
     if (!*more) break;
-    if (block.header->first_position <= to) {
+    const Position last = follower.LastIn(block);
+    if (last >= block.header->first_position) {
       ++log.blocks;
+      log.position = last;
       if (block.header->type == wal::BlockType::kRecords) {
-        log.records += std::min(block.slots.size(), to - block.header->first_position + 1);
+        log.records += last - block.header->first_position + 1;
       }
     }
-    if (absl::Status s = on_block(block); !s.ok()) return s;
+    if (absl::Status s = on_block(shard, block, last); !s.ok()) return s;
   }
   log.tail = (*reader)->TakeTail();
   if (log.tail.segment == 0) {
     return absl::DataLossError(absl::StrCat(path, ": the log of this shard is missing"));
   }
-  log.position = std::min(to, log.tail.next_position - 1);
   return log;
 }
 
 }  // namespace
 
+absl::StatusOr<std::vector<ShardLog>> ReadLedgerTo(const std::string& directory, const LogPoint& to,
+                                                   const OnBlock& on_block) {
+  const auto ledger = OfflineLedger::Open(directory);
+  if (!ledger.ok()) return ledger.status();
+  if (absl::Status s = to.Check((*ledger)->shard_count()); !s.ok()) return s;
+  std::vector<ShardLog> logs;
+  std::map<uint16_t, Position> ends;
+  for (uint16_t shard = 0; shard < (*ledger)->shard_count(); ++shard) {
+    auto log = ReadShard(**ledger, shard, to, on_block);
+    if (!log.ok()) return log.status();
+    ends[shard] = log->tail.next_position - 1;
+    logs.push_back(*std::move(log));
+  }
+  if (absl::Status s = to.CheckEnds(ends); !s.ok()) return s;
+  return logs;
+}
+
 absl::StatusOr<std::vector<ShardLog>> ReadLedger(
     const std::string& directory, Position to,
     const std::function<absl::Status(uint16_t, const wal::BlockView&)>& on_block) {
-  auto io = wal::PosixIo::Create();
-  if (!io.ok()) return io.status();
-  const auto identity = RequireLedger(**io, directory);
-  if (!identity.ok()) return identity.status();
-  // What a server is writing looks like damage. A copy that must not be written to has no server.
-  const auto lock = LockLedger(**io, directory);
-  if (absl::IsFailedPrecondition(lock.status())) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        directory, " is in use: stop its tallyd first, or copy the directory and read the copy"));
-  }
-  const absl::Cleanup unlock = [&] {
-    if (lock.ok()) (*io)->Close(*lock);
+  const auto any_last = [&](uint16_t shard, const wal::BlockView& block, Position) {
+    return on_block(shard, block);
   };
+  const auto ledger = OfflineLedger::Open(directory);
+  if (!ledger.ok()) return ledger.status();
   std::vector<ShardLog> logs;
-  for (uint16_t shard = 0; shard < identity->shard_count; ++shard) {
-    auto log = ReadShard(**io, directory, *identity, shard, to,
-                         [&](const wal::BlockView& block) { return on_block(shard, block); });
+  for (uint16_t shard = 0; shard < (*ledger)->shard_count(); ++shard) {
+    auto log = ReadShard(**ledger, shard, LogPoint(to), any_last);
     if (!log.ok()) return log.status();
     logs.push_back(*std::move(log));
   }

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "api/tally/log_point.h"
 #include "ledger/types.h"
 #include "wal/log_reader.h"
 
@@ -34,6 +35,13 @@ struct ShardLog {
 absl::StatusOr<std::vector<ShardLog>> ReadLedger(
     const std::string& directory, Position to,
     const std::function<absl::Status(uint16_t shard, const wal::BlockView& block)>& on_block);
+
+// The same up to a point; `on_block` also gets the last position of the block that belongs to it,
+// the one before the block: none. InvalidArgument: the ledger has no such point.
+absl::StatusOr<std::vector<ShardLog>> ReadLedgerTo(
+    const std::string& directory, const LogPoint& to,
+    const std::function<absl::Status(uint16_t shard, const wal::BlockView& block, Position last)>&
+        on_block);
 
 // The records of a block in order, each with its position and the detail slots that follow it; none
 // for a block of another type. Stops at the first error.

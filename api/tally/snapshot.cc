@@ -1,5 +1,5 @@
-// tally snapshot take|list|verify: take needs the server; the others read the files, and may while
-// it serves.
+// tally snapshot take|list|verify|diff: take needs the server; the others read the files, and may
+// while it serves.
 
 #include <cstdio>
 #include <functional>
@@ -11,9 +11,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
-#include "api/load_image.h"
 #include "api/replay_block.h"
 #include "api/tally/command.h"
+#include "api/tally/log_commands.h"
+#include "api/tally/snapshot_check.h"
 #include "wal/posix_io.h"
 #include "wal/snapshot_files.h"
 #include "wal/snapshot_reader.h"
@@ -96,30 +97,17 @@ absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const wal::LogFolders& fold
 // same state.
 absl::Status Verify(wal::Io& io, const Options& options, const LedgerIdentity& ledger,
                     wal::SnapshotReader& reader, nlohmann::ordered_json* json) {
-  const std::string& path = reader.path();
-  ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
-  if (absl::Status s = LoadImage(reader, machine, [] {}); !s.ok()) return s;
-  if (absl::Status s = machine.CheckInvariants(); !s.ok()) {
-    return absl::DataLossError(absl::StrCat(path, ": ", s.message()));
-  }
-  const uint64_t digest = machine.Digest();
-  (*json)["log_time"] = InstantJson(machine.log_time());
-  (*json)["accounts"] = machine.sizes().accounts;
-  (*json)["receipts"] = machine.sizes().receipts;
-  (*json)["digest"] = absl::StrFormat("%016x", digest);
   const wal::LogFolders folders = ShardFolders(options.directory, ledger, reader.identity().shard);
-  const auto log = wal::LogReader::OpenAt(io, folders, reader.identity(), reader.place());
-  if (!log.ok()) {
-    return absl::DataLossError(
-        absl::StrCat(path, ": the log does not go on from it: ", log.status().message()));
-  }
+  const auto checked = CheckSnapshot(io, folders, reader);
+  if (!checked.ok()) return checked.status();
+  (*json)["log_time"] = InstantJson(checked->log_time);
+  (*json)["accounts"] = checked->accounts;
+  (*json)["receipts"] = checked->receipts;
+  (*json)["digest"] = absl::StrFormat("%016x", checked->digest);
   if (!options.replay) return absl::OkStatus();
   const auto replayed = DigestByReplay(io, folders, reader.identity(), reader.position());
   if (!replayed.ok()) return replayed.status();
-  if (*replayed == digest) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrFormat("%s: its digest is %016x, and that of the log up to its position %016x", path,
-                      digest, *replayed));
+  return CompareDigests(reader, checked->digest, *replayed);
 }
 
 // What `look` finds wrong with any snapshot of any shard; it adds to what is told of it. One that a
@@ -202,6 +190,7 @@ void AddSnapshotCommands(CLI::App& app, const Server& server) {
   offline("verify", "Check every byte and row of each", RunVerify)
       ->add_flag("--replay", options->replay,
                  "replay the log up to each one's position too, and compare");
+  AddSnapshotDiffCommand(snapshot);
 }
 
 }  // namespace tallystick::tally

@@ -1,0 +1,247 @@
+#include "api/tally/ledger_check.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "api/replay_block.h"
+#include "api/tally/snapshot_check.h"
+#include "wal/log_survey.h"
+#include "wal/segment_files.h"
+#include "wal/snapshot_files.h"
+#include "wal/snapshot_reader.h"
+
+namespace tallystick::tally {
+namespace {
+
+// Segments, indexes and snapshots, whatever became of them; the lock; what a cut has set aside.
+bool BelongsInShard(absl::string_view name) {
+  for (const char* suffix : {".log", ".cut", ".free", ".spare", ".prep", ".idx", ".idx.new",
+                             ".snap", ".snap.new", ".snap.bad"}) {
+    if (wal::ParseNumberedName(name, suffix).has_value()) return true;
+  }
+  if (absl::ConsumePrefix(&name, "aside-")) {
+    return !name.empty() && name.find_first_not_of("0123456789") == name.npos;
+  }
+  return name == "lock" || name == "archive";
+}
+
+class ShardCheck {
+ public:
+  ShardCheck(OfflineLedger& ledger, uint16_t shard, LedgerCheck& check)
+      : ledger_(ledger),
+        shard_(shard),
+        path_(ledger.ShardPath(shard)),
+        check_(check),
+        machine_(MachineOf(check.machines, shard)) {
+    log_.shard = shard;
+  }
+
+  void Run();
+
+ private:
+  void CheckBlock(const wal::BlockView& block, size_t damages);
+  void Explain(const wal::LogSurvey& survey);
+  void CheckSnapshots();
+  absl::Status CheckOne(Position position);
+  void CheckNames();
+  Problem& Add(std::string path, std::string cause, std::string to_do);
+
+  OfflineLedger& ledger_;
+  const uint16_t shard_;
+  const std::string path_;
+  LedgerCheck& check_;
+  ledger::StateMachine& machine_;
+  ShardLog log_;
+  bool replaying_ = true;
+  // Digests of the log at the positions of snapshots.
+  std::map<Position, uint64_t> digests_;
+  std::set<Position> wanted_;
+};
+
+Problem& ShardCheck::Add(std::string path, std::string cause, std::string to_do) {
+  check_.problems.push_back({.shard = shard_,
+                             .path = std::move(path),
+                             .cause = std::move(cause),
+                             .to_do = std::move(to_do)});
+  return check_.problems.back();
+}
+
+void ShardCheck::Run() {
+  if (!ledger_.io().Exists(path_)) {
+    Add(path_, "the shard's folder is missing", "Restore it from a copy.");
+    return;
+  }
+  if (const auto positions = wal::ListSnapshots(ledger_.io(), path_); positions.ok()) {
+    wanted_.insert(positions->begin(), positions->end());
+  }
+  const auto survey = wal::SurveyLog(
+      ledger_.io(), ledger_.FoldersOf(shard_), ledger_.LogOf(shard_),
+      [&](const wal::BlockView& block, size_t damages) { CheckBlock(block, damages); });
+  if (survey.ok()) {
+    Explain(*survey);
+    check_.logs.push_back(log_);
+  } else {
+    Add(path_, std::string(survey.status().message()),
+        "Move away what does not belong there, or restore what cannot be read.");
+  }
+  CheckSnapshots();
+  CheckNames();
+}
+
+void ShardCheck::CheckBlock(const wal::BlockView& block, size_t damages) {
+  const wal::BlockHeader& header = *block.header;
+  const Position end = header.first_position + header.count - 1;
+  absl::Status sound;
+  if (damages > 0) replaying_ = false;
+  if (replaying_) {
+    sound = ReplayBlock(block, path_, machine_);
+    replaying_ = sound.ok();
+  } else {
+    sound = EachRecord(block, [](Position, const Record&, absl::Span<const wal::Slot>) {
+      return absl::OkStatus();
+    });
+  }
+  if (replaying_) {
+    ++log_.blocks;
+    log_.position = end;
+    if (header.type == wal::BlockType::kRecords) log_.records += header.count;
+    if (wanted_.count(end) > 0) digests_[end] = machine_.Digest();
+  }
+  if (sound.ok()) return;
+  Problem& problem = Add(
+      wal::FilePath(path_, block.segment, wal::FileKind::kSegment), std::string(sound.message()),
+      absl::IsFailedPrecondition(sound)
+          ? "Nothing is lost."
+          : "The bytes are sound, but the records do not follow from each other: keep the "
+            "ledger as it is, and compare it with a copy (tally log diff).");
+  problem.segment = block.segment;
+  problem.offset = block.offset;
+  problem.first = header.first_position;
+  problem.last = end;
+}
+
+void ShardCheck::Explain(const wal::LogSurvey& survey) {
+  log_.tail.segment = survey.end.segment;
+  log_.tail.offset = survey.end.offset;
+  log_.tail.next_position = survey.end.next_position;
+  log_.tail.torn = survey.torn_bytes > 0;
+  log_.tail.cut_bytes = survey.torn_bytes;
+  log_.tail.cut_reason = survey.torn_cause;
+  for (const wal::LogDamage& damage : survey.damages) {
+    const std::string file =
+        damage.segment == 0 ? path_ : wal::FilePath(path_, damage.segment, wal::FileKind::kSegment);
+    std::string to_do = "Restore it from a copy.";
+    if (&damage == &survey.damages.front() && damage.segment > 0) {
+      absl::StrAppend(&to_do, " Without one: tally log cut ", ledger_.directory(), " --shard ",
+                      shard_, " --at ", damage.first_position,
+                      " gives up everything from there on, and says first what that is.");
+    }
+    Problem& problem = Add(file, damage.cause, std::move(to_do));
+    problem.segment = damage.segment;
+    problem.offset = damage.offset;
+    problem.first = damage.first_position;
+    problem.last = damage.last_position;
+  }
+  if (!survey.complete) {
+    Add(path_, absl::StrCat("there are more than ", wal::kMaxLogDamages, " damaged places"),
+        "Restore the folder from a copy.");
+  }
+  if (survey.end.segment == 0 && survey.damages.empty()) {
+    Add(path_, "the log of this shard is missing", "Restore it from a copy.");
+  }
+  if (absl::Status s = machine_.CheckInvariants(); !s.ok()) {
+    Add(path_, std::string(s.message()),
+        "The state that the log gives contradicts itself: keep the ledger as it is, and tell those "
+        "who wrote the program.");
+  }
+}
+
+void ShardCheck::CheckSnapshots() {
+  for (const Position position : wanted_) {
+    const absl::Status sound = CheckOne(position);
+    if (sound.ok()) {
+      ++check_.snapshots;
+      continue;
+    }
+    Add(wal::SnapshotPath(path_, position), std::string(sound.message()),
+        absl::IsFailedPrecondition(sound)
+            ? "Nothing is lost."
+            : "A start sets it aside and takes an older one, or the whole log.");
+  }
+}
+
+absl::Status ShardCheck::CheckOne(Position position) {
+  const auto reader =
+      wal::SnapshotReader::Open(ledger_.io(), path_, position, ledger_.LogOf(shard_));
+  if (!reader.ok()) return reader.status();
+  const auto checked = CheckSnapshot(ledger_.io(), ledger_.FoldersOf(shard_), **reader);
+  if (!checked.ok()) return checked.status();
+  const auto digest = digests_.find(position);
+  // What lies behind damage cannot be held against a replay.
+  if (digest == digests_.end()) return absl::OkStatus();
+  return CompareDigests(**reader, checked->digest, digest->second);
+}
+
+void ShardCheck::CheckNames() {
+  const auto names = ledger_.io().List(path_);
+  if (!names.ok()) {
+    Add(path_, std::string(names.status().message()), "Make it readable.");
+    return;
+  }
+  for (const std::string& name : *names) {
+    if (BelongsInShard(name)) continue;
+    Add(absl::StrCat(path_, "/", name), "it is no part of a ledger", "Move it away.");
+  }
+}
+
+void CheckLedgerNames(OfflineLedger& ledger, LedgerCheck& check) {
+  std::set<std::string> known = {"LEDGER", "LEDGER.new", "LOCK"};
+  for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
+    known.insert(ledger.ShardPath(shard).substr(ledger.ShardPath(shard).rfind('/') + 1));
+  }
+  const auto names = ledger.io().List(ledger.directory());
+  if (!names.ok()) {
+    check.problems.push_back({.path = ledger.directory(),
+                              .cause = std::string(names.status().message()),
+                              .to_do = "Make it readable."});
+    return;
+  }
+  for (const std::string& name : *names) {
+    if (known.count(name) > 0) continue;
+    check.problems.push_back({.path = absl::StrCat(ledger.directory(), "/", name),
+                              .cause = "it is no part of a ledger",
+                              .to_do = "Move it away."});
+  }
+}
+
+}  // namespace
+
+std::string ProblemText(const Problem& problem) {
+  std::string text = problem.path;
+  if (problem.shard >= 0) text = absl::StrCat("shard ", problem.shard, ": ", text);
+  if (problem.segment > 0) absl::StrAppend(&text, ": offset ", problem.offset);
+  if (problem.first > 0) {
+    if (problem.last > problem.first) {
+      absl::StrAppend(&text, ": positions ", problem.first, " to ", problem.last);
+    } else if (problem.last == problem.first) {
+      absl::StrAppend(&text, ": position ", problem.first);
+    } else {
+      absl::StrAppend(&text, ": before position ", problem.first);
+    }
+  }
+  return absl::StrCat(text, ": ", problem.cause, ". ", problem.to_do);
+}
+
+LedgerCheck CheckLedger(OfflineLedger& ledger) {
+  LedgerCheck check;
+  CheckLedgerNames(ledger, check);
+  for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
+    ShardCheck(ledger, shard, check).Run();
+  }
+  return check;
+}
+
+}  // namespace tallystick::tally

@@ -1,0 +1,96 @@
+// tally log stat: what a ledger's logs hold, in figures.
+
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "api/tally/command.h"
+#include "api/tally/log_commands.h"
+#include "api/tally/log_stats.h"
+#include "api/tally/plot.h"
+
+namespace tallystick::tally {
+namespace {
+
+struct Options {
+  std::string directory;
+  std::string html;
+  bool json = false;
+};
+
+void PrintSpan(const char* name, const Span& span) {
+  if (span.empty()) return;
+  std::printf("%s from %s to %s\n", name, InstantText(span.first).c_str(),
+              InstantText(span.last).c_str());
+}
+
+void PrintText(const LogStats& stats) {
+  std::printf("%u shards, %lu segments, %lu blocks, %lu records, %lu bytes\n", stats.shards,
+              stats.segments.size(), stats.blocks, stats.records, stats.bytes);
+  if (stats.torn_bytes > 0) std::printf("torn tails of %lu bytes\n", stats.torn_bytes);
+  PrintSpan("written", stats.written);
+  PrintSpan("occurred", stats.occurred);
+  std::printf("%lu members seen\n", stats.members.size());
+  for (const auto& [program, records] : stats.programs) {
+    std::printf("program %u: %lu records\n", program, records);
+  }
+  for (const auto& [kind, of_kind] : stats.kinds) {
+    std::printf("%-12s %12lu records %+18ld points\n", kind.c_str(), of_kind.records,
+                of_kind.points);
+  }
+  for (const auto& [outcome, records] : stats.outcomes) {
+    std::printf("outcome %s: %lu records\n", outcome.c_str(), records);
+  }
+  for (size_t i = 0; i < stats.block_sizes.size(); ++i) {
+    if (stats.block_sizes[i] == 0) continue;
+    std::printf("blocks of %lu to %lu records: %lu\n", 1ul << i, (2ul << i) - 1,
+                stats.block_sizes[i]);
+  }
+  std::printf("each %s, from\n", stats.rates.step_name().c_str());
+  for (const auto& [begin, bucket] : stats.rates.buckets()) {
+    std::printf("  %s %12lu records %14lu bytes\n", InstantText(begin).c_str(), bucket.records,
+                bucket.bytes);
+  }
+  for (const Gap& gap : stats.gaps) {
+    std::printf("shard %u: nothing for %.3f s from %s\n", gap.shard,
+                static_cast<double>(gap.to - gap.from) / 1e6, InstantText(gap.from).c_str());
+  }
+  for (const SegmentStats& segment : stats.segments) {
+    std::printf("shard %u segment %lu: from position %lu, %lu records, %lu of %lu bytes\n",
+                segment.shard, segment.number, segment.first_position, segment.records,
+                segment.used_bytes, segment.size_bytes);
+  }
+  for (const SnapshotStats& snapshot : stats.snapshots) {
+    std::printf("shard %u snapshot of position %lu: %lu bytes, taken %s\n", snapshot.shard,
+                snapshot.position, snapshot.size_bytes, InstantText(snapshot.taken_at).c_str());
+  }
+}
+
+int Run(const Options& options) {
+  const absl::StatusOr<LogStats> stats = CollectLogStats(options.directory);
+  if (!stats.ok()) return Fail(stats.status());
+  if (options.json) {
+    PrintJson(LogStatsJson(*stats));
+  } else {
+    PrintText(*stats);
+  }
+  if (options.html.empty()) return 0;
+  const absl::Status written = WriteText(options.html, LogStatsPage(options.directory, *stats));
+  return written.ok() ? 0 : Fail(written);
+}
+
+}  // namespace
+
+void AddLogStatCommand(CLI::App* log) {
+  CLI::App* command = log->add_subcommand("stat", "Print rates, sizes, kinds, members and gaps");
+  const auto options = std::make_shared<Options>();
+  AddDirectory(command, &options->directory);
+  AddJsonFlag(command, &options->json);
+  command->add_option("--html", options->html, "Write a page with plots to this file")
+      ->check(NotEmpty());
+  OnRun(command, [options] { return Run(*options); });
+}
+
+}  // namespace tallystick::tally

@@ -1,0 +1,69 @@
+#include "api/tally/record_json.h"
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "api/ids.h"
+#include "api/outcomes.h"
+#include "api/program_file.h"
+#include "api/tally/command.h"
+
+namespace tallystick::tally {
+
+// What a put carries, when it can be read.
+const Program* CarriedProgram(const Operation& op, absl::Span<const wal::Slot> details) {
+  const size_t bytes = details.size() * sizeof(wal::Slot);
+  if (op.kind() != Kind::ProgramPut || op.amount() < 1 ||
+      static_cast<uint64_t>(op.amount()) > bytes) {
+    return nullptr;
+  }
+  const auto* data = reinterpret_cast<const uint8_t*>(details.data());
+  flatbuffers::Verifier verifier(data, static_cast<size_t>(op.amount()));
+  return verifier.VerifyBuffer<Program>() ? flatbuffers::GetRoot<Program>(data) : nullptr;
+}
+
+const ReturnDetail* WrittenOff(const Record& record, absl::Span<const wal::Slot> details) {
+  if ((record.result.flags() & kWrittenOff) == 0 || details.empty()) return nullptr;
+  return reinterpret_cast<const ReturnDetail*>(details.data());
+}
+
+nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position position,
+                                  const Record& record, absl::Span<const wal::Slot> details) {
+  const Operation& op = record.operation;
+  const Result& result = record.result;
+  nlohmann::ordered_json json = {{"shard", shard},
+                                 {"position", position},
+                                 {"kind", std::string(KindName(op.kind()))},
+                                 {"program", op.program()}};
+  if (!IsZero(op.id())) json["id"] = FormatId(op.id());
+  if (!IsZero(op.member())) json["member"] = FormatId(op.member());
+  if (IsDerived(op.kind())) {
+    json["origin"] = op.related().low();
+  } else if (!IsZero(op.related())) {
+    json["related"] = FormatId(op.related());
+  }
+  json["amount"] = op.amount();
+  json["occurred_at"] = InstantJson(op.occurred_at());
+  json["written_at"] = InstantJson(written_at);
+  if (op.expires_at() != 0) json["expires_at"] = InstantJson(op.expires_at());
+  if (op.user_data() != 0) json["user_data"] = op.user_data();
+  if (op.category() != 0) json["category"] = op.category();
+  if ((op.flags() & kLinked) != 0) json["linked"] = true;
+  json["points"] = result.points();
+  json["available"] = result.available();
+  json["pending"] = result.pending();
+  json["previous"] = result.position();
+  if (result.flags() != 0) json["flags"] = result.flags();
+  if (result.details() != 0) json["details"] = result.details();
+  if (const ReturnDetail* detail = WrittenOff(record, details)) {
+    json["claim"] = detail->claim;
+    json["written_off"] = detail->written_off;
+  }
+  if (const Program* program = CarriedProgram(op, details)) {
+    json["rules"] = nlohmann::ordered_json::parse(ProgramToJson(*program), nullptr,
+                                                  /*allow_exceptions=*/false);
+  }
+  return json;
+}
+
+}  // namespace tallystick::tally

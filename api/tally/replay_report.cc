@@ -1,0 +1,122 @@
+#include "api/tally/replay_report.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "api/ids.h"
+#include "api/tally/command.h"
+
+namespace tallystick::tally {
+namespace {
+
+nlohmann::ordered_json EndJson(const ShardLog& log) {
+  nlohmann::ordered_json json = {{"shard", log.shard},
+                                 {"blocks", log.blocks},
+                                 {"records", log.records},
+                                 {"position", log.position}};
+  if (!log.whole()) return json;
+  json["segment"] = log.tail.segment;
+  json["offset"] = log.tail.offset;
+  json["torn_bytes"] = log.tail.torn ? log.tail.cut_bytes : 0;
+  if (log.tail.torn) json["torn_because"] = log.tail.cut_reason;
+  return json;
+}
+
+std::string EndText(const ShardLog& log) {
+  std::string text = absl::StrCat("shard ", log.shard, ": ", log.blocks, " blocks, ", log.records,
+                                  " records, position ", log.position);
+  if (!log.whole()) return absl::StrCat(text, " of ", log.tail.next_position - 1);
+  if (log.tail.torn) {
+    absl::StrAppend(&text, "; a torn tail of ", log.tail.cut_bytes, " bytes behind segment ",
+                    log.tail.segment, " offset ", log.tail.offset,
+                    ", never acknowledged: ", log.tail.cut_reason);
+  }
+  return text;
+}
+
+struct Sums {
+  std::map<uint16_t, ledger::Totals> programs;
+  uint64_t digest = 0;
+  Instant time = 0;
+};
+
+Sums SumUp(const Machines& machines) {
+  Sums sums;
+  for (const auto& [shard, machine] : machines) {
+    sums.digest += machine->Digest();
+    sums.time = std::max(sums.time, machine->log_time());
+    for (const uint16_t id : machine->Programs()) {
+      const ledger::Totals& from = *machine->TotalsOf(id);
+      ledger::Totals& to = sums.programs[id];
+      to.members += from.members;
+      to.issued += from.issued;
+      to.redeemed += from.redeemed;
+      to.expired += from.expired;
+      to.clawed_back += from.clawed_back;
+      to.written_off += from.written_off;
+      to.adjusted += from.adjusted;
+      to.reinstated += from.reinstated;
+      to.forgiven += from.forgiven;
+      to.pending += from.pending;
+      to.available += from.available;
+      to.held += from.held;
+      to.debt += from.debt;
+    }
+  }
+  return sums;
+}
+
+nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
+  return {
+      {"program", program},
+      {"members", t.members},
+      {"issued", t.issued},
+      {"redeemed", t.redeemed},
+      {"expired", t.expired},
+      {"clawed_back", t.clawed_back},
+      {"written_off", t.written_off},
+      {"adjusted", t.adjusted},
+      {"reinstated", t.reinstated},
+      {"outstanding",
+       {{"pending", t.pending}, {"available", t.available}, {"held", t.held}, {"debt", t.debt}}}};
+}
+
+}  // namespace
+
+ledger::StateMachine& MachineOf(Machines& machines, uint16_t shard) {
+  auto& machine = machines[shard];
+  if (machine == nullptr) {
+    machine = std::make_unique<ledger::StateMachine>(ledger::Limits{}, RandomId().low());
+  }
+  return *machine;
+}
+
+nlohmann::ordered_json ReplayJson(const std::vector<ShardLog>& logs, const Machines& machines) {
+  const Sums sums = SumUp(machines);
+  nlohmann::ordered_json json = {{"digest", absl::StrFormat("%016x", sums.digest)},
+                                 {"time", InstantJson(sums.time)}};
+  json["shards"] = nlohmann::ordered_json::array();
+  for (const ShardLog& log : logs) json["shards"].push_back(EndJson(log));
+  json["programs"] = nlohmann::ordered_json::array();
+  for (const auto& [id, totals] : sums.programs) json["programs"].push_back(TotalsJson(id, totals));
+  return json;
+}
+
+void PrintReplay(const std::vector<ShardLog>& logs, const Machines& machines) {
+  const Sums sums = SumUp(machines);
+  for (const ShardLog& log : logs) std::printf("%s\n", EndText(log).c_str());
+  for (const auto& [id, t] : sums.programs) {
+    std::printf(
+        "program %u: %ld members; issued %ld, redeemed %ld, expired %ld, clawed back %ld, written "
+        "off %ld, adjusted %ld; pending %ld, available %ld, debt %ld\n",
+        id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off, t.adjusted,
+        t.pending, t.available, t.debt);
+  }
+  std::printf("digest %016lx at %s\n", sums.digest, InstantText(sums.time).c_str());
+}
+
+}  // namespace tallystick::tally
