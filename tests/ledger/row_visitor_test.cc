@@ -50,7 +50,7 @@ TEST_F(Visitor, IsShownAllThatTheDigestIsOf) {
                 RowHash::OfTotals(kProgram, totals(), version.bound_before) +
                 RowHash::OfVersion(version.id, version.bytes),
             ledger_.machine().Digest());
-  EXPECT_EQ(seen.accounts, 6);
+  EXPECT_EQ(seen.accounts, 5);
   EXPECT_EQ(seen.receipts, 13);
 }
 

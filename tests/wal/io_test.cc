@@ -253,7 +253,9 @@ TEST_P(HostBackend, RenameReplacesAndRemoveRemoves) {
 
   EXPECT_TRUE(absl::IsNotFound(io_->Rename(Path("from"), Path("to"))));
   ASSERT_TRUE(io_->MakeDirectory(Path("folder")).ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(io_->Rename(Path("to"), Path("folder/to"))));
+  ASSERT_TRUE(io_->Rename(Path("to"), Path("folder/to")).ok());
+  EXPECT_FALSE(io_->Exists(Path("to")));
+  ASSERT_TRUE(io_->Rename(Path("folder/to"), Path("to")).ok());
   ASSERT_TRUE(io_->Remove(Path("to")).ok());
   EXPECT_FALSE(io_->Exists(Path("to")));
   EXPECT_THAT(Message(io_->Remove(Path("to"))), HasSubstr(Path("to")));
