@@ -82,6 +82,8 @@ void KeeperThread::Run() {
       changed_.wait_for(lock, std::chrono::microseconds(wait_us), woken);
     }
   }
+  lock.unlock();
+  for (const auto& keeper : keepers_) keeper->Abandon();
 }
 
 }  // namespace tallystick

@@ -26,6 +26,11 @@ void SegmentKeeper::Note(uint64_t sealed_before) {
   notes_.fetch_add(1, std::memory_order_release);
 }
 
+void SegmentKeeper::Abandon() {
+  comparison_.reset();
+  writer_.reset();
+}
+
 int64_t SegmentKeeper::Step(int64_t monotonic_us) {
   const bool told = notes_.load(std::memory_order_acquire) != notes_seen_;
   if (retry_at_us_ >= 0 && monotonic_us < retry_at_us_) return retry_at_us_ - monotonic_us;

@@ -68,6 +68,10 @@ class SegmentKeeper {
   // again unless the segment is damaged.
   int64_t Step(int64_t monotonic_us);
 
+  // Ends what is under way, on the thread that steps: an Io may belong to one. It is begun again by
+  // the next Step.
+  void Abandon();
+
   // In the midst of a segment.
   bool at_work() const { return comparison_ != nullptr || writer_ != nullptr || task_begun_; }
 
