@@ -74,8 +74,8 @@ void AddLotsCommand(CLI::App& app, const Server& server);
 void AddStatementCommand(CLI::App& app, const Server& server);
 void AddTotalsCommand(CLI::App& app, const Server& server);
 void AddTickCommand(CLI::App& app, const Server& server);
-// verify, dump, replay: offline
-void AddLogCommands(CLI::App& app);
+// offline; follow needs the server
+void AddLogCommands(CLI::App& app, const Server& server);
 // Of `tally log`.
 void AddLogExportCommand(CLI::App& log);
 // Offline.

@@ -1,4 +1,4 @@
-// tally log: a ledger's log without its server.
+// tally log: a ledger's log, without its server; but follow.
 
 #include "api/tally/command.h"
 #include "api/tally/log_commands.h"
@@ -9,7 +9,7 @@ void AddDirectory(CLI::App* command, std::string* directory) {
   command->add_option("directory", *directory, "The ledger's data directory")->required();
 }
 
-void AddLogCommands(CLI::App& app) {
+void AddLogCommands(CLI::App& app, const Server& server) {
   CLI::App* log = app.add_subcommand("log", "Read and repair a ledger's log, without its server");
   log->require_subcommand(1);
   AddLogVerifyCommand(log);
@@ -19,6 +19,7 @@ void AddLogCommands(CLI::App& app) {
   AddLogStatCommand(log);
   AddLogCutCommand(log);
   AddLogExportCommand(*log);
+  AddLogFollowCommand(log, server);
 }
 
 }  // namespace tallystick::tally

@@ -6,6 +6,8 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
+#include "api/tally/command.h"
+
 namespace tallystick::tally {
 
 void AddLogVerifyCommand(CLI::App* log);
@@ -14,6 +16,7 @@ void AddLogReplayCommand(CLI::App* log);
 void AddLogDiffCommand(CLI::App* log);
 void AddLogStatCommand(CLI::App* log);
 void AddLogCutCommand(CLI::App* log);
+void AddLogFollowCommand(CLI::App* log, const Server& server);
 // Also one of `tally snapshot`.
 void AddSnapshotDiffCommand(CLI::App* snapshot);
 

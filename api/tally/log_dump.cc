@@ -100,27 +100,6 @@ absl::StatusOr<Filter> MakeFilter(const Options& options) {
   return filter;
 }
 
-void PrintRecord(uint16_t shard, Position position, const Record& record,
-                 absl::Span<const wal::Slot> details) {
-  const Operation& op = record.operation;
-  std::printf(
-      "%u/%lu  %s  %-11s program %u  member %s  amount %ld  points %+ld  available %ld  pending "
-      "%ld  id %s",
-      shard, position, InstantText(op.occurred_at()).c_str(),
-      std::string(KindName(op.kind())).c_str(), op.program(), FormatId(op.member()).c_str(),
-      op.amount(), record.result.points(), record.result.available(), record.result.pending(),
-      FormatId(op.id()).c_str());
-  if (const ReturnDetail* detail = WrittenOff(record, details)) {
-    std::printf("  written off %ld of %ld", detail->written_off, detail->claim);
-  }
-  if (const Program* program = CarriedProgram(op, details)) {
-    std::printf("  version %u of \"%s\", effective %s", op.category(),
-                program->name() == nullptr ? "" : program->name()->c_str(),
-                InstantText(program->effective_us()).c_str());
-  }
-  std::printf("\n");
-}
-
 int Run(const Options& options) {
   const absl::StatusOr<Filter> filter = MakeFilter(options);
   if (!filter.ok()) return Fail(filter.status());
@@ -133,7 +112,7 @@ int Run(const Options& options) {
           if (options.json) {
             PrintJson(RecordJson(shard, block.header->timestamp_us, position, record, details));
           } else {
-            PrintRecord(shard, position, record, details);
+            std::printf("%s\n", RecordText(shard, position, record, details).c_str());
           }
           return absl::OkStatus();
         });

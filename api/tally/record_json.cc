@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "api/ids.h"
 #include "api/outcomes.h"
 #include "api/program_file.h"
@@ -64,6 +66,26 @@ nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position p
                                                   /*allow_exceptions=*/false);
   }
   return json;
+}
+
+std::string RecordText(uint16_t shard, Position position, const Record& record,
+                       absl::Span<const wal::Slot> details) {
+  const Operation& op = record.operation;
+  std::string text = absl::StrFormat(
+      "%d/%d  %s  %-11s program %d  member %s  amount %d  points %+d  available %d  pending %d  id "
+      "%s",
+      shard, position, InstantText(op.occurred_at()), KindName(op.kind()), op.program(),
+      FormatId(op.member()), op.amount(), record.result.points(), record.result.available(),
+      record.result.pending(), FormatId(op.id()));
+  if (const ReturnDetail* detail = WrittenOff(record, details)) {
+    absl::StrAppendFormat(&text, "  written off %d of %d", detail->written_off, detail->claim);
+  }
+  if (const Program* program = CarriedProgram(op, details)) {
+    absl::StrAppendFormat(&text, "  version %d of \"%s\", effective %s", op.category(),
+                          program->name() == nullptr ? "" : program->name()->c_str(),
+                          InstantText(program->effective_us()));
+  }
+  return text;
 }
 
 }  // namespace tallystick::tally

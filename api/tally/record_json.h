@@ -1,10 +1,11 @@
-// Records of a log as JSON, and what their detail slots say.
+// Records of a log as JSON and as lines for people, and what their detail slots say.
 
 #ifndef TALLYSTICK_API_TALLY_RECORD_JSON_H_
 #define TALLYSTICK_API_TALLY_RECORD_JSON_H_
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 
 #include "absl/types/span.h"
 #include "ledger/program_generated.h"
@@ -23,6 +24,9 @@ const ReturnDetail* WrittenOff(const Record& record, absl::Span<const wal::Slot>
 // the fields.
 nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position position,
                                   const Record& record, absl::Span<const wal::Slot> details);
+
+std::string RecordText(uint16_t shard, Position position, const Record& record,
+                       absl::Span<const wal::Slot> details);
 
 }  // namespace tallystick::tally
 

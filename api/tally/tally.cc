@@ -44,7 +44,7 @@ int Main(int argc, char** argv) {
   AddStatementCommand(app, server);
   AddTotalsCommand(app, server);
   AddTickCommand(app, server);
-  AddLogCommands(app);
+  AddLogCommands(app, server);
   AddAuditCommand(app);
   AddSnapshotCommands(app, server);
   AddBenchCommand(app, server);

@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -17,6 +18,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "tests/api/frames.h"
 #include "tests/api/process.h"
 
@@ -279,6 +281,29 @@ TEST_F(Commands, SnapshotsAreTakenListedAndVerifiedWhileTheServerServes) {
   const Ran verified = Run({"snapshot", "verify", Path("ledger"), "--replay"});
   EXPECT_EQ(verified.status, 0) << verified.errors;
   EXPECT_THAT(verified.output, HasSubstr(": sound; digest "));
+}
+
+TEST_F(Commands, FollowPrintsWhatADumpDoesWhileTheServerServes) {
+  StartWithProgram({"--shards", "2"});
+  for (const char* member : {"7", "8", "9"}) {
+    ASSERT_EQ(Run({"accrue", member, "9", "--program", "1"}).status, 0);
+  }
+  const Ran followed = Run({"log", "follow", "--to-end", "--json"});
+  EXPECT_EQ(followed.status, 0) << followed.errors;
+  EXPECT_THAT(Run({"log", "follow", "--to-end", "--shard", "1"}).output, HasSubstr("program_put"));
+  EXPECT_THAT(Run({"log", "follow", "--from", "2026-01-01"}).errors,
+              HasSubstr("followed from a position"));
+  EXPECT_THAT(Run({"log", "follow", "--from", "100000"}).errors, HasSubstr("not written yet"));
+  EXPECT_THAT(Run({"log", "follow", "--shard", "2"}).errors, HasSubstr("there is no shard 2"));
+  Stop();
+  const Ran dumped = Run({"log", "dump", Path("ledger"), "--json"});
+  const auto lines = [](const std::string& text) -> std::vector<std::string> {
+    std::vector<std::string> all = absl::StrSplit(text, '\n', absl::SkipEmpty());
+    std::sort(all.begin(), all.end());
+    return all;
+  };
+  EXPECT_EQ(lines(followed.output), lines(dumped.output));
+  EXPECT_EQ(lines(dumped.output).size(), 5u);
 }
 
 TEST_F(Commands, SnapshotVerifySaysWhatIsWrongWithEach) {
