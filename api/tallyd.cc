@@ -126,7 +126,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->capture_default_str();
   app.add_option("--segment-mib", flags.segment_mib,
                  "size of a log segment (default: as before; of a new ledger 64)")
-      ->check(CLI::Range(1, 4096));
+      ->check(CLI::Range(1, 2048));
   app.add_option("--blocks-in-flight", ledger.blocks_in_flight, "log writes at a time")
       ->check(CLI::Range(1, int{wal::kMaxBlocksInFlight}))
       ->capture_default_str();

@@ -1,8 +1,8 @@
 // tallyd, killed under load again and again: whatever was acknowledged is there, and everything is
 // there once.
 //
-// Snapshots are taken all the time, so that many kills come in the middle of one; how many is
-// printed.
+// Snapshots are taken and segments archived all the time, so that many kills come in the middle of
+// one; how many is printed, and asked for where there are 100 kills or more.
 //
 // TALLYSTICK_CRASHES=N kills it that often, TALLYSTICK_SEED=N draws other moments.
 
@@ -19,6 +19,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "api/client.h"
 #include "api/program_file.h"
 
@@ -202,6 +204,16 @@ class Caller {
   std::thread thread_;
 };
 
+// What a server does beside its log, by the file that says that it is at it.
+struct Step {
+  const char* name;
+  const char* suffix;
+};
+constexpr Step kSteps[] = {{"a snapshot", ".snap.new"},
+                           {"an archive", ".arc.new"},
+                           {"a segment given up", ".free"},
+                           {"a segment made ready", ".prep"}};
+
 class CrashTest : public testing::TestWithParam<int> {
  protected:
   CrashTest()
@@ -217,7 +229,7 @@ class CrashTest : public testing::TestWithParam<int> {
   bool Start(bool create) {
     std::vector<std::string> arguments = {
         "--data", directory_ / "ledger", "--listen", address_, "--segment-mib",
-        "8",      "--snapshot-every",    "0.03"};
+        "1",      "--snapshot-every",    "0.03"};
     if (create) {
       arguments.insert(arguments.end(), {"--create", "--shards", std::to_string(GetParam())});
     }
@@ -225,23 +237,20 @@ class CrashTest : public testing::TestWithParam<int> {
     return tallyd_->WaitUntilReady();
   }
 
-  // Whether a snapshot is, or was when the server was killed, being written.
-  bool SnapshotIsHalfWritten() const {
-    for (int shard = 0; shard < GetParam(); ++shard) {
-      const auto path = directory_ / "ledger" / ("shard-000" + std::to_string(shard));
-      std::error_code gone;  // a file, while the directory is walked
-      for (std::filesystem::directory_iterator it(path, gone), end; it != end; it.increment(gone)) {
-        if (it->path().stem().extension() == ".snap") return true;
-      }
+  // Whether a step is, or was when the server was killed, under way: a file that it leaves half
+  // made is there.
+  bool IsWithin(const Step& step) const {
+    std::error_code gone;  // a file, while the directory is walked
+    for (std::filesystem::recursive_directory_iterator it(directory_ / "ledger", gone), end;
+         it != end; it.increment(gone)) {
+      if (absl::EndsWith(it->path().native(), step.suffix)) return true;
     }
     return false;
   }
-  // Until one is being written, if it comes to that.
-  void WaitForSnapshot() const {
+  // Until one is under way, if it comes to that.
+  void WaitFor(const Step& step) const {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
-    while (!SnapshotIsHalfWritten() && std::chrono::steady_clock::now() < end) {
-      std::this_thread::yield();
-    }
+    while (!IsWithin(step) && std::chrono::steady_clock::now() < end) std::this_thread::yield();
   }
 
   void PutProgram(Client& client) {
@@ -328,18 +337,30 @@ TEST_P(CrashTest, EverythingAcknowledgedIsThereOnce) {
     callers.push_back(std::make_unique<Caller>(i, seed, address_, count));
     callers.back()->Start();
   }
-  uint64_t in_snapshots = 0;
+  uint64_t within[std::size(kSteps)] = {};
+  uint64_t within_any = 0;
   for (uint64_t crash = 0; crash < crashes; ++crash) {
     // The first comes when somebody is connected; later ones may find a server that has just
     // started.
     const bool at_once = crash > 0 && random() % 4 == 0;
     ASSERT_TRUE(count.WaitForMore(at_once ? 0 : 1 + random() % 3000)) << "all have stopped";
-    if (random() % 2 == 0) WaitForSnapshot();
+    if (random() % 2 == 0) WaitFor(kSteps[random() % std::size(kSteps)]);
     ASSERT_EQ(tallyd_->End(SIGKILL), -SIGKILL);
-    in_snapshots += SnapshotIsHalfWritten() ? 1 : 0;
+    bool any = false;
+    for (size_t i = 0; i < std::size(kSteps); ++i) {
+      const bool is_within = IsWithin(kSteps[i]);
+      within[i] += is_within ? 1 : 0;
+      any |= is_within;
+    }
+    within_any += any ? 1 : 0;
     ASSERT_TRUE(Start(/*create=*/false)) << "after crash " << crash;
   }
-  std::printf("%lu kills, %lu of them in the middle of a snapshot\n", crashes, in_snapshots);
+  std::printf("%lu kills, %lu of them in the middle of something:", crashes, within_any);
+  for (size_t i = 0; i < std::size(kSteps); ++i) std::printf(" %s %lu", kSteps[i].name, within[i]);
+  std::printf("\n");
+  if (crashes >= 100) {
+    EXPECT_GE(within_any, crashes / 5);
+  }
   ASSERT_TRUE(count.WaitForMore(2000));
   for (const auto& caller : callers) caller->Stop();
 
