@@ -14,7 +14,7 @@
 namespace tallystick::wal {
 namespace {
 
-// The third packs records 5 % smaller, at half the rate.
+// The third packs records no smaller, at three quarters of the rate.
 constexpr int kLevel = 1;
 
 size_t FrameCount(uint64_t segment_bytes) { return (segment_bytes - 1) / kArchiveFrameBytes + 1; }
