@@ -85,7 +85,7 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
   };
   const Segment* here = catalog.Find(from.segment);
   if (here == nullptr && !survey) return missing("there is no such segment");
-  const absl::Status opened = here == nullptr ? window->Open(from.segment) : OpenWindow(*here);
+  absl::Status opened = here == nullptr ? window->Open(from.segment) : OpenWindow(*here);
   if (!opened.ok()) return opened;
   absl::StatusOr<absl::Span<const std::byte>> bytes =
       window->Read(from.last_offset / kSectorBytes * kSectorBytes, sizeof(BlockHeader));

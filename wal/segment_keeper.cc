@@ -74,7 +74,7 @@ absl::Status SegmentKeeper::FindSealed(uint64_t sealed_before) {
   std::vector<SealedSegment> found;
   SegmentWindow window(io_, options_.folders, kSectorBytes);
   for (uint64_t at = sealed_before; at > last_sealed_;) {
-    const absl::Status opened = window.OpenPlain(at);
+    absl::Status opened = window.OpenPlain(at);
     if (absl::IsNotFound(opened) && at != sealed_before) {
       found.pop_back();
       break;

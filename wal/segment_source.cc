@@ -19,9 +19,9 @@ void SegmentSource::Close() {
 }
 
 absl::Status SegmentSource::Open(uint64_t number) {
-  const absl::Status plain = OpenPlain(number);
+  absl::Status plain = OpenPlain(number);
   if (!absl::IsNotFound(plain)) return plain;
-  const absl::Status archive = OpenArchive(number);
+  absl::Status archive = OpenArchive(number);
   if (!absl::IsNotFound(archive)) return archive;
   return absl::NotFoundError(
       absl::StrCat("segment ", number, " is not there: neither ",
