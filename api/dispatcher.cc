@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <utility>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "absl/strings/str_cat.h"
 #include "api/request.h"
+#include "api/shard_of.h"
 #include "api/shard_worker.h"
 #include "ledger/check.h"
 #include "ledger/program.h"
@@ -23,12 +21,6 @@ absl::Status TooMany() {
 }
 
 }  // namespace
-
-// high64(XXH3_64(member id) × shard count)
-static uint16_t ShardOf(const Id& member, uint16_t shard_count) {
-  const uint64_t hash = XXH3_64bits(&member, sizeof(member));
-  return static_cast<uint16_t>(static_cast<unsigned __int128>(hash) * shard_count >> 64);
-}
 
 // A control request, with what becomes of its answer.
 struct Dispatcher::State {

@@ -46,6 +46,21 @@ void StateMachine::ApplyLogged(absl::Span<const Operation> operations, Out& out)
   }
 }
 
+bool StateMachine::ApplyRecorded(const Operation& operation, Result& result, RecordSink& sink) {
+  return ApplyOne(operation, Locate(operation), result, sink);
+}
+
+bool StateMachine::SettleAccount(uint16_t program, const Id& member, RecordSink& sink) {
+  const uint32_t row = accounts_.Find(program, member);
+  if (row == kNoRow) return false;
+  const Instant t = block_.import_clock ? log_time_ : std::max(log_time_, block_.stamp);
+  const size_t before = sink.used;
+  Settle(row, t, sink);
+  if (sink.used > before) sink.slots[sink.used - 1].result.mutate_flags(kTicked);
+  log_time_ = t;
+  return true;
+}
+
 absl::Status StateMachine::Replay(const BlockTime& time, Position first_position,
                                   absl::Span<const Record> slots, Position last) {
   BeginBlock(time);
@@ -78,13 +93,9 @@ absl::Status StateMachine::Replay(const BlockTime& time, Position first_position
         ApplyLogged(operations, sink);
       } else if (end < slots.size() && IsTicked(slots[end])) {
         const Operation& due = slots[end].operation;
-        const uint32_t row = accounts_.Find(due.program(), due.member());
-        if (row == kNoRow)
+        if (!SettleAccount(due.program(), due.member(), sink)) {
           return Differs(position, "a tick settles an account that does not exist");
-        const Instant t = time.import_clock ? log_time_ : std::max(log_time_, time.stamp);
-        Settle(row, t, sink);
-        if (sink.used > 0) sink.slots[sink.used - 1].result.mutate_flags(kTicked);
-        log_time_ = t;
+        }
       }
     }
     if (sink.used == 0) return Differs(position, "the record does not follow from those before it");

@@ -111,6 +111,15 @@ class StateMachine {
                       absl::Span<const Record> slots,
                       Position last = std::numeric_limits<Position>::max());
 
+  // ---- a log's records, applied one by one: to write them into another log ----
+  // Applies an operation that was accepted once, by itself even if it was a link of a chain: links
+  // that were known already left no record. False: the sink may be too small; nothing was done.
+  bool ApplyRecorded(const Operation& operation, Result& result, RecordSink& sink);
+  // Settles one account to log time, as a tick did that found it due; writes nothing if it is not.
+  // False: there is no such account. REQUIRES: room for two slots for each of its lots; no image is
+  // being taken.
+  bool SettleAccount(uint16_t program, const Id& member, RecordSink& sink);
+
   // ---- an image of the state (image.h), taken while operations go on ----
   // Begins the image of the state as it is, behind `position`. False: the sink has no room now.
   // REQUIRES: no image is being taken; behind a block's last record, and before the next

@@ -35,6 +35,24 @@ struct Totals {
         Sum{issued} + reinstated + adjusted + forgiven - redeemed - expired - clawed_back;
     return moved == Sum{pending} + available + held - debt;
   }
+  // Of shards of one ledger.
+  Totals& operator+=(const Totals& other) {
+    members += other.members;
+    issued += other.issued;
+    redeemed += other.redeemed;
+    expired += other.expired;
+    clawed_back += other.clawed_back;
+    written_off += other.written_off;
+    adjusted += other.adjusted;
+    reinstated += other.reinstated;
+    forgiven += other.forgiven;
+    pending += other.pending;
+    available += other.available;
+    held += other.held;
+    debt += other.debt;
+    credited += other.credited;
+    return *this;
+  }
   friend bool operator==(const Totals&, const Totals&) = default;
 };
 

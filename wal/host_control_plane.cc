@@ -225,7 +225,8 @@ absl::Status HostControlPlane::Rename(const std::string& from, const std::string
 }
 
 absl::Status HostControlPlane::Remove(const std::string& path) {
-  if (unlink(path.c_str()) != 0) return Failure(errno, "remove", path);
+  // A file, or an empty directory.
+  if (std::remove(path.c_str()) != 0) return Failure(errno, "remove", path);
   return SyncDirectory(ParentOf(path));
 }
 

@@ -101,9 +101,10 @@ class Io {
   virtual absl::StatusOr<std::vector<std::string>> List(
       const std::string& path) = 0;  // names, sorted
   virtual bool Exists(const std::string& path) = 0;
-  virtual absl::Status Rename(const std::string& from,
-                              const std::string& to) = 0;    // same file system; durable
-  virtual absl::Status Remove(const std::string& path) = 0;  // durable
+  // On the same file system; durable. A directory may take the place of an empty one.
+  virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  // A file or an empty directory; durable.
+  virtual absl::Status Remove(const std::string& path) = 0;
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
   // What the file system of an existing file or directory has room for, for this user.
   virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;

@@ -261,6 +261,18 @@ TEST_P(HostBackend, RenameReplacesAndRemoveRemoves) {
   EXPECT_THAT(Message(io_->Remove(Path("to"))), HasSubstr(Path("to")));
 }
 
+TEST_P(HostBackend, FoldersAreRenamedOntoEmptyOnesAndRemovedWhenEmpty) {
+  ASSERT_TRUE(io_->MakeDirectory(Path("from")).ok());
+  ASSERT_TRUE(io_->MakeDirectory(Path("to")).ok());
+  io_->Close(OpenNew("from/file"));
+  ASSERT_TRUE(io_->Rename(Path("from"), Path("to")).ok());
+  EXPECT_THAT(*io_->List(directory_), ElementsAre("to"));
+  EXPECT_THAT(Message(io_->Remove(Path("to"))), HasSubstr(Path("to")));
+  ASSERT_TRUE(io_->Remove(Path("to/file")).ok());
+  ASSERT_TRUE(io_->Remove(Path("to")).ok());
+  EXPECT_FALSE(io_->Exists(Path("to")));
+}
+
 TEST_P(HostBackend, LockIsExclusiveUntilItsHolderIsGone) {
   ASSERT_TRUE(io_->MakeDirectory(Path("folder")).ok());
   for (const char* name : {"lock", "folder"}) {

@@ -1,0 +1,212 @@
+#include "api/reshard.h"
+
+#include <algorithm>
+#include <memory>
+#include <queue>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "api/ids.h"
+#include "api/old_shard.h"
+#include "api/reshard_check.h"
+#include "api/reshard_shard.h"
+#include "api/shard_of.h"
+
+namespace tallystick {
+namespace {
+
+class Resharder {
+ public:
+  Resharder(wal::Io& io, const ReshardOptions& options) : io_(io), options_(options) {}
+
+  absl::StatusOr<ReshardReport> Run();
+
+ private:
+  using Turn = std::pair<Instant, uint16_t>;      // log time, old shard
+  using Version = std::pair<uint16_t, uint16_t>;  // program, number
+
+  absl::Status OpenAll();
+  absl::Status Merge();
+  absl::Status Take(OldShard& old);
+  absl::Status PutNext();
+  absl::Status Advance(OldShard& old);
+  void Wait(const OldShard& old);
+  absl::Status Close();
+  void ShowProgress();
+
+  static Version VersionOf(const LoggedUnit& put) {
+    return {put.program(), put.slots[0].operation.category()};
+  }
+
+  wal::Io& io_;
+  const ReshardOptions& options_;
+  ReshardReport report_;
+  std::vector<std::unique_ptr<OldShard>> old_;
+  std::vector<std::unique_ptr<ReshardShard>> new_;
+  std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;
+  std::set<uint16_t> at_puts_;  // old shards that wait with a put that is not made yet
+  std::set<Version> made_;
+  uint64_t units_ = 0;
+};
+
+absl::Status Resharder::OpenAll() {
+  for (uint16_t shard = 0; shard < options_.identity.shard_count; ++shard) {
+    auto old = OldShard::Open(io_, ShardDirectory(options_.from, shard),
+                              {options_.identity.ledger_id, shard, options_.identity.shard_count});
+    if (!old.ok()) return old.status();
+    old_.push_back(*std::move(old));
+  }
+  const Id id = RandomId();
+  report_.identity = options_.identity;
+  report_.identity.ledger_id = {id.low(), id.high()};
+  report_.identity.shard_count = options_.shards;
+  for (uint16_t shard = 0; shard < options_.shards; ++shard) {
+    auto made =
+        ReshardShard::Create(io_, ShardDirectory(options_.into, shard),
+                             {report_.identity.ledger_id, shard, report_.identity.shard_count});
+    if (!made.ok()) return made.status();
+    new_.push_back(*std::move(made));
+  }
+  return absl::OkStatus();
+}
+
+// Where the shard's head comes in.
+void Resharder::Wait(const OldShard& old) {
+  const LoggedUnit* head = old.head();
+  if (head == nullptr) return;
+  const bool is_new_put =
+      head->type == LoggedUnit::Type::kProgram && made_.count(VersionOf(*head)) == 0;
+  if (is_new_put) {
+    at_puts_.insert(old.number());
+  } else {
+    turns_.emplace(head->time, old.number());
+  }
+}
+
+absl::Status Resharder::Advance(OldShard& old) {
+  if (absl::Status s = old.Advance(); !s.ok()) return s;
+  Wait(old);
+  ShowProgress();
+  return absl::OkStatus();
+}
+
+void Resharder::ShowProgress() {
+  constexpr uint64_t kUnitsBetween = 1024;
+  if (options_.progress == nullptr || ++units_ % kUnitsBetween != 0) return;
+  uint64_t read = 0;
+  uint64_t total = 0;
+  for (const auto& old : old_) {
+    read += old->bytes_read();
+    total += old->bytes_total();
+  }
+  options_.progress(read, total);
+}
+
+absl::Status Resharder::Merge() {
+  for (const auto& old : old_) Wait(*old);
+  while (!turns_.empty() || !at_puts_.empty()) {
+    if (turns_.empty()) {
+      if (absl::Status s = PutNext(); !s.ok()) return s;
+      continue;
+    }
+    OldShard& old = *old_[turns_.top().second];
+    turns_.pop();
+    if (absl::Status s = Take(old); !s.ok()) return s;
+    if (absl::Status s = Advance(old); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Resharder::Take(OldShard& old) {
+  const LoggedUnit& unit = *old.head();
+  switch (unit.type) {
+    case LoggedUnit::Type::kProgram:  // made when another shard came to it
+      return absl::OkStatus();
+    case LoggedUnit::Type::kTick:
+      // It was meant for all shards; each old one has it.
+      for (const auto& shard : new_) {
+        absl::Status s = shard->Raise(unit.time, unit.slots[0].operation.id());
+        if (!s.ok()) return s;
+      }
+      return absl::OkStatus();
+    case LoggedUnit::Type::kOperations:
+    case LoggedUnit::Type::kSettling:
+      return new_[ShardOf(unit.member(), options_.shards)]->Add(unit, old.number());
+  }
+  return absl::OkStatus();
+}
+
+// Every old shard has come to a put, or to its end. All have the same one, as a rule; where a crash
+// has changed their order, that of the first shard is made.
+absl::Status Resharder::PutNext() {
+  LoggedUnit put = *old_[*at_puts_.begin()]->head();
+  const uint16_t from = *at_puts_.begin();
+  const Version version = VersionOf(put);
+  std::vector<uint16_t> there;
+  for (const uint16_t shard : at_puts_) {
+    const LoggedUnit& head = *old_[shard]->head();
+    if (VersionOf(head) != version) continue;
+    put.time = std::min(put.time, head.time);
+    there.push_back(shard);
+  }
+  put.end_time = put.time;
+  for (const auto& shard : new_) {
+    if (absl::Status s = shard->Add(put, from); !s.ok()) return s;
+  }
+  made_.insert(version);
+  for (const uint16_t shard : there) {
+    at_puts_.erase(shard);
+    if (absl::Status s = Advance(*old_[shard]); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+// Under the import clock every shard ends at the old ledger's log time.
+absl::Status Resharder::Close() {
+  for (const auto& old : old_) report_.time = std::max(report_.time, old->machine().log_time());
+  for (const auto& shard : new_) {
+    if (options_.identity.clock == ClockMode::kImport) {
+      if (absl::Status s = shard->Raise(report_.time, Id()); !s.ok()) return s;
+    }
+    if (absl::Status s = shard->Finish(); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ReshardReport> Resharder::Run() {
+  if (absl::Status s = OpenAll(); !s.ok()) return s;
+  if (absl::Status s = Merge(); !s.ok()) return s;
+  if (absl::Status s = Close(); !s.ok()) return s;
+  std::vector<const ledger::StateMachine*> before;
+  std::vector<const ledger::StateMachine*> after;
+  for (const auto& old : old_) {
+    before.push_back(&old->machine());
+    report_.records_read += old->records();
+  }
+  for (const auto& shard : new_) {
+    after.push_back(&shard->machine());
+    report_.records.push_back(shard->records());
+    report_.records_written += shard->records();
+    report_.delayed += shard->delayed();
+    report_.longest_delay_us = std::max(report_.longest_delay_us, shard->longest_delay());
+  }
+  const absl::StatusOr<uint64_t> accounts = CompareLedgers(before, after);
+  if (!accounts.ok()) return accounts.status();
+  report_.accounts = *accounts;
+  report_.programs = SumTotals(after);
+  return std::move(report_);
+}
+
+}  // namespace
+
+absl::StatusOr<ReshardReport> Reshard(wal::Io& io, const ReshardOptions& options) {
+  if (options.shards < 1 || options.shards > kMaxShards) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(options.shards, " shards: choose 1 to ", kMaxShards));
+  }
+  return Resharder(io, options).Run();
+}
+
+}  // namespace tallystick

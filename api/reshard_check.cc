@@ -1,0 +1,96 @@
+#include "api/reshard_check.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "api/ids.h"
+#include "api/shard_of.h"
+#include "ledger/row_visitor.h"
+
+namespace tallystick {
+namespace {
+
+// Before everything: balances are as they stand, nothing is settled aside.
+constexpr Instant kAsItStands = std::numeric_limits<Instant>::min();
+
+bool SameLot(const ledger::Lot& a, const ledger::Lot& b) {
+  return a.activates_at == b.activates_at && a.expires_at == b.expires_at &&
+         a.original == b.original && a.remaining == b.remaining && a.pending == b.pending;
+}
+
+// Looks each account up in the other ledger.
+class Finder : public ledger::RowVisitor {
+ public:
+  explicit Finder(const Shards& after) : after_(after) {}
+
+  void OnAccount(const ledger::Account& account, absl::Span<const ledger::Lot> lots) override {
+    ++count_;
+    if (!status_.ok() || Same(account, lots)) return;
+    status_ = absl::InternalError(absl::StrCat("member ", FormatId(account.member), " of program ",
+                                               account.program,
+                                               " has another balance in the new ledger, which was "
+                                               "not made: go on with the old one"));
+  }
+  void OnReceipt(uint16_t, const Id&, const ledger::Receipt&, const ledger::Returned&) override {}
+
+  uint64_t count() const { return count_; }
+  const absl::Status& status() const { return status_; }
+
+ private:
+  bool Same(const ledger::Account& account, absl::Span<const ledger::Lot> lots) const {
+    const auto shard = ShardOf(account.member, static_cast<uint16_t>(after_.size()));
+    const ledger::StateMachine& machine = *after_[shard];
+    const auto balance = machine.BalanceAt(account.program, account.member, kAsItStands);
+    if (!balance.has_value() || balance->available - balance->debt != account.available ||
+        balance->pending != account.pending ||
+        balance->lifetime_earned != account.lifetime_earned) {
+      return false;
+    }
+    const std::vector<ledger::Lot> found =
+        machine.LotsAt(account.program, account.member, kAsItStands);
+    return std::equal(found.begin(), found.end(), lots.begin(), lots.end(), SameLot);
+  }
+
+  const Shards& after_;
+  uint64_t count_ = 0;
+  absl::Status status_;
+};
+
+absl::Status CompareTotals(const Shards& before, const Shards& after) {
+  const auto owed = SumTotals(before);
+  const auto owes = SumTotals(after);
+  for (const auto& [program, totals] : owed) {
+    const auto found = owes.find(program);
+    if (found == owes.end() || found->second != totals) {
+      return absl::InternalError(absl::StrCat("program ", program,
+                                              " has other totals in the new ledger, which was not "
+                                              "made: go on with the old one"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::map<uint16_t, ledger::Totals> SumTotals(const Shards& shards) {
+  std::map<uint16_t, ledger::Totals> sums;
+  for (const ledger::StateMachine* machine : shards) {
+    for (const uint16_t program : machine->Programs()) sums[program] += *machine->TotalsOf(program);
+  }
+  return sums;
+}
+
+absl::StatusOr<uint64_t> CompareLedgers(const Shards& before, const Shards& after) {
+  for (const ledger::StateMachine* machine : after) {
+    if (absl::Status s = machine->CheckInvariants(); !s.ok()) return s;
+  }
+  if (absl::Status s = CompareTotals(before, after); !s.ok()) return s;
+  Finder finder(after);
+  for (const ledger::StateMachine* machine : before) machine->VisitRows(finder);
+  if (!finder.status().ok()) return finder.status();
+  return finder.count();
+}
+
+}  // namespace tallystick
