@@ -82,6 +82,11 @@ void AddLogExportCommand(CLI::App& log);
 void AddAuditCommand(CLI::App& app);
 // take; list, verify: offline
 void AddSnapshotCommands(CLI::App& app, const Server& server);
+// offline, into a new directory
+void AddRestoreCommand(CLI::App& app);
+void AddReshardCommand(CLI::App& app);
+// offline
+void AddUpgradeCommand(CLI::App& app);
 void AddBenchCommand(CLI::App& app, const Server& server);
 void AddSampleOrdersCommand(CLI::App& app);
 

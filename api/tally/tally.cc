@@ -47,6 +47,9 @@ int Main(int argc, char** argv) {
   AddLogCommands(app, server);
   AddAuditCommand(app);
   AddSnapshotCommands(app, server);
+  AddRestoreCommand(app);
+  AddReshardCommand(app);
+  AddUpgradeCommand(app);
   AddBenchCommand(app, server);
   AddSampleOrdersCommand(app);
 

@@ -1,0 +1,253 @@
+#include "api/tally/restored_ledger.h"
+
+#include <algorithm>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "api/ids.h"
+#include "api/logged_unit.h"
+#include "api/replay_block.h"
+#include "api/tally/progress.h"
+#include "api/tally/snapshot_check.h"
+#include "wal/log_copy.h"
+#include "wal/snapshot_files.h"
+#include "wal/snapshot_reader.h"
+
+namespace tallystick::tally {
+namespace {
+
+// A snapshot's bytes at a time.
+constexpr size_t kPieceBytes = size_t{1} << 20;
+
+// How many slots of the block a replay up to `last` comes to: records with what settling wrote for
+// them and with their details, wholly or not at all. `log_time`: before the block.
+uint32_t SlotsUpTo(const wal::BlockView& block, Instant log_time, Position last) {
+  const Position first = block.header->first_position;
+  if (last >= first + block.header->count - 1) return block.header->count;
+  size_t end = 0;
+  for (const LoggedUnit& unit : UnitsOf(block, log_time, /*divide_chains=*/true)) {
+    if (unit.closed_by > last) break;
+    end = unit.position - first + unit.slots.size();
+  }
+  return static_cast<uint32_t>(end);
+}
+
+// A start or witness block.
+struct SmallBlock {
+  wal::BlockHeader header;
+  wal::Slot slot;
+  uint64_t segment;
+  uint64_t offset;
+};
+
+class ShardRestorer {
+ public:
+  ShardRestorer(wal::Io& io, const std::string& from, const std::string& into,
+                const wal::LogIdentity& identity)
+      : io_(io),
+        shard_(identity.shard),
+        from_(ShardDirectory(from, identity.shard)),
+        into_(ShardDirectory(into, identity.shard)),
+        identity_(identity),
+        original_(ledger::Limits{}, RandomId().low()) {}
+
+  // The original's last position, as far as it was read.
+  absl::StatusOr<Position> CopyLog(const LogPoint& to);
+  absl::Status ReadBack(RestoredLedger& result);
+  absl::Status CopySnapshots(RestoredLedger& result);
+  Position end() const { return end_; }
+
+ private:
+  absl::Status CopyBlock(const wal::BlockView& block, Position last, wal::LogCopy& copy);
+  absl::Status CopyBytes(wal::Handle source, wal::Handle target, uint64_t size, bool& readable);
+  absl::Status CopySnapshot(Position position, RestoredLedger& result);
+  absl::Status CheckSnapshotCopy(Position position);
+
+  wal::Io& io_;
+  const uint16_t shard_;
+  const std::string from_;
+  const std::string into_;
+  const wal::LogIdentity identity_;
+  ledger::StateMachine original_;
+  Position end_ = 0;                      // of the copy
+  std::vector<SmallBlock> between_;       // not copied yet
+  std::map<Position, uint64_t> digests_;  // at the snapshots' positions
+};
+
+absl::StatusOr<Position> ShardRestorer::CopyLog(const LogPoint& to) {
+  const auto reader = wal::LogReader::Open(io_, from_, identity_);
+  if (!reader.ok()) return reader.status();
+  Progress progress(absl::StrCat("restoring shard ", shard_),
+                    static_cast<int64_t>((*reader)->bytes_total()));
+  wal::LogCopy copy(io_, into_);
+  PointFollower follower(to, shard_);
+  wal::BlockView block;
+  Position seen = 0;
+  while (true) {
+    const absl::StatusOr<bool> more = (*reader)->Next(&block);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    progress.Update(static_cast<int64_t>((*reader)->bytes_read()));
+    const Position last = follower.LastIn(block);
+    if (absl::Status s = CopyBlock(block, last, copy); !s.ok()) return s;
+    seen = block.header->first_position + block.header->count - 1;
+    // What lies behind is not looked at.
+    const bool is_small = block.header->type != wal::BlockType::kRecords;
+    if (to.time().has_value() ? last < seen && !is_small : to.PositionOf(shard_) <= seen) break;
+  }
+  if (end_ == 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(from_, ": nothing of this log lies before that point: name a later one"));
+  }
+  if (absl::Status s = copy.Finish(); !s.ok()) return s;
+  return seen;
+}
+
+absl::Status ShardRestorer::CopyBlock(const wal::BlockView& block, Position last,
+                                      wal::LogCopy& copy) {
+  const wal::BlockHeader& header = *block.header;
+  if (last < header.first_position) {
+    // Under the import clock its stamp says nothing: it belongs to the point if records behind it
+    // do.
+    if (header.type != wal::BlockType::kRecords) {
+      between_.push_back({header, block.slots[0], block.segment, block.offset});
+    }
+    return absl::OkStatus();
+  }
+  const Instant log_time = original_.log_time();
+  if (absl::Status s = ReplayBlock(block, from_, original_, last); !s.ok()) return s;
+  const uint32_t count = SlotsUpTo(block, log_time, last);
+  if (count == 0) return absl::OkStatus();
+  for (const SmallBlock& small : between_) {
+    absl::Status s = copy.Append({.header = &small.header,
+                                  .slots = absl::MakeConstSpan(&small.slot, 1),
+                                  .segment = small.segment,
+                                  .offset = small.offset});
+    if (!s.ok()) return s;
+  }
+  between_.clear();
+  end_ = header.first_position + count - 1;
+  if (count == header.count) return copy.Append(block);
+  const auto flags = static_cast<uint8_t>(header.flags & ~kBlockDigest);
+  return copy.AppendPart(block, count, flags);
+}
+
+absl::Status ShardRestorer::ReadBack(RestoredLedger& result) {
+  const absl::StatusOr<std::vector<uint64_t>> listed = wal::ListSnapshots(io_, from_);
+  if (!listed.ok()) return listed.status();
+  const std::set<Position> wanted(listed->begin(), listed->end());
+  const auto reader = wal::LogReader::Open(io_, into_, identity_);
+  if (!reader.ok()) return reader.status();
+  ledger::StateMachine& machine = MachineOf(result.machines, shard_);
+  ShardLog log;
+  log.shard = shard_;
+  wal::BlockView block;
+  while (true) {
+    const absl::StatusOr<bool> more = (*reader)->Next(&block);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    if (absl::Status s = ReplayBlock(block, into_, machine); !s.ok()) return s;
+    ++log.blocks;
+    log.position = block.header->first_position + block.header->count - 1;
+    if (block.header->type == wal::BlockType::kRecords) log.records += block.header->count;
+    if (wanted.count(log.position) > 0) digests_[log.position] = machine.Digest();
+  }
+  log.tail = (*reader)->TakeTail();
+  if (log.position != end_ || log.tail.torn || machine.Digest() != original_.Digest() ||
+      machine.log_time() != original_.log_time()) {
+    return absl::DataLossError(absl::StrCat(into_, ": what was written ends with position ",
+                                            log.position,
+                                            " and gives another state than the original at ", end_,
+                                            ": is the disk sound? Nothing was restored"));
+  }
+  result.logs.push_back(std::move(log));
+  return absl::OkStatus();
+}
+
+absl::Status ShardRestorer::CopySnapshots(RestoredLedger& result) {
+  for (const auto& [position, digest] : digests_) {
+    if (absl::Status s = CopySnapshot(position, result); !s.ok()) return s;
+  }
+  return io_.SyncDirectory(into_);
+}
+
+absl::Status ShardRestorer::CopySnapshot(Position position, RestoredLedger& result) {
+  const auto leave_out = [&](const absl::Status& why) {
+    result.left_out.push_back(absl::StrCat("shard ", shard_, ": the snapshot of position ",
+                                           position, " is left out: ", why.message()));
+  };
+  const absl::StatusOr<wal::Handle> source = io_.Open(wal::SnapshotPath(from_, position), {});
+  if (!source.ok()) {
+    leave_out(source.status());
+    return absl::OkStatus();
+  }
+  const auto close_source = absl::MakeCleanup([&] { io_.Close(*source); });
+  const absl::StatusOr<uint64_t> size = io_.Size(*source);
+  if (!size.ok()) return size.status();
+  const std::string path = wal::SnapshotPath(into_, position);
+  const absl::StatusOr<wal::Handle> target = io_.Open(path, {.write = true, .create = true});
+  if (!target.ok()) return target.status();
+  bool readable = true;
+  absl::Status status = CopyBytes(*source, *target, *size, readable);
+  if (status.ok()) status = io_.Sync(*target);
+  io_.Close(*target);
+  if (!status.ok() && readable) return status;
+  if (status.ok()) status = CheckSnapshotCopy(position);
+  if (status.ok()) {
+    ++result.snapshots;
+    return status;
+  }
+  leave_out(status);
+  return io_.Remove(path);
+}
+
+absl::Status ShardRestorer::CopyBytes(wal::Handle source, wal::Handle target, uint64_t size,
+                                      bool& readable) {
+  std::vector<std::byte> piece(std::min<uint64_t>(size, kPieceBytes));
+  for (uint64_t done = 0; done < size;) {
+    const absl::StatusOr<size_t> read = io_.ReadAt(source, done, piece.data(), piece.size());
+    readable = read.ok();
+    if (!read.ok()) return read.status();
+    if (*read == 0) break;
+    if (absl::Status s = io_.WriteAt(target, done, piece.data(), *read); !s.ok()) return s;
+    done += *read;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ShardRestorer::CheckSnapshotCopy(Position position) {
+  const auto reader = wal::SnapshotReader::Open(io_, into_, position, identity_);
+  if (!reader.ok()) return reader.status();
+  const auto checked = CheckSnapshot(io_, into_, **reader);
+  if (!checked.ok()) return checked.status();
+  return CompareDigests(**reader, checked->digest, digests_[position]);
+}
+
+}  // namespace
+
+absl::StatusOr<RestoredLedger> RestoreLedger(wal::Io& io, const std::string& from,
+                                             const LedgerIdentity& identity, const LogPoint& to,
+                                             const std::string& into) {
+  if (absl::Status s = to.Check(identity.shard_count); !s.ok()) return s;
+  RestoredLedger result;
+  std::map<uint16_t, Position> ends;
+  for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
+    ShardRestorer restorer(io, from, into, {identity.ledger_id, shard, identity.shard_count});
+    const absl::StatusOr<Position> seen = restorer.CopyLog(to);
+    if (!seen.ok()) return seen.status();
+    ends[shard] = *seen;
+    const bool is_inside = !to.time().has_value() && to.PositionOf(shard) <= *seen &&
+                           to.PositionOf(shard) != restorer.end();
+    if (is_inside) result.asked[shard] = to.PositionOf(shard);
+    absl::Status status = restorer.ReadBack(result);
+    if (status.ok()) status = restorer.CopySnapshots(result);
+    if (!status.ok()) return status;
+  }
+  if (absl::Status s = to.CheckEnds(ends); !s.ok()) return s;
+  return result;
+}
+
+}  // namespace tallystick::tally

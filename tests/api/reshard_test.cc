@@ -1,0 +1,202 @@
+// Ledgers with another number of shards: everything owed stays the same.
+
+#include "api/reshard.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "api/new_ledger.h"
+#include "api/reshard_check.h"
+#include "tests/api/dying_io.h"
+#include "tests/api/process.h"
+#include "tests/api/random_ledger.h"
+#include "wal/posix_io.h"
+
+namespace tallystick {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class Resharding : public ::testing::Test {
+ protected:
+  Resharding() : folder_(fs::temp_directory_path() / absl::StrCat("reshard_test.", getpid())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~Resharding() override { fs::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return folder_ / name; }
+
+  void Make(uint16_t shards, ClockMode clock, uint64_t seed, const std::string& name = "old") {
+    fs::remove_all(Path(name));
+    MakeRandomLedger({.directory = Path(name), .shards = shards, .clock = clock, .seed = seed});
+  }
+
+  static absl::StatusOr<ReshardReport> Run(wal::Io& io, const std::string& from,
+                                           const std::string& into, uint16_t shards) {
+    const auto identity = ReadIdentity(io, from);
+    if (!identity.ok()) return identity.status();
+    const auto made = NewLedger::Begin(io, from, into);
+    if (!made.ok()) return made.status();
+    const auto report = Reshard(
+        io, {.from = from, .identity = *identity, .into = (*made)->unfinished(), .shards = shards});
+    if (!report.ok()) return report.status();
+    if (absl::Status s = (*made)->Publish(report->identity); !s.ok()) return s;
+    return report;
+  }
+
+  // Everything that can be asked is answered alike.
+  static void ExpectSame(Ledger& a, Ledger& b) {
+    for (uint16_t program = 1; program <= kRandomPrograms; ++program) {
+      for (uint64_t member = 1; member <= kRandomMembers; ++member) {
+        const auto x = a.Lots(program, Id(member, 5));
+        const auto y = b.Lots(program, Id(member, 5));
+        ASSERT_TRUE(x.ok() && y.ok());
+        EXPECT_EQ(x->lots.size(), y->lots.size());
+        const auto p = a.Balance(program, Id(member, 5));
+        const auto q = b.Balance(program, Id(member, 5));
+        ASSERT_TRUE(p.ok() && q.ok());
+        EXPECT_EQ(p->outcome, q->outcome);
+        EXPECT_EQ(p->available, q->available) << "member " << member;
+        EXPECT_EQ(p->pending, q->pending) << "member " << member;
+        EXPECT_EQ(p->debt, q->debt) << "member " << member;
+        EXPECT_EQ(p->lifetime_earned, q->lifetime_earned);
+      }
+    }
+  }
+
+  const fs::path folder_;
+};
+
+struct Shape {
+  uint16_t before;
+  uint16_t after;
+};
+
+TEST_F(Resharding, KeepsEveryBalanceUnderBothClocks) {
+  auto io = wal::PosixIo::Create();
+  ASSERT_TRUE(io.ok());
+  uint64_t seed = 100;
+  for (const ClockMode clock : {ClockMode::kImport, ClockMode::kWall}) {
+    for (const Shape shape : {Shape{1, 3}, Shape{3, 1}, Shape{2, 5}, Shape{2, 2}}) {
+      ++seed;
+      SCOPED_TRACE(absl::StrCat("seed ", seed, ", clock ", static_cast<int>(clock), ", ",
+                                shape.before, " to ", shape.after));
+      Make(shape.before, clock, seed);
+      ASSERT_FALSE(HasFatalFailure());
+      fs::remove_all(Path("new"));
+      const auto report = Run(**io, Path("old"), Path("new"), shape.after);
+      ASSERT_TRUE(report.ok()) << report.status();
+      EXPECT_EQ(report->identity.shard_count, shape.after);
+      EXPECT_GT(report->records_read, 500u);
+      auto old = OpenLedger(Path("old"));
+      ASSERT_TRUE(old.ok()) << old.status();
+      auto resharded = OpenLedger(Path("new"));
+      ASSERT_TRUE(resharded.ok()) << resharded.status();
+      // Under the import clock an old shard may lag behind the ledger's log time.
+      if (shape.before == 1 || clock == ClockMode::kWall) ExpectSame(**old, **resharded);
+      // It goes on: known transactions are known, new ones are taken.
+      const Operation purchase = AnotherPurchase(**resharded, seed);
+      const auto result = (*resharded)->Apply(purchase);
+      ASSERT_TRUE(result.ok() && result->outcome() == Outcome::Ok) << result.status();
+      EXPECT_EQ((*resharded)->Apply(purchase)->flags() & kReplayed, kReplayed);
+      EXPECT_EQ((*resharded)->Close(), absl::OkStatus());
+    }
+  }
+}
+
+TEST_F(Resharding, ThereAndBackGivesTheSameRecords) {
+  auto io = wal::PosixIo::Create();
+  ASSERT_TRUE(io.ok());
+  Make(1, ClockMode::kImport, 7);
+  const auto there = Run(**io, Path("old"), Path("three"), 3);
+  ASSERT_TRUE(there.ok()) << there.status();
+  const auto back = Run(**io, Path("three"), Path("one"), 1);
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(there->programs, back->programs);
+  EXPECT_EQ(there->accounts, back->accounts);
+  EXPECT_EQ(there->time, back->time);
+}
+
+TEST_F(Resharding, AKilledProcessLeavesNothingAndCanBeRunAgain) {
+  Make(2, ClockMode::kImport, 8);
+  uint64_t kills = 0;
+  for (uint64_t boundary = 1;; boundary += 29) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      auto io = wal::PosixIo::Create();
+      DyingIo dying(*std::move(io), boundary);
+      _exit(Run(dying, Path("old"), Path("new"), 3).ok() ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 0) break;
+    ASSERT_EQ(WEXITSTATUS(status), kDied) << "boundary " << boundary;
+    ++kills;
+    EXPECT_FALSE(fs::exists(Path("new"))) << "boundary " << boundary;
+  }
+  EXPECT_GT(kills, 10u);
+  EXPECT_TRUE(fs::exists(Path("new")));
+  EXPECT_FALSE(fs::exists(Path("new.unfinished")));
+  EXPECT_TRUE(OpenLedger(Path("new")).ok());
+}
+
+TEST_F(Resharding, DamageInTheOldLedgerStopsIt) {
+  auto io = wal::PosixIo::Create();
+  ASSERT_TRUE(io.ok());
+  Make(2, ClockMode::kImport, 9);
+  const std::string segment = ShardDirectory(Path("old"), 1) + "/0000000000000001.log";
+  std::FILE* file = std::fopen(segment.c_str(), "r+b");
+  ASSERT_NE(file, nullptr);
+  std::fseek(file, 3 * 4096 + 200, SEEK_SET);
+  std::fputc(0x5a, file);
+  std::fclose(file);
+  const auto report = Run(**io, Path("old"), Path("new"), 3);
+  EXPECT_TRUE(absl::IsDataLoss(report.status())) << report.status();
+  EXPECT_FALSE(fs::exists(Path("new")));
+}
+
+TEST_F(Resharding, WrongInputIsASentence) {
+  Make(1, ClockMode::kImport, 10);
+  fs::create_directories(Path("full"));
+  fs::create_directories(Path("full/something"));
+  struct Case {
+    std::vector<std::string> arguments;
+    int status;
+    std::string says;
+  };
+  for (const Case& wrong : std::vector<Case>{
+           {{Path("none"), "--shards", "2", "--into", Path("new")}, 1, "holds no ledger"},
+           {{Path("old"), "--shards", "0", "--into", Path("new")}, 2, "--shards"},
+           {{Path("old"), "--shards", "1025", "--into", Path("new")}, 2, "--shards"},
+           {{Path("old"), "--shards", "2", "--into", Path("full")}, 1, "is not empty"},
+           {{Path("old"), "--shards", "2", "--into", Path("old")}, 1, "name another directory"},
+           {{Path("old"), "--shards", "2", "--into", Path("old/new/")},
+            1,
+            "name another directory"}}) {
+    std::vector<std::string> command = {TALLY, "reshard"};
+    command.insert(command.end(), wrong.arguments.begin(), wrong.arguments.end());
+    Process process(command);
+    EXPECT_EQ(process.End(), wrong.status);
+    EXPECT_THAT(process.Errors(), HasSubstr(wrong.says));
+  }
+  // And one that is right.
+  Process process({TALLY, "reshard", Path("old"), "--shards", "2", "--into", Path("new/")});
+  EXPECT_EQ(process.End(), 0) << process.Errors();
+  EXPECT_THAT(process.Output(), HasSubstr("accounts have the same balances"));
+  Process verify({TALLY, "log", "verify", Path("new")});
+  EXPECT_EQ(verify.End(), 0) << verify.Output() << verify.Errors();
+}
+
+}  // namespace
+}  // namespace tallystick

@@ -1,0 +1,298 @@
+// A ledger's past as a ledger: what a replay to a point gives, as files.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "api/instants.h"
+#include "api/new_ledger.h"
+#include "api/replay_block.h"
+#include "api/tally/ledger_log.h"
+#include "api/tally/restored_ledger.h"
+#include "tests/api/dying_io.h"
+#include "tests/api/process.h"
+#include "tests/api/random_ledger.h"
+#include "wal/posix_io.h"
+
+namespace tallystick {
+namespace {
+
+namespace fs = std::filesystem;
+using tally::LogPoint;
+using tally::Machines;
+using tally::RestoredLedger;
+using ::testing::HasSubstr;
+
+struct Ran {
+  int status = 0;
+  std::string output;
+  std::string errors;
+};
+
+Ran RunTally(std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), TALLY);
+  Process process(arguments);
+  Ran ran;
+  ran.status = process.End();
+  ran.output = process.Output();
+  ran.errors = process.Errors();
+  return ran;
+}
+
+class Restoring : public ::testing::Test {
+ protected:
+  Restoring() : folder_(fs::temp_directory_path() / absl::StrCat("restore_test.", getpid())) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    io_ = *wal::PosixIo::Create();
+  }
+  ~Restoring() override { fs::remove_all(folder_); }
+
+  std::string Path(const std::string& name) const { return folder_ / name; }
+
+  static absl::StatusOr<RestoredLedger> Restore(wal::Io& io, const std::string& from,
+                                                const LogPoint& to, const std::string& into) {
+    const auto identity = ReadIdentity(io, from);
+    if (!identity.ok()) return identity.status();
+    const auto made = NewLedger::Begin(io, from, into);
+    if (!made.ok()) return made.status();
+    auto restored = tally::RestoreLedger(io, from, *identity, to, (*made)->unfinished());
+    if (!restored.ok()) return restored.status();
+    if (absl::Status s = (*made)->Publish(*identity); !s.ok()) return s;
+    return restored;
+  }
+
+  // What a replay of the whole directory to the point gives.
+  static void Replay(const std::string& directory, const LogPoint& to, Machines& machines) {
+    const auto logs = tally::ReadLedgerTo(
+        directory, to,
+        [&](uint16_t shard, const wal::BlockView& block, Position last) -> absl::Status {
+          ledger::StateMachine& machine = tally::MachineOf(machines, shard);
+          if (last < block.header->first_position) return absl::OkStatus();
+          return ReplayBlock(block, directory, machine, last);
+        });
+    ASSERT_TRUE(logs.ok()) << logs.status();
+  }
+
+  static void ExpectSame(const Machines& a, const Machines& b) {
+    ASSERT_EQ(a.size(), b.size());
+    for (const auto& [shard, machine] : a) {
+      EXPECT_EQ(machine->Digest(), b.at(shard)->Digest()) << "shard " << shard;
+      EXPECT_EQ(machine->log_time(), b.at(shard)->log_time()) << "shard " << shard;
+    }
+  }
+
+  // Restores to the point, and holds the files that are there against a replay of the original.
+  void Check(const LogPoint& to) {
+    fs::remove_all(Path("new"));
+    const auto restored = Restore(*io_, Path("old"), to, Path("new"));
+    ASSERT_TRUE(restored.ok()) << restored.status();
+    Machines expected;
+    Replay(Path("old"), to, expected);
+    Machines found;
+    Replay(Path("new"), LogPoint(), found);
+    ExpectSame(expected, found);
+    ExpectSame(expected, restored->machines);
+  }
+
+  const fs::path folder_;
+  std::unique_ptr<wal::Io> io_;
+};
+
+TEST_F(Restoring, EveryPositionGivesWhatAReplayToItGives) {
+  for (const ClockMode clock : {ClockMode::kImport, ClockMode::kWall}) {
+    SCOPED_TRACE(absl::StrCat("seed 21, clock ", static_cast<int>(clock)));
+    fs::remove_all(Path("old"));
+    MakeRandomLedger(
+        {.directory = Path("old"), .clock = clock, .seed = 21, .requests = 25, .snapshots = 1});
+    const auto logs =
+        tally::ReadLedger(Path("old"), ~Position{0},
+                          [](uint16_t, const wal::BlockView&) { return absl::OkStatus(); });
+    ASSERT_TRUE(logs.ok()) << logs.status();
+    const Position end = logs->front().tail.next_position - 1;
+    ASSERT_GT(end, 150u);
+    for (Position to = 1; to <= end; ++to) {
+      SCOPED_TRACE(absl::StrCat("position ", to, " of ", end));
+      Check(LogPoint(to));
+      if (HasFailure()) return;
+    }
+  }
+}
+
+TEST_F(Restoring, TimesOfTwoShardsAreServedOn) {
+  for (const ClockMode clock : {ClockMode::kImport, ClockMode::kWall}) {
+    SCOPED_TRACE(absl::StrCat("seed 22, clock ", static_cast<int>(clock)));
+    fs::remove_all(Path("old"));
+    MakeRandomLedger({.directory = Path("old"),
+                      .shards = 2,
+                      .clock = clock,
+                      .seed = 22,
+                      .requests = 60,
+                      .snapshots = 2});
+    Machines whole;
+    Replay(Path("old"), LogPoint(), whole);
+    const Instant until = whole.at(0)->log_time();
+    const Instant from = clock == ClockMode::kImport ? 1'600'000'000'000'000 : until - 40'000;
+    for (int i = 1; i <= 12; ++i) {
+      const std::string at = FormatInstant(from + (until - from) / 12 * i);
+      SCOPED_TRACE(at);
+      const auto to = LogPoint::Parse(at);
+      ASSERT_TRUE(to.ok()) << to.status();
+      Check(*to);
+      if (HasFailure()) return;
+      auto ledger = OpenLedger(Path("new"));
+      ASSERT_TRUE(ledger.ok()) << ledger.status();
+      if (!(*ledger)->Totals(1).ok() || (*ledger)->Totals(1)->outcome != Outcome::Ok) continue;
+      const Operation purchase = AnotherPurchase(**ledger, static_cast<uint64_t>(i));
+      const auto result = (*ledger)->Apply(purchase);
+      ASSERT_TRUE(result.ok() && result->outcome() == Outcome::Ok) << result.status();
+      EXPECT_EQ((*ledger)->Close(), absl::OkStatus());
+    }
+  }
+}
+
+TEST_F(Restoring, SnapshotsComeAlongIfTheyAreSound) {
+  MakeRandomLedger({.directory = Path("old"), .seed = 23, .requests = 60, .snapshots = 2});
+  const auto all = Restore(*io_, Path("old"), LogPoint(), Path("new"));
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->snapshots, 2u);
+  for (const auto& file : fs::directory_iterator(ShardDirectory(Path("old"), 0))) {
+    if (file.path().extension() != ".snap") continue;
+    std::FILE* snapshot = std::fopen(file.path().c_str(), "r+b");
+    std::fseek(snapshot, 5000, SEEK_SET);
+    std::fputc(0x5a, snapshot);
+    std::fclose(snapshot);
+    break;
+  }
+  const auto fewer = Restore(*io_, Path("old"), LogPoint(), Path("fewer"));
+  ASSERT_TRUE(fewer.ok()) << fewer.status();
+  EXPECT_EQ(fewer->snapshots, 1u);
+  ASSERT_EQ(fewer->left_out.size(), 1u);
+  EXPECT_THAT(fewer->left_out[0], HasSubstr("is left out"));
+}
+
+TEST_F(Restoring, DamageBehindThePointDoesNotMatter) {
+  MakeRandomLedger({.directory = Path("old"), .seed = 24, .requests = 40});
+  const std::string segment = ShardDirectory(Path("old"), 0) + "/0000000000000003.log";
+  std::FILE* file = std::fopen(segment.c_str(), "r+b");
+  ASSERT_NE(file, nullptr);
+  std::fseek(file, 4096 + 200, SEEK_SET);
+  const int byte = std::fgetc(file);
+  std::fseek(file, 4096 + 200, SEEK_SET);
+  std::fputc(byte ^ 0xff, file);
+  std::fclose(file);
+  const auto before = Restore(*io_, Path("old"), LogPoint(5), Path("new"));
+  EXPECT_TRUE(before.ok()) << before.status();
+  const auto behind = Restore(*io_, Path("old"), LogPoint(), Path("behind"));
+  EXPECT_TRUE(absl::IsDataLoss(behind.status())) << behind.status();
+  EXPECT_FALSE(fs::exists(Path("behind")));
+}
+
+TEST_F(Restoring, AKilledProcessLeavesNothingAndCanBeRunAgain) {
+  MakeRandomLedger(
+      {.directory = Path("old"), .shards = 2, .seed = 25, .requests = 30, .snapshots = 1});
+  uint64_t kills = 0;
+  for (uint64_t boundary = 1;; ++boundary) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      DyingIo dying(*wal::PosixIo::Create(), boundary);
+      _exit(Restore(dying, Path("old"), LogPoint(), Path("new")).ok() ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 0) break;
+    ASSERT_EQ(WEXITSTATUS(status), kDied) << "boundary " << boundary;
+    ++kills;
+    EXPECT_FALSE(fs::exists(Path("new"))) << "boundary " << boundary;
+  }
+  EXPECT_GT(kills, 10u);
+  EXPECT_TRUE(OpenLedger(Path("new")).ok());
+  EXPECT_FALSE(fs::exists(Path("new.unfinished")));
+}
+
+TEST_F(Restoring, SaysTheSameAsAReplayThere) {
+  MakeRandomLedger({.directory = Path("old"), .shards = 2, .seed = 26, .requests = 40});
+  const Ran restored =
+      RunTally({"restore", Path("old"), "--to", "2020-09-20", "--into", Path("new"), "--json"});
+  ASSERT_EQ(restored.status, 0) << restored.errors;
+  const Ran replayed = RunTally({"log", "replay", Path("old"), "--to", "2020-09-20", "--json"});
+  ASSERT_EQ(replayed.status, 0) << replayed.errors;
+  const auto a = nlohmann::json::parse(restored.output);
+  const auto b = nlohmann::json::parse(replayed.output);
+  for (const char* key : {"digest", "time", "programs"}) EXPECT_EQ(a[key], b[key]) << key;
+  for (size_t shard = 0; shard < 2; ++shard) {
+    EXPECT_EQ(a["shards"][shard]["position"], b["shards"][shard]["position"]);
+  }
+  const Ran verified = RunTally({"log", "verify", Path("new")});
+  EXPECT_EQ(verified.status, 0) << verified.errors;
+  const Ran upgraded = RunTally({"upgrade", Path("new")});
+  EXPECT_EQ(upgraded.status, 0) << upgraded.errors;
+  EXPECT_THAT(upgraded.output, HasSubstr("nothing is to be done"));
+}
+
+TEST_F(Restoring, WrongInputIsASentence) {
+  MakeRandomLedger({.directory = Path("old"), .shards = 2, .seed = 27, .requests = 10});
+  fs::create_directories(Path("full/something"));
+  fs::create_directories(Path("odd.unfinished"));
+  std::fclose(std::fopen(Path("odd.unfinished/notes.txt").c_str(), "w"));
+  struct Case {
+    std::string from, to, into, says;
+  };
+  for (const Case& wrong :
+       std::vector<Case>{{"none", "5", "new", "holds no ledger"},
+                         {"old", "123456789", "new", "no shard's log has a position"},
+                         {"old", "0:5", "new", "a position is missing for shard 1"},
+                         {"old", "0:5,1:123456789", "new", "ends with position"},
+                         {"old", "yesterday", "new", "is no point of a log"},
+                         {"old", "5", "full", "is not empty"},
+                         {"old", "5", "old", "name another directory"},
+                         {"old", "5", "odd", "is in the way"}}) {
+    const Ran ran =
+        RunTally({"restore", Path(wrong.from), "--to", wrong.to, "--into", Path(wrong.into)});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.errors, HasSubstr(wrong.says));
+  }
+  EXPECT_FALSE(fs::exists(Path("new")));
+  EXPECT_TRUE(fs::exists(Path("odd.unfinished/notes.txt")));
+  Process server(
+      {TALLYD, "--data", Path("old"), "--listen", "unix:" + Path("socket"), "--confirm-clock"});
+  ASSERT_THAT(server.ReadLine(), HasSubstr("ready "));
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"restore", Path("old"), "--to", "5", "--into", Path("new")},
+           {"reshard", Path("old"), "--shards", "3", "--into", Path("new")},
+           {"upgrade", Path("old")}}) {
+    const Ran ran = RunTally(command);
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.errors, HasSubstr("is in use"));
+  }
+  EXPECT_EQ(server.End(SIGTERM), 0);
+}
+
+TEST_F(Restoring, ANewerFormatIsRefused) {
+  MakeRandomLedger({.directory = Path("old"), .seed = 28, .requests = 10, .snapshots = 1});
+  for (const auto& file : fs::directory_iterator(ShardDirectory(Path("old"), 0))) {
+    if (file.path().extension() != ".snap") continue;
+    std::FILE* snapshot = std::fopen(file.path().c_str(), "r+b");
+    std::fseek(snapshot, 4, SEEK_SET);
+    std::fputc(2, snapshot);
+    std::fclose(snapshot);
+  }
+  const Ran ran = RunTally({"upgrade", Path("old")});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.errors, HasSubstr("(snapshot) is of format version 2, this program knows 1"));
+}
+
+}  // namespace
+}  // namespace tallystick
