@@ -101,7 +101,9 @@ absl::Status NewLedger::Clear() {
   return absl::OkStatus();
 }
 
-absl::Status NewLedger::Publish(const LedgerIdentity& identity) {
+absl::Status NewLedger::Publish(LedgerIdentity identity) {
+  // Another's archive is not this one's.
+  identity.archive_directory.clear();
   if (absl::Status s = WriteIdentity(io_, unfinished_, identity); !s.ok()) return s;
   if (absl::Status s = io_.SyncDirectory(unfinished_); !s.ok()) return s;
   return io_.Rename(unfinished_, directory_);

@@ -35,7 +35,7 @@ class NewLedger {
 
   // Makes it a ledger, in its place, durably. REQUIRES: the files in it are synced, and the folders
   // of its shards. After an error it may still be done again by another try.
-  absl::Status Publish(const LedgerIdentity& identity);
+  absl::Status Publish(LedgerIdentity identity);
 
  private:
   NewLedger(wal::Io& io, std::string directory);

@@ -15,11 +15,12 @@ OldShard::OldShard(std::string directory, const wal::LogIdentity& identity,
       reader_(std::move(reader)),
       machine_(ledger::Limits{}, RandomId().low()) {}
 
-absl::StatusOr<std::unique_ptr<OldShard>> OldShard::Open(wal::Io& io, const std::string& directory,
+absl::StatusOr<std::unique_ptr<OldShard>> OldShard::Open(wal::Io& io,
+                                                         const wal::LogFolders& folders,
                                                          const wal::LogIdentity& identity) {
-  auto reader = wal::LogReader::Open(io, directory, identity);
+  auto reader = wal::LogReader::Open(io, folders, identity);
   if (!reader.ok()) return reader.status();
-  std::unique_ptr<OldShard> shard(new OldShard(directory, identity, *std::move(reader)));
+  std::unique_ptr<OldShard> shard(new OldShard(folders.log, identity, *std::move(reader)));
   if (absl::Status s = shard->ReadOn(); !s.ok()) return s;
   return shard;
 }

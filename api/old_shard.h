@@ -14,6 +14,7 @@
 #include "ledger/state_machine.h"
 #include "wal/io.h"
 #include "wal/log_reader.h"
+#include "wal/segment_files.h"
 
 namespace tallystick {
 
@@ -21,7 +22,7 @@ namespace tallystick {
 class OldShard {
  public:
   // At its first unit. Errors: the log's, or that it does not follow from itself.
-  static absl::StatusOr<std::unique_ptr<OldShard>> Open(wal::Io& io, const std::string& directory,
+  static absl::StatusOr<std::unique_ptr<OldShard>> Open(wal::Io& io, const wal::LogFolders& folders,
                                                         const wal::LogIdentity& identity);
 
   uint16_t number() const { return number_; }

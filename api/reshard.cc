@@ -53,7 +53,7 @@ class Resharder {
 
 absl::Status Resharder::OpenAll() {
   for (uint16_t shard = 0; shard < options_.identity.shard_count; ++shard) {
-    auto old = OldShard::Open(io_, ShardDirectory(options_.from, shard),
+    auto old = OldShard::Open(io_, ShardFolders(options_.from, options_.identity, shard),
                               {options_.identity.ledger_id, shard, options_.identity.shard_count});
     if (!old.ok()) return old.status();
     old_.push_back(*std::move(old));

@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "wal/archive_format.h"
 #include "wal/format.h"
+#include "wal/key_index_format.h"
 #include "wal/segment_files.h"
 #include "wal/snapshot_format.h"
 
@@ -16,7 +18,7 @@ struct Start {
   uint16_t version;
 };
 
-// By the end of its name. A format without a magic is known by name only.
+// By the end of its name.
 struct Format {
   const char* suffix;
   const char* what;
@@ -28,8 +30,8 @@ constexpr Format kFormats[] = {
     {".log", "log segment", wal::kBlockMagic, wal::kFormatVersion},
     {".cut", "log segment that was set aside", wal::kBlockMagic, wal::kFormatVersion},
     {".snap", "snapshot", wal::kSnapshotMagic, wal::kSnapshotVersion},
-    {".arc", "archived log segment", 0, 0},
-    {".idx", "index", 0, 0},
+    {".arc", "archived log segment", wal::kArchiveMagic, wal::kArchiveVersion},
+    {".idx", "index", wal::kIndexMagic, wal::kIndexVersion},
 };
 
 const Format* FormatOf(absl::string_view name) {
@@ -58,9 +60,22 @@ absl::StatusOr<FileFormat> Look(wal::Io& io, const std::string& path, const Form
   FileFormat file{path, format.what, start->version, format.newest};
   // A segment that nothing was written to is zeros.
   const bool is_blank = start->magic == 0 && start->version == 0;
-  if (format.magic == 0 || is_blank || start->magic == format.magic) return file;
+  if (is_blank || start->magic == format.magic) return file;
   return absl::DataLossError(absl::StrCat(path, " does not begin as a ", format.what,
                                           " does: tally log verify says what is wrong"));
+}
+
+absl::Status SurveyFolder(wal::Io& io, const std::string& folder, std::vector<FileFormat>& files) {
+  const absl::StatusOr<std::vector<std::string>> names = io.List(folder);
+  if (!names.ok()) return names.status();
+  for (const std::string& name : *names) {
+    const Format* format = FormatOf(name);
+    if (format == nullptr) continue;
+    const auto file = Look(io, absl::StrCat(folder, "/", name), *format);
+    if (!file.ok()) return file.status();
+    files.push_back(*file);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -70,15 +85,10 @@ absl::StatusOr<std::vector<FileFormat>> SurveyFormats(OfflineLedger& ledger) {
   std::vector<FileFormat> files = {{absl::StrCat(ledger.directory(), "/LEDGER"), "identity",
                                     wal::kFormatVersion, wal::kFormatVersion}};
   for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
-    const std::string folder = ledger.ShardPath(shard);
-    const absl::StatusOr<std::vector<std::string>> names = ledger.io().List(folder);
-    if (!names.ok()) return names.status();
-    for (const std::string& name : *names) {
-      const Format* format = FormatOf(name);
-      if (format == nullptr) continue;
-      const auto file = Look(ledger.io(), absl::StrCat(folder, "/", name), *format);
-      if (!file.ok()) return file.status();
-      files.push_back(*file);
+    const wal::LogFolders folders = ledger.FoldersOf(shard);
+    for (const std::string& folder : {folders.log, folders.archive}) {
+      if (!ledger.io().Exists(folder)) continue;  // nothing was archived
+      if (absl::Status s = SurveyFolder(ledger.io(), folder, files); !s.ok()) return s;
     }
   }
   return files;

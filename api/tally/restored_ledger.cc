@@ -45,11 +45,12 @@ struct SmallBlock {
 
 class ShardRestorer {
  public:
-  ShardRestorer(wal::Io& io, const std::string& from, const std::string& into,
+  ShardRestorer(wal::Io& io, const wal::LogFolders& folders, const std::string& into,
                 const wal::LogIdentity& identity)
       : io_(io),
         shard_(identity.shard),
-        from_(ShardDirectory(from, identity.shard)),
+        folders_(folders),
+        from_(folders_.log),
         into_(ShardDirectory(into, identity.shard)),
         identity_(identity),
         original_(ledger::Limits{}, RandomId().low()) {}
@@ -68,7 +69,8 @@ class ShardRestorer {
 
   wal::Io& io_;
   const uint16_t shard_;
-  const std::string from_;
+  const wal::LogFolders folders_;
+  const std::string& from_;  // without the archive
   const std::string into_;
   const wal::LogIdentity identity_;
   ledger::StateMachine original_;
@@ -78,7 +80,7 @@ class ShardRestorer {
 };
 
 absl::StatusOr<Position> ShardRestorer::CopyLog(const LogPoint& to) {
-  const auto reader = wal::LogReader::Open(io_, from_, identity_);
+  const auto reader = wal::LogReader::Open(io_, folders_, identity_);
   if (!reader.ok()) return reader.status();
   Progress progress(absl::StrCat("restoring shard ", shard_),
                     static_cast<int64_t>((*reader)->bytes_total()));
@@ -235,7 +237,8 @@ absl::StatusOr<RestoredLedger> RestoreLedger(wal::Io& io, const std::string& fro
   RestoredLedger result;
   std::map<uint16_t, Position> ends;
   for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
-    ShardRestorer restorer(io, from, into, {identity.ledger_id, shard, identity.shard_count});
+    ShardRestorer restorer(io, ShardFolders(from, identity, shard), into,
+                           {identity.ledger_id, shard, identity.shard_count});
     const absl::StatusOr<Position> seen = restorer.CopyLog(to);
     if (!seen.ok()) return seen.status();
     ends[shard] = *seen;
