@@ -20,8 +20,13 @@ std::string Text(int64_t us) {
 }  // namespace
 
 ArchiveTrimmer::ArchiveTrimmer(Io& io, std::string directory, const ArchiveLimits& limits,
-                               std::function<void(const std::string&)> report)
-    : io_(io), directory_(std::move(directory)), limits_(limits), report_(std::move(report)) {}
+                               std::function<void(const std::string&)> report,
+                               std::function<void(uint64_t, uint64_t)> removed)
+    : io_(io),
+      directory_(std::move(directory)),
+      limits_(limits),
+      report_(std::move(report)),
+      removed_(std::move(removed)) {}
 
 absl::Status ArchiveTrimmer::Look() {
   if (!limits_.any()) return absl::OkStatus();
@@ -90,6 +95,7 @@ absl::StatusOr<bool> ArchiveTrimmer::Step(uint64_t first_needed) {
   }
   bytes_ -= oldest.file_bytes;
   archives_.pop_front();
+  removed_(oldest.segment, oldest.next_position);
   return true;
 }
 

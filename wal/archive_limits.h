@@ -26,9 +26,11 @@ struct ArchiveLimits {
 
 class ArchiveTrimmer {
  public:
-  // `directory`: of the archives. `report`: gets a sentence before each removal.
+  // `directory`: of the archives. `report`: gets a sentence before each removal; `removed`: is
+  // called behind it.
   ArchiveTrimmer(Io& io, std::string directory, const ArchiveLimits& limits,
-                 std::function<void(const std::string&)> report);
+                 std::function<void(const std::string&)> report,
+                 std::function<void(uint64_t segment, uint64_t next_position)> removed);
 
   // Looks at what was archived since the last time.
   absl::Status Look();
@@ -57,6 +59,7 @@ class ArchiveTrimmer {
   const std::string directory_;
   const ArchiveLimits limits_;
   const std::function<void(const std::string&)> report_;
+  const std::function<void(uint64_t segment, uint64_t next_position)> removed_;
   std::deque<uint64_t> unread_;  // segments, ascending
   std::deque<Entry> archives_;   // ascending
   uint64_t last_seen_ = 0;

@@ -95,7 +95,12 @@ absl::Status KeyIndex::ReadFirst(Io& io, uint64_t segment, const Whose& whose) {
   if (*got < sizeof(IndexPage)) return Damaged(0, "the file ends here");
   if (header().magic != kIndexMagic) return Damaged(0, "no index begins here");
   if (first_[0].crc != PageCrc(first_[0])) return Damaged(0, "the page's checksum is wrong");
-  if (header().format_version != kIndexVersion) {
+  if (header().format_version < kIndexVersion) {
+    return absl::InvalidArgumentError(absl::StrCat(path_, ": index format version ",
+                                                   header().format_version,
+                                                   "; this program writes ", kIndexVersion));
+  }
+  if (header().format_version > kIndexVersion) {
     return absl::FailedPreconditionError(
         absl::StrCat(path_, ": index format version ", header().format_version,
                      "; this program reads ", kIndexVersion, ": use the program that wrote it"));

@@ -36,8 +36,9 @@ class KeyIndex {
   static constexpr size_t kParts = 2;
 
   // Reads the first page: 4 KiB and the header are held. NotFound: no such file. DataLoss: damaged.
-  // InvalidArgument: of another ledger, shard or segment, or of another segment's bytes.
-  // FailedPrecondition: of another format version. Whatever it is but the last: build it anew.
+  // InvalidArgument: of another ledger, shard or segment, of another segment's bytes, or of an
+  // older format version. FailedPrecondition: of a newer one. Whatever it is but the last: build it
+  // anew.
   static absl::StatusOr<std::unique_ptr<KeyIndex>> Open(Io& io, const std::string& directory,
                                                         uint64_t segment, const Whose& whose);
 

@@ -1,6 +1,7 @@
 #include "wal/key_index_set.h"
 
 #include <algorithm>
+#include <iterator>
 #include <list>
 #include <new>
 #include <utility>
@@ -145,13 +146,14 @@ void KeyIndexSet::Reads::OnRead(Read& read) {
   if (is_short && ++read.stalls < kMaxStalls) return io.Submit(read.request);
   KeyIndexSet& set = *read.set;
   const std::shared_ptr<Search> search = std::move(read.search);
+  const std::shared_ptr<KeyIndex> index = read.part->index;
   --search->reading;
   read.part->reading = false;
   const absl::Status taken = search->finished ? absl::OkStatus() : Take(read);
   files.Give(read.file);
   free.push_back(&read);
   --in_flight;
-  if (!taken.ok()) set.Finish(search, taken);
+  if (!taken.ok()) set.Finish(search, set.GiveUp(*index, taken));
   set.Pump();
 }
 
@@ -185,6 +187,19 @@ KeyIndexSet::Indexes::iterator KeyIndexSet::At(uint64_t segment) {
                           });
 }
 
+KeyIndexSet::Indexes::const_iterator KeyIndexSet::Holding(uint64_t position) const {
+  const auto at = std::partition_point(indexes_.begin(), indexes_.end(),
+                                       [position](const std::shared_ptr<KeyIndex>& index) {
+                                         return index->header().next_position <= position;
+                                       });
+  return at == indexes_.end() || position < (*at)->header().first_position ? indexes_.end() : at;
+}
+
+std::optional<IndexHeader> KeyIndexSet::HeaderAt(uint64_t position) const {
+  const auto at = Holding(position);
+  return at == indexes_.end() ? std::nullopt : std::make_optional((*at)->header());
+}
+
 bool KeyIndexSet::Has(uint64_t segment) const {
   return std::any_of(indexes_.begin(), indexes_.end(),
                      [segment](const auto& index) { return index->header().segment == segment; });
@@ -196,6 +211,34 @@ void KeyIndexSet::Remove(uint64_t segment) {
   memory_bytes_ -= (*at)->LoadedBytes();
   indexes_.erase(at);
   reads_->files.Forget(segment);
+}
+
+absl::Status KeyIndexSet::GiveUp(const KeyIndex& index, absl::Status failure) {
+  const auto at = At(index.header().segment);
+  // Another may have taken its place meanwhile.
+  if (at == indexes_.end() || at->get() != &index) return failure;
+  const IndexHeader header = index.header();
+  Remove(header.segment);
+  if (on_removed_) on_removed_(header, failure);
+  return failure;
+}
+
+uint64_t KeyIndexSet::CoveredUntil(uint64_t position) const {
+  auto at = Holding(position);
+  for (; at != indexes_.end() && (*at)->header().first_position <= position; ++at) {
+    position = (*at)->header().next_position;
+  }
+  return position;
+}
+
+uint64_t KeyIndexSet::CoveredFrom(uint64_t position) const {
+  auto at = Holding(position);
+  TALLYSTICK_CHECK(at != indexes_.end());
+  while (at != indexes_.begin() &&
+         (*std::prev(at))->header().next_position == (*at)->header().first_position) {
+    --at;
+  }
+  return (*at)->header().first_position;
 }
 
 void KeyIndexSet::Add(std::unique_ptr<KeyIndex> index) {
@@ -219,7 +262,9 @@ absl::Status KeyIndexSet::Load() {
       KeyIndex& index = **it;
       if (index.loaded(part)) continue;
       if (memory_bytes_ + index.SizeBytes(part) > most_memory_bytes_) return absl::OkStatus();
-      if (absl::Status loaded = index.Load(io_, part); !loaded.ok()) return loaded;
+      if (absl::Status loaded = index.Load(io_, part); !loaded.ok()) {
+        return GiveUp(index, std::move(loaded));
+      }
       memory_bytes_ += index.SizeBytes(part);
     }
   }
@@ -244,11 +289,8 @@ void KeyIndexSet::Locate(uint64_t position, LocateCallback callback) {
     return callback(
         absl::ResourceExhaustedError("too many searches of the history are under way: try again"));
   }
-  const auto at = std::partition_point(indexes_.begin(), indexes_.end(),
-                                       [position](const std::shared_ptr<KeyIndex>& index) {
-                                         return index->header().next_position <= position;
-                                       });
-  if (at == indexes_.end() || position < (*at)->header().first_position) {
+  const auto at = Holding(position);
+  if (at == indexes_.end()) {
     return callback(
         absl::NotFoundError(absl::StrCat("position ", position, " is in no indexed segment")));
   }
@@ -297,7 +339,9 @@ absl::StatusOr<bool> KeyIndexSet::GoOn(const std::shared_ptr<Search>& search) {
     for (Part& part : search->parts) {
       if (part.done() || part.reading) continue;
       if (!reads_->room() || search->reading == kMaxSearchReads) return false;
-      if (absl::Status s = reads_->Start(this, search, part); !s.ok()) return s;
+      const std::shared_ptr<KeyIndex> index = part.index;
+      absl::Status started = reads_->Start(this, search, part);
+      if (!started.ok()) return GiveUp(*index, std::move(started));
     }
     // What was merged may have made room for older segments.
     if (search->opened_all || search->parts.size() >= kMaxSearchReads) return false;

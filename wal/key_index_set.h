@@ -9,7 +9,9 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -61,14 +63,25 @@ class KeyIndexSet {
   // memory stay there as long as memory allows: filters are dropped before tables, and those of old
   // segments before those of newer ones. Reads nothing.
   void Add(std::unique_ptr<KeyIndex> index);
-  // Its file is damaged or gone. Searches under way still use it.
+  // Its segment is gone. Searches under way still use it.
   void Remove(uint64_t segment);
+  // Calls `removed` when an index cannot be read: then it is in this set no more, and searches that
+  // need it end with the status, as does Load.
+  void set_on_removed(std::function<void(const IndexHeader&, const absl::Status&)> removed) {
+    on_removed_ = std::move(removed);
+  }
   // Loads parts as far as memory allows: tables before filters, newer segments before older; for
-  // starts and offline tools, as it blocks (about 2 ms for each 64 MiB of log). DataLoss: an index
-  // is damaged.
+  // starts and offline tools, as it blocks (about 2 ms for each 64 MiB of log). An error, DataLoss
+  // if an index is damaged, as with searches: without that index it may be called again.
   absl::Status Load();
 
   bool Has(uint64_t segment) const;
+  // Of the segment that holds a position, if it is in this set.
+  std::optional<IndexHeader> HeaderAt(uint64_t position) const;
+  // All positions from `position` on, and below this one, are in segments of this set.
+  uint64_t CoveredUntil(uint64_t position) const;
+  // All positions from this one to `position` are. REQUIRES: that one is.
+  uint64_t CoveredFrom(uint64_t position) const;
   size_t size() const { return indexes_.size(); }
   size_t memory_bytes() const { return memory_bytes_; }
 
@@ -95,15 +108,20 @@ class KeyIndexSet {
 
   // The first that is not of an older segment.
   Indexes::iterator At(uint64_t segment);
+  // The one of the segment that holds the position, or the end.
+  Indexes::const_iterator Holding(uint64_t position) const;
   void Pump();
   absl::StatusOr<bool> GoOn(const std::shared_ptr<Search>& search);
   absl::Status OpenParts(Search& search);
+  // It is of no use.
+  absl::Status GiveUp(const KeyIndex& index, absl::Status failure);
   void Finish(const std::shared_ptr<Search>& search, const absl::Status& status);
 
   const size_t most_memory_bytes_;
   Io& io_;
   Indexes indexes_;  // by segment
   size_t memory_bytes_ = 0;
+  std::function<void(const IndexHeader&, const absl::Status&)> on_removed_;
   std::unique_ptr<Reads> reads_;
   std::vector<std::shared_ptr<Search>> searches_;  // the oldest first
   bool pumping_ = false;

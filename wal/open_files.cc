@@ -9,7 +9,17 @@
 namespace tallystick::wal {
 
 OpenFiles::OpenFiles(Io& io, std::string directory, Path path, size_t most)
-    : io_(io), directory_(std::move(directory)), path_(path), most_(most) {}
+    : io_(io),
+      open_([this, directory = std::move(directory), path](File& file) {
+        return OpenPlain(path(directory, file.number), file);
+      }),
+      most_(most) {}
+
+OpenFiles::OpenFiles(Io& io, LogFolders folders, size_t most)
+    : io_(io),
+      open_(
+          [this, folders = std::move(folders)](File& file) { return OpenSegment(folders, file); }),
+      most_(most) {}
 
 OpenFiles::~OpenFiles() {
   CloseUnused(0);
@@ -23,13 +33,31 @@ absl::StatusOr<OpenFiles::File*> OpenFiles::Take(uint64_t number) {
   if (found != files_.end()) {
     files_.splice(files_.begin(), files_, found);
   } else {
-    absl::StatusOr<Handle> handle = io_.Open(path_(directory_, number), {.direct = true});
-    if (!handle.ok()) return handle.status();
-    files_.push_front({.number = number, .handle = *handle});
+    File opened;
+    opened.number = number;
+    if (absl::Status status = open_(opened); !status.ok()) return status;
+    files_.push_front(std::move(opened));
   }
   ++files_.front().users;
   CloseUnused(most_);
   return &files_.front();
+}
+
+absl::Status OpenFiles::OpenPlain(const std::string& path, File& file) const {
+  const absl::StatusOr<Handle> handle = io_.Open(path, {.direct = true});
+  if (handle.ok()) file.handle = *handle;
+  return handle.status();
+}
+
+absl::Status OpenFiles::OpenSegment(const LogFolders& folders, File& file) const {
+  absl::Status plain = OpenPlain(FilePath(folders.log, file.number, FileKind::kSegment), file);
+  if (!absl::IsNotFound(plain)) return plain;
+  absl::StatusOr<std::unique_ptr<ArchiveFile>> archive = ArchiveFile::Open(
+      io_, FilePath(folders.archive, file.number, FileKind::kArchive), file.number);
+  if (!archive.ok()) return archive.status();
+  file.archive = *std::move(archive);
+  file.handle = file.archive->handle();
+  return absl::OkStatus();
 }
 
 void OpenFiles::Give(File* file) {
@@ -47,7 +75,7 @@ void OpenFiles::CloseUnused(size_t most) {
   for (auto it = files_.end(); it != files_.begin();) {
     --it;
     if (it->users > 0 || (open <= most && !it->replaced)) continue;
-    io_.Close(it->handle);
+    if (it->archive == nullptr) io_.Close(it->handle);
     it = files_.erase(it);
     --open;
   }

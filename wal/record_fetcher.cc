@@ -1,29 +1,22 @@
 #include "wal/record_fetcher.h"
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
-#include <new>
+#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "wal/aligned_bytes.h"
+#include "wal/archive_file.h"
 #include "wal/block.h"
 #include "wal/check.h"
 #include "wal/open_files.h"
-#include "wal/segment_files.h"
 
 namespace tallystick::wal {
 namespace {
 
-constexpr std::align_val_t kAlignment{kSectorBytes};
 constexpr uint32_t kMaxStalls = 16;
-
-struct FreeAligned {
-  void operator()(std::byte* data) const { operator delete[](data, kAlignment); }
-};
-
-std::string SegmentPath(const std::string& directory, uint64_t number) {
-  return FilePath(directory, number, FileKind::kSegment);
-}
 
 }  // namespace
 
@@ -33,18 +26,25 @@ struct RecordFetcher::State {
     std::vector<uint64_t> positions;  // in it; they fall
     bool located = false;
     BlockPlace place;
-    std::unique_ptr<std::byte[], FreeAligned> data;
+    AlignedBytes data;
+    // Of an archived segment: a frame as it lies there, and unpacked; and what of the block is
+    // here.
+    AlignedBytes packed;
+    AlignedBytes frame;
+    size_t frame_number = 0;
+    size_t got = 0;
+    bool reopened = false;
     OpenFiles::File* file = nullptr;
     IoRequest request;
     uint32_t stalls = 0;
     State* state = nullptr;
   };
 
-  State(Io& io_in, std::string directory_in, KeyIndexSet& indexes_in)
+  State(Io& io_in, LogFolders folders_in, KeyIndexSet& indexes_in)
       : io(io_in),
-        directory(std::move(directory_in)),
+        folders(std::move(folders_in)),
         indexes(indexes_in),
-        files(io, directory, &SegmentPath, kMaxOpenSegments) {}
+        files(io, folders, kMaxOpenSegments) {}
 
   void GoOn();
   void Begin(uint64_t position);
@@ -52,13 +52,17 @@ struct RecordFetcher::State {
   Job* Holding(uint64_t position);
   void OnPlace(Job* job, const absl::StatusOr<BlockPlace>& found);
   absl::Status Read(Job& job);
+  void SubmitFrame(Job& job);
   void OnRead(Job& job);
+  // A frame is here; true: that was the last that the block needs.
+  absl::StatusOr<bool> TakeFrame(Job& job) const;
+  bool ReadAgain(Job& job, const absl::Status& given);
   absl::Status Give(Job& job);
   const char* Fault(const Job& job) const;
   void Release(Job* job);
 
   Io& io;
-  const std::string directory;
+  const LogFolders folders;
   KeyIndexSet& indexes;
   OpenFiles files;
 
@@ -134,11 +138,15 @@ absl::Status RecordFetcher::State::Read(Job& job) {
   absl::StatusOr<OpenFiles::File*> file = files.Take(job.place.segment);
   if (!file.ok()) return file.status();
   job.file = *file;
-  job.data.reset(static_cast<std::byte*>(operator new[](job.place.bytes, kAlignment)));
-  bytes_in_flight += job.place.bytes;
+  if (job.data.size() == 0) {
+    job.data = AlignedBytes(job.place.bytes);
+    bytes_in_flight += job.place.bytes;
+  }
+  job.got = 0;
+  job.stalls = 0;
   job.request = {.op = IoOp::kRead,
                  .handle = job.file->handle,
-                 .data = job.data.get(),
+                 .data = job.data.data(),
                  .size = static_cast<uint32_t>(job.place.bytes),
                  .offset = job.place.offset,
                  .complete =
@@ -147,8 +155,52 @@ absl::Status RecordFetcher::State::Read(Job& job) {
                        read->state->OnRead(*read);
                      },
                  .owner = &job};
-  io.Submit(job.request);
+  if (job.file->archive == nullptr) {
+    io.Submit(job.request);
+    return absl::OkStatus();
+  }
+  const ArchiveFile& archive = *job.file->archive;
+  if (job.place.offset + job.place.bytes > archive.head().segment_bytes) {
+    return absl::DataLossError(absl::StrCat(archive.path(), ": the segment ends before offset ",
+                                            job.place.offset + job.place.bytes,
+                                            ", where its index knows a block: verify the log"));
+  }
+  job.packed = AlignedBytes(archive.MostPackedBytes());
+  job.frame = AlignedBytes(archive.head().frame_bytes);
+  job.frame_number = archive.FrameAt(job.place.offset);
+  SubmitFrame(job);
   return absl::OkStatus();
+}
+
+void RecordFetcher::State::SubmitFrame(Job& job) {
+  const ArchiveFile& archive = *job.file->archive;
+  job.request.data = job.packed.data();
+  job.request.size = static_cast<uint32_t>(archive.PackedBytes(job.frame_number));
+  job.request.offset = archive.PackedOffset(job.frame_number);
+  io.Submit(job.request);
+}
+
+absl::StatusOr<bool> RecordFetcher::State::TakeFrame(Job& job) const {
+  const ArchiveFile& archive = *job.file->archive;
+  if (job.request.result < 0) {
+    return absl::ErrnoToStatus(
+        -job.request.result,
+        absl::StrCat(archive.path(), ": offset ", job.request.offset, ": reading a frame failed"));
+  }
+  const auto last = static_cast<uint32_t>(job.request.result);
+  if (last < job.request.size) return archive.CutShort(job.frame_number);
+  const absl::Status unpacked =
+      archive.Unpack(job.frame_number, {job.packed.data(), archive.PackedBytes(job.frame_number)},
+                     job.frame.data());
+  if (!unpacked.ok()) return unpacked;
+  const auto skip =
+      static_cast<size_t>(job.place.offset + job.got - archive.FrameBegin(job.frame_number));
+  const size_t size =
+      std::min(job.place.bytes - job.got, archive.FrameBytes(job.frame_number) - skip);
+  std::memcpy(job.data.data() + job.got, job.frame.data() + skip, size);
+  job.got += size;
+  ++job.frame_number;
+  return job.got == job.place.bytes;
 }
 
 void RecordFetcher::State::OnRead(Job& job) {
@@ -162,26 +214,52 @@ void RecordFetcher::State::OnRead(Job& job) {
     request.size -= whole;
     if (job.stalls < kMaxStalls) return io.Submit(request);
   }
-  status.Update(Give(job));
+  if (job.file->archive != nullptr) {
+    const absl::StatusOr<bool> whole = TakeFrame(job);
+    if (whole.ok() && !*whole) return SubmitFrame(job);
+    status.Update(whole.status());
+  }
+  const absl::Status given = status.ok() ? Give(job) : status;
+  if (ReadAgain(job, given)) return;
+  status.Update(given);
   Release(&job);
   GoOn();
 }
 
+// What was opened as a plain file may have gone into the archive since, and been written over.
+bool RecordFetcher::State::ReadAgain(Job& job, const absl::Status& given) {
+  if (!absl::IsDataLoss(given) || !status.ok() || job.file->archive != nullptr ||
+      std::exchange(job.reopened, true)) {
+    return false;
+  }
+  files.Forget(job.place.segment);
+  files.Give(std::exchange(job.file, nullptr));
+  status = Read(job);
+  if (status.ok()) return true;
+  Release(&job);
+  GoOn();
+  return true;
+}
+
 const char* RecordFetcher::State::Fault(const Job& job) const {
-  if (static_cast<uint32_t>(job.request.result) < job.request.size) return "the segment ends here";
-  const auto& header = *reinterpret_cast<const BlockHeader*>(job.data.get());
+  const bool is_short =
+      job.file->archive == nullptr && static_cast<uint32_t>(job.request.result) < job.request.size;
+  if (is_short) return "the segment ends here";
+  const auto& header = *reinterpret_cast<const BlockHeader*>(job.data.data());
   if (const char* fault = HeaderFault(header)) return fault;
   if (header.segment != job.place.segment || header.first_position != job.place.first_position ||
       header.bytes != job.place.bytes ||
       job.positions.front() - header.first_position >= header.count) {
     return "it is not the one that the segment's index knows";
   }
-  return BodyMatches(header, job.data.get()) ? nullptr : "the body's checksum is wrong";
+  return BodyMatches(header, job.data.data()) ? nullptr : "the body's checksum is wrong";
 }
 
 absl::Status RecordFetcher::State::Give(Job& job) {
-  const std::string path = SegmentPath(directory, job.place.segment);
-  if (job.request.result < 0) {
+  const bool archived = job.file->archive != nullptr;
+  const std::string path = archived ? job.file->archive->path()
+                                    : FilePath(folders.log, job.place.segment, FileKind::kSegment);
+  if (!archived && job.request.result < 0) {
     return absl::ErrnoToStatus(
         -job.request.result,
         absl::StrCat(path, ": offset ", job.place.offset, ": reading a block failed"));
@@ -191,11 +269,11 @@ absl::Status RecordFetcher::State::Give(Job& job) {
                                             ": the block of position ", job.place.first_position,
                                             " is damaged: ", fault, ": verify the log"));
   }
-  if (!status.ok()) return absl::OkStatus();
-  const auto* header = reinterpret_cast<const BlockHeader*>(job.data.get());
+  const auto* header = reinterpret_cast<const BlockHeader*>(job.data.data());
   const BlockView view{
       .header = header,
-      .slots = {reinterpret_cast<const Slot*>(job.data.get() + sizeof(BlockHeader)), header->count},
+      .slots = {reinterpret_cast<const Slot*>(job.data.data() + sizeof(BlockHeader)),
+                header->count},
       .segment = job.place.segment,
       .offset = job.place.offset};
   for (const uint64_t position : job.positions) visit(position, view);
@@ -204,13 +282,13 @@ absl::Status RecordFetcher::State::Give(Job& job) {
 
 void RecordFetcher::State::Release(Job* job) {
   if (job->file != nullptr) files.Give(job->file);
-  if (job->data != nullptr) bytes_in_flight -= job->place.bytes;
+  bytes_in_flight -= job->data.size();
   jobs.erase(std::find_if(jobs.begin(), jobs.end(),
                           [job](const auto& item) { return item.get() == job; }));
 }
 
-RecordFetcher::RecordFetcher(Io& io, std::string directory, KeyIndexSet& indexes)
-    : state_(std::make_unique<State>(io, std::move(directory), indexes)) {}
+RecordFetcher::RecordFetcher(Io& io, LogFolders folders, KeyIndexSet& indexes)
+    : state_(std::make_unique<State>(io, std::move(folders), indexes)) {}
 
 RecordFetcher::~RecordFetcher() { TALLYSTICK_CHECK(!busy()); }
 

@@ -1,4 +1,5 @@
-// Reads the blocks of many positions of a log's indexed segments, with many reads in flight.
+// Reads the blocks of many positions of a log's indexed segments, plain and archived alike, with
+// many reads in flight.
 
 #ifndef TALLYSTICK_WAL_RECORD_FETCHER_H_
 #define TALLYSTICK_WAL_RECORD_FETCHER_H_
@@ -7,26 +8,27 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "wal/io.h"
 #include "wal/key_index_set.h"
 #include "wal/log_reader.h"
+#include "wal/segment_files.h"
 
 namespace tallystick::wal {
 
-// Blocks read at once, and what they may take of memory together; a single block may take more.
+// Blocks read at once, and what they may take of memory together; a single block may take more, and
+// one of an archived segment takes two frames besides.
 inline constexpr size_t kMaxFetches = 64;
 inline constexpr size_t kMaxFetchBytes = size_t{16} << 20;
-// Segments kept open.
+// Segments kept open. An archived one takes some 200 KiB.
 inline constexpr size_t kMaxOpenSegments = 64;
 
 class RecordFetcher {
  public:
   // `indexes` outlives the fetcher.
-  RecordFetcher(Io& io, std::string directory, KeyIndexSet& indexes);
+  RecordFetcher(Io& io, LogFolders folders, KeyIndexSet& indexes);
   ~RecordFetcher();  // REQUIRES: !busy()
   RecordFetcher(const RecordFetcher&) = delete;
   RecordFetcher& operator=(const RecordFetcher&) = delete;
@@ -36,9 +38,11 @@ class RecordFetcher {
   using Done = std::function<void(absl::Status)>;
 
   // Calls `visit` once for each position, in whatever order, then `done`; or `done` with the first
-  // error. A block that holds several neighbours in the list is read once. All calls come from
-  // Io::Poll, or at once if nothing is to be read; `done` may fetch again.
-  // DataLoss: a block or an index is damaged; NotFound: a position is in no indexed segment.
+  // error. A block that holds several neighbours in the list is read once; of an archived segment
+  // its frames are read, and unpacked on this thread (a few hundred microseconds each). All calls
+  // come from Io::Poll, or at once if nothing is to be read; `done` may fetch again.
+  // DataLoss: a block, an archive or an index is damaged; NotFound: a position is in no indexed
+  // segment, or its segment was removed.
   // REQUIRES: positions fall; !busy().
   void Fetch(std::vector<uint64_t> positions, Visit visit, Done done);
   bool busy() const;

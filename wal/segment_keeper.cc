@@ -16,8 +16,12 @@ namespace tallystick::wal {
 SegmentKeeper::SegmentKeeper(Io& io, const KeeperOptions& options)
     : io_(io),
       options_(options),
-      trimmer_(io, options.folders.archive, options.limits,
-               [this](const std::string& sentence) { Report(sentence); }) {}
+      trimmer_(
+          io, options.folders.archive, options.limits,
+          [this](const std::string& sentence) { Report(sentence); },
+          [this](uint64_t segment, uint64_t next_position) {
+            for (const auto& task : tasks_) task->Removed(segment, next_position);
+          }) {}
 
 SegmentKeeper::~SegmentKeeper() = default;
 
@@ -31,6 +35,11 @@ void SegmentKeeper::Abandon() {
   writer_.reset();
 }
 
+void SegmentKeeper::Redo(const SealedSegment& segment) {
+  const std::lock_guard<std::mutex> lock(redo_mutex_);
+  redo_.push_back(segment);
+}
+
 int64_t SegmentKeeper::Step(int64_t monotonic_us) {
   const bool told = notes_.load(std::memory_order_acquire) != notes_seen_;
   if (retry_at_us_ >= 0 && monotonic_us < retry_at_us_) return retry_at_us_ - monotonic_us;
@@ -42,13 +51,18 @@ int64_t SegmentKeeper::Step(int64_t monotonic_us) {
       return kRetryUs;
     }
   }
-  const absl::StatusOr<bool> worked = Work();
+  const absl::StatusOr<bool> worked = Work(monotonic_us);
   if (!worked.ok()) {
     Failed(worked.status(), monotonic_us);
     return retry_at_us_ < 0 ? 0 : kRetryUs;
   }
   if (*worked) return 0;
-  return options_.archive && options_.limits.keep_us != 0 ? look_at_us_ - monotonic_us : -1;
+  int64_t wait_us = -1;
+  if (options_.archive && options_.limits.keep_us != 0) wait_us = look_at_us_ - monotonic_us;
+  const std::lock_guard<std::mutex> lock(redo_mutex_);
+  if (redo_.empty() || tasks_.empty()) return wait_us;
+  const int64_t redo_us = std::max<int64_t>(tasks_at_us_ - monotonic_us, 0);
+  return wait_us < 0 ? redo_us : std::min(wait_us, redo_us);
 }
 
 absl::Status SegmentKeeper::Look() {
@@ -124,36 +138,69 @@ absl::StatusOr<uint64_t> SegmentKeeper::FirstNeeded() {
              : snapshot.status();
 }
 
-absl::StatusOr<bool> SegmentKeeper::Work() {
-  if (worked_ < sealed_.size() && comparison_ == nullptr && writer_ == nullptr) {
-    if (tasks_.empty()) {
-      worked_ = sealed_.size();
-    } else {
-      return RunTasks();
-    }
+absl::StatusOr<bool> SegmentKeeper::Work(int64_t monotonic_us) {
+  const bool archiving = comparison_ != nullptr || writer_ != nullptr;
+  if (tasks_.empty()) worked_ = sealed_.size();
+  if (!task_segment_.has_value() && !archiving && worked_ < sealed_.size()) {
+    task_segment_ = sealed_[worked_++];
   }
-  if (!options_.archive) return false;
-  if (worked_ > 0 && sealed_.front().number < first_needed_) return Archive();
-  return trimmer_.Step(first_needed_);
+  if (!task_segment_.has_value() && options_.archive && worked_ > 0 &&
+      sealed_.front().number < first_needed_) {
+    return Archive();
+  }
+  if (!task_segment_.has_value() && (monotonic_us < tasks_at_us_ || !TakeRedo())) {
+    return options_.archive ? trimmer_.Step(first_needed_) : absl::StatusOr<bool>(false);
+  }
+  RunTasks(monotonic_us);
+  return true;
 }
 
-absl::StatusOr<bool> SegmentKeeper::RunTasks() {
+bool SegmentKeeper::TakeRedo() {
+  const std::lock_guard<std::mutex> lock(redo_mutex_);
+  if (redo_.empty() || tasks_.empty()) return false;
+  task_segment_ = redo_.front();
+  redo_.pop_front();
+  return true;
+}
+
+void SegmentKeeper::EndTasks() {
+  task_segment_.reset();
+  task_ = 0;
+  task_begun_ = false;
+}
+
+void SegmentKeeper::RunTasks(int64_t monotonic_us) {
+  if (task_ == tasks_.size()) return EndTasks();
+  // While tasks fail, the log's segments are not held up by them.
+  if (monotonic_us < tasks_at_us_) {
+    Redo(*task_segment_);
+    return EndTasks();
+  }
   SegmentTask& task = *tasks_[task_];
   if (!task_begun_) {
-    if (absl::Status begun = task.Begin(sealed_[worked_]); !begun.ok()) return begun;
+    if (absl::Status begun = task.Begin(*task_segment_); !begun.ok()) {
+      return TaskFailed(begun, monotonic_us);
+    }
     task_begun_ = true;
   }
   const absl::StatusOr<bool> done = task.Step();
-  if (!done.ok()) {
-    task_begun_ = false;
-    return done.status();
-  }
-  if (!*done) return true;
+  if (!done.ok()) return TaskFailed(done.status(), monotonic_us);
+  if (!*done) return;
+  task_failure_ = absl::StatusCode::kOk;
   task_begun_ = false;
-  if (++task_ < tasks_.size()) return true;
-  task_ = 0;
-  ++worked_;
-  return true;
+  ++task_;
+}
+
+void SegmentKeeper::TaskFailed(const absl::Status& failure, int64_t monotonic_us) {
+  const bool for_good =
+      absl::IsDataLoss(failure) || absl::IsOutOfRange(failure) || absl::IsNotFound(failure);
+  if (for_good || failure.code() != task_failure_) Report(std::string(failure.message()));
+  if (!for_good) {
+    task_failure_ = failure.code();
+    tasks_at_us_ = monotonic_us + kRetryUs;
+    Redo(*task_segment_);
+  }
+  EndTasks();
 }
 
 // An archive that a crash has left beside its segment is held against it; one that does not hold

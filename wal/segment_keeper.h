@@ -13,6 +13,8 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,8 @@ namespace tallystick::wal {
 
 // Work on every sealed segment, one after the other in the order of the log, each soon after it is
 // sealed and before it is archived. A segment that was not archived comes again after a restart.
+// DataLoss, OutOfRange, NotFound: this segment never will be done. After other failures it is tried
+// again later; meanwhile the segment may have gone into the archive.
 class SegmentTask {
  public:
   virtual ~SegmentTask() = default;
@@ -35,6 +39,8 @@ class SegmentTask {
   virtual absl::Status Begin(const SealedSegment& segment) = 0;
   // A bounded piece of the work. True: it is done.
   virtual absl::StatusOr<bool> Step() = 0;
+  // The archive's limits have removed the segment.
+  virtual void Removed(uint64_t /*segment*/, uint64_t /*next_position*/) {}
 };
 
 struct KeeperOptions {
@@ -62,6 +68,9 @@ class SegmentKeeper {
   // Segments below `segment` are sealed (LogWriter::sealed_before), or a snapshot was published.
   // Thread-safe, and does not wait.
   void Note(uint64_t sealed_before);
+  // The tasks are to be done once more with a sealed segment, archived or not, when there is
+  // nothing more urgent. Thread-safe.
+  void Redo(const SealedSegment& segment);
 
   // A piece of work: about a frame of an archive. Returns how many microseconds may pass until the
   // next; 0: there is more to do; negative: until Note. What goes wrong is reported, and tried
@@ -73,7 +82,9 @@ class SegmentKeeper {
   void Abandon();
 
   // In the midst of a segment.
-  bool at_work() const { return comparison_ != nullptr || writer_ != nullptr || task_begun_; }
+  bool at_work() const {
+    return comparison_ != nullptr || writer_ != nullptr || task_segment_.has_value();
+  }
 
  private:
   // After a failure that may pass: a full disk, a directory that is not there.
@@ -85,8 +96,11 @@ class SegmentKeeper {
   absl::Status FindSealed(uint64_t sealed_before);
   absl::StatusOr<uint64_t> FirstNeeded();
   // One piece; false: there is nothing to do.
-  absl::StatusOr<bool> Work();
-  absl::StatusOr<bool> RunTasks();
+  absl::StatusOr<bool> Work(int64_t monotonic_us);
+  bool TakeRedo();
+  void RunTasks(int64_t monotonic_us);
+  void EndTasks();
+  void TaskFailed(const absl::Status& failure, int64_t monotonic_us);
   absl::StatusOr<bool> Archive();
   absl::Status GiveUpSegment(uint64_t segment);
   void Failed(const absl::Status& failure, int64_t monotonic_us);
@@ -102,9 +116,14 @@ class SegmentKeeper {
   std::deque<SealedSegment> sealed_;  // not yet archived, ascending
   uint64_t last_sealed_ = 0;          // the last that was found
   uint64_t first_needed_ = 0;         // segment; 0: all may be
-  size_t worked_ = 0;                 // of sealed_, tasks are done with so many
-  size_t task_ = 0;                   // the next one for the segment behind them
+  size_t worked_ = 0;                 // of sealed_, tasks had so many
+  std::optional<SealedSegment> task_segment_;
+  size_t task_ = 0;  // the next one for it
   bool task_begun_ = false;
+  int64_t tasks_at_us_ = 0;                                // after a failure: not before
+  absl::StatusCode task_failure_ = absl::StatusCode::kOk;  // the last: it is told once
+  std::mutex redo_mutex_;                                  // guards the one below
+  std::deque<SealedSegment> redo_;
   std::unique_ptr<ArchiveComparison> comparison_;
   std::unique_ptr<ArchiveWriter> writer_;
   ArchiveTrimmer trimmer_;

@@ -13,6 +13,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/sim/sim_io.h"
+#include "tests/wal/archived_log.h"
 #include "tests/wal/log_harness.h"
 #include "wal/key_index_writer.h"
 #include "wal/segment_files.h"
@@ -128,6 +129,44 @@ TEST_F(RecordFetcherTest, DamageAndFailuresEndIt) {
   EXPECT_THAT(std::string(damaged.message()), HasSubstr(path));
   io.Contents(path).resize(block.offset + 100);
   EXPECT_EQ(Fetch(fetcher, positions).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(RecordFetcherTest, ArchivedSegmentsAreReadLikePlainOnes) {
+  KeyIndexSet set(io, kLogDirectory, size_t{1} << 30);
+  IndexAll(set);
+  RecordFetcher fetcher(io, kLogDirectory, set);
+  std::vector<uint64_t> positions;
+  for (uint64_t at = end - 1; at > 0; --at) positions.push_back(at);
+  ASSERT_EQ(Fetch(fetcher, positions), absl::OkStatus());
+  MoveToArchive(io, log, 1);
+  MoveToArchive(io, log, 2);
+  ASSERT_EQ(Fetch(fetcher, positions), absl::OkStatus());
+  EXPECT_EQ(seen, positions);
+  RecordFetcher other(io, kLogDirectory, set);
+  ASSERT_EQ(Fetch(other, positions), absl::OkStatus());
+  EXPECT_EQ(seen, positions);
+  std::vector<std::byte>& archive = io.Contents(ArchivePath(2));
+  archive[archive.size() - kSectorBytes + 8] ^= std::byte{1};
+  const absl::Status damaged = Fetch(other, positions);
+  EXPECT_EQ(damaged.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(std::string(damaged.message()), HasSubstr(ArchivePath(2)));
+  ASSERT_EQ(io.Remove(ArchivePath(2)), absl::OkStatus());
+  RecordFetcher without(io, kLogDirectory, set);
+  EXPECT_TRUE(absl::IsNotFound(Fetch(without, positions)));
+}
+
+// What was open as a plain file has become another segment.
+TEST_F(RecordFetcherTest, ASegmentThatWasWrittenOverIsReadOutOfTheArchive) {
+  KeyIndexSet set(io, kLogDirectory, size_t{1} << 30);
+  IndexAll(set);
+  RecordFetcher fetcher(io, kLogDirectory, set);
+  ASSERT_EQ(Fetch(fetcher, {2, 1}), absl::OkStatus());
+  ASSERT_EQ(WriteArchive(io, SealedOf(log, 1)), absl::OkStatus());
+  const std::string free = FilePath(kLogDirectory, 1, FileKind::kFree);
+  ASSERT_EQ(io.Rename(SegmentPath(1), free), absl::OkStatus());
+  io.Contents(free) = io.Contents(SegmentPath(2));
+  ASSERT_EQ(Fetch(fetcher, {2, 1}), absl::OkStatus());
+  EXPECT_EQ(seen, (std::vector<uint64_t>{2, 1}));
 }
 
 TEST_F(RecordFetcherTest, ASealedSegmentReadByItselfIsTheSame) {

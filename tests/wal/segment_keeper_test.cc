@@ -250,6 +250,60 @@ TEST_F(SegmentKeeperTest, TasksSeeEachSealedSegmentInOrderBeforeItIsArchived) {
   EXPECT_FALSE(Archives().empty());
 }
 
+// What fails is tried again, and does not hold up the archive.
+TEST_F(SegmentKeeperTest, ATaskThatFailsIsToldOnceAndTriedAgain) {
+  struct FailingTask : SegmentTask {
+    explicit FailingTask(absl::Status& answer_in, std::vector<uint64_t>& done_in)
+        : answer(answer_in), done(done_in) {}
+    absl::Status Begin(const SealedSegment& segment) override {
+      number = segment.number;
+      return absl::OkStatus();
+    }
+    absl::StatusOr<bool> Step() override {
+      if (!answer.ok()) return answer;
+      done.push_back(number);
+      return true;
+    }
+    absl::Status& answer;
+    std::vector<uint64_t>& done;
+    uint64_t number = 0;
+  };
+  std::mt19937_64 random(4);
+  Open();
+  absl::Status answer = absl::ResourceExhaustedError("no room");
+  std::vector<uint64_t> done;
+  keeper->AddTask(std::make_unique<FailingTask>(answer, done));
+  Grow(random);
+  Work();
+  EXPECT_FALSE(Archives().empty());
+  EXPECT_EQ(std::count(reports.begin(), reports.end(), "no room"), 1);
+  EXPECT_TRUE(done.empty());
+  io.AdvanceMicros(31'000'000);
+  Work();
+  EXPECT_EQ(std::count(reports.begin(), reports.end(), "no room"), 1);
+  answer = absl::OkStatus();
+  io.AdvanceMicros(31'000'000);
+  Work();
+  std::vector<uint64_t> expected;
+  for (uint64_t s = 1; s < session.writer->sealed_before(); ++s) expected.push_back(s);
+  std::sort(done.begin(), done.end());
+  EXPECT_EQ(done, expected);
+  SealedSegment first;
+  first.number = 1;
+  // Damage is not tried again.
+  done.clear();
+  answer = absl::DataLossError("damaged");
+  keeper->Redo(first);
+  Work();
+  answer = absl::OkStatus();
+  io.AdvanceMicros(31'000'000);
+  Work();
+  EXPECT_TRUE(done.empty());
+  keeper->Redo(first);
+  Work();
+  EXPECT_EQ(done, std::vector<uint64_t>{1});
+}
+
 // ---- limits ----
 
 TEST_F(SegmentKeeperTest, WhatIsOldIsRemovedAndTold) {
