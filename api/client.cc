@@ -121,6 +121,13 @@ absl::StatusOr<StatementAnswer> Client::Statement(uint16_t program, const Id& me
   });
 }
 
+absl::StatusOr<TransactionAnswer> Client::Transaction(uint16_t program, const Id& member,
+                                                      const Id& id) {
+  return state_->Ask<protocol::TransactionReply>([&](Builder& builder, uint64_t number) {
+    BuildTransactionGet(builder, number, program, member, id);
+  });
+}
+
 absl::StatusOr<TotalsAnswer> Client::Totals(uint16_t program) {
   return state_->Ask<protocol::TotalsReply>(
       [&](Builder& builder, uint64_t number) { BuildTotalsGet(builder, number, program); });

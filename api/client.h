@@ -68,6 +68,8 @@ class Client {
   absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
                                             uint32_t limit = 0);
+  // Or UnknownOriginal, as Ledger::Transaction.
+  absl::StatusOr<TransactionAnswer> Transaction(uint16_t program, const Id& member, const Id& id);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);

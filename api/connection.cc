@@ -244,6 +244,7 @@ void Connection::Handle(const protocol::Frame& frame) {
     case protocol::Body::BalanceGet:
     case protocol::Body::LotsGet:
     case protocol::Body::StatementGet:
+    case protocol::Body::TransactionGet:
     case protocol::Body::TotalsGet:
     case protocol::Body::ShardsGet:
     case protocol::Body::SnapshotTake:
@@ -346,6 +347,12 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   if (const auto* get = frame.body_as_LotsGet()) {
     return with_member(get, [&](uint16_t program, const Id& member, Call& call) {
       dispatcher.Lots(program, member, Answers<LotsAnswer>(call));
+    });
+  }
+  if (const auto* get = frame.body_as_TransactionGet()) {
+    if (get->id() == nullptr) return RefuseRequest(request, "a TransactionGet has an id");
+    return with_member(get, [&](uint16_t program, const Id& member, Call& call) {
+      dispatcher.Transaction(program, member, *get->id(), Answers<TransactionAnswer>(call));
     });
   }
   const auto* get = frame.body_as_StatementGet();

@@ -162,6 +162,7 @@ void Dispatcher::State::SendPart(SubmitPart* part) {
   part->applied = 0;
   part->overloads = 0;
   part->too_many = false;
+  part->too_old.clear();
   Stream* stream = part->call->stream;
   if (stream != nullptr) part->overloads_known = stream->shards_[part->shard].returned;
   // In flight behind an overloaded one that its caller has not read of.
@@ -257,6 +258,16 @@ void Dispatcher::Statement(uint16_t program, const Id& member, Position before, 
   control->member = member;
   control->before = before;
   control->limit = limit;
+  state_->Ask(std::move(control), std::move(done));
+}
+
+void Dispatcher::Transaction(uint16_t program, const Id& member, const Id& id,
+                             Done<TransactionAnswer> done) {
+  auto control = state_->NewControl(ShardRequest::Type::kTransaction,
+                                    ShardOf(member, state_->worker.shard_count()));
+  control->program = program;
+  control->member = member;
+  control->transaction = id;
   state_->Ask(std::move(control), std::move(done));
 }
 

@@ -81,6 +81,8 @@ class Dispatcher {
   void Lots(uint16_t program, const Id& member, Done<LotsAnswer> done);
   void Statement(uint16_t program, const Id& member, Position before, uint32_t limit,
                  Done<StatementAnswer> done);
+  // The newest of the account's transactions with this id, of whatever age.
+  void Transaction(uint16_t program, const Id& member, const Id& id, Done<TransactionAnswer> done);
   void Totals(uint16_t program, Done<TotalsAnswer> done);
   void Shards(Done<ShardsAnswer> done);
   void Tick(const Id& id, Instant to, Done<TickAnswer> done);

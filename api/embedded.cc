@@ -11,7 +11,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/built_indexes.h"
 #include "api/frame.h"
+#include "api/history_builder.h"
 #include "api/ids.h"
 #include "api/keeper_thread.h"
 #include "api/ledger_files.h"
@@ -121,6 +123,7 @@ struct Ledger::State {
   LedgerIdentity stored;                // as the LEDGER file has it
   std::unique_ptr<MemoryAhead> memory;  // null in manual mode; outlives the shards
   std::unique_ptr<KeeperThread> keeper;
+  std::vector<std::shared_ptr<BuiltIndexes>> built;  // by shard; none without history
   std::vector<std::unique_ptr<ShardWorker>> workers;
   std::vector<uint16_t> owners;  // worker of each shard
   wal::Handle lock = wal::kNoHandle;
@@ -198,6 +201,12 @@ absl::Status Ledger::State::MakeKeeper() {
     shards.push_back(std::move(shard_options));
   }
   keeper = std::make_unique<KeeperThread>(*std::move(io), shards);
+  for (uint16_t shard = 0; options.history && shard < identity.shard_count; ++shard) {
+    built.push_back(std::make_shared<BuiltIndexes>());
+    keeper->keeper(shard).AddTask(std::make_unique<HistoryBuilder>(
+        keeper->io(), shards[shard].folders, shards[shard].identity,
+        options.disk_reserve_bytes + 2 * options.segment_bytes, built[shard]));
+  }
   return absl::OkStatus();
 }
 
@@ -242,6 +251,14 @@ absl::Status Ledger::State::OpenShards(ShardWorker& worker) {
     shard_options.on_progress = [this, shard](uint64_t sealed_before) {
       keeper->Note(shard, sealed_before);
     };
+    if (options.history) {
+      built[shard]->set_wake([&worker] { worker.io().Wake(); });
+      shard_options.history.built = built[shard];
+      shard_options.history.memory_bytes = options.history_memory_bytes / identity.shard_count;
+      shard_options.history.build = [this, shard](const wal::SealedSegment& segment) {
+        keeper->Redo(shard, segment);
+      };
+    }
     shard_options.clock = *options.clock;
     shard_options.create = options.create;
     shard_options.confirm_clock = options.confirm_clock;
@@ -530,6 +547,14 @@ absl::StatusOr<StatementAnswer> Ledger::Statement(uint16_t program, const Id& me
   return state_->Await<StatementAnswer>([&](Dispatcher& d, Dispatcher::Done<StatementAnswer> done) {
     d.Statement(program, member, before, limit, std::move(done));
   });
+}
+
+absl::StatusOr<TransactionAnswer> Ledger::Transaction(uint16_t program, const Id& member,
+                                                      const Id& id) {
+  return state_->Await<TransactionAnswer>(
+      [&](Dispatcher& d, Dispatcher::Done<TransactionAnswer> done) {
+        d.Transaction(program, member, id, std::move(done));
+      });
 }
 
 absl::StatusOr<TotalsAnswer> Ledger::Totals(uint16_t program) {

@@ -59,6 +59,12 @@ struct LedgerOptions {
   std::string archive_directory;
   uint32_t archive_keep_days = 0;
   uint64_t archive_keep_bytes = 0;
+  // Each sealed segment is indexed, so that transactions of any age are found at once, operations
+  // that are too old among them. Off: such operations stay refused, and what is read of the past is
+  // found along the members' history chains. Memory: of all shards together, for the parts of the
+  // indexes that spare a lookup its reads: 3 bytes a record.
+  bool history = true;
+  size_t history_memory_bytes = size_t{256} << 20;
   // Free space on the disk below which logs prepare no more segments and no snapshot starts, so
   // that archiving, which frees some, and the operator have room.
   uint64_t disk_reserve_bytes = uint64_t{256} << 20;
@@ -100,6 +106,9 @@ class Ledger {
   absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
                                             uint32_t limit = 0);
+  // The newest of the account's transactions with this id, of whatever age. Outcome
+  // UnknownOriginal: there is none, or it lies in a segment that the archive's limits have removed.
+  absl::StatusOr<TransactionAnswer> Transaction(uint16_t program, const Id& member, const Id& id);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);

@@ -83,6 +83,12 @@ void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, con
   Finish(builder, request, protocol::CreateStatementGet(builder, program, &member, before, limit));
 }
 
+void BuildTransactionGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                         const Id& id) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateTransactionGet(builder, program, &member, &id));
+}
+
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTotalsGet(builder, program));
@@ -154,14 +160,34 @@ void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer) {
   Finish(builder, request, protocol::CreateLotsReply(builder, answer.outcome, answer.as_of, lots));
 }
 
+namespace {
+
+protocol::Movement ToMovement(const MovementAnswer& movement) {
+  return {movement.operation, movement.result, movement.written_off};
+}
+
+MovementAnswer FromMovement(const protocol::Movement& movement) {
+  return {.operation = movement.operation(),
+          .result = movement.result(),
+          .written_off = movement.written_off()};
+}
+
+}  // namespace
+
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer) {
   builder.Clear();
-  const auto movements =
-      Write<protocol::Movement>(builder, answer.movements, [](const MovementAnswer& movement) {
-        return protocol::Movement(movement.operation, movement.result, movement.written_off);
-      });
+  const auto movements = Write<protocol::Movement>(builder, answer.movements, &ToMovement);
   Finish(builder, request,
          protocol::CreateStatementReply(builder, answer.outcome, movements, answer.next));
+}
+
+void BuildReply(Builder& builder, uint64_t request, const TransactionAnswer& answer) {
+  builder.Clear();
+  std::vector<MovementAnswer> movement;
+  if (answer.outcome == Outcome::Ok) movement.push_back(answer.movement);
+  const auto written = Write<protocol::Movement>(builder, movement, &ToMovement);
+  Finish(builder, request,
+         protocol::CreateTransactionReply(builder, answer.outcome, written, answer.time));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) {
@@ -289,12 +315,16 @@ StatementAnswer Decode(const protocol::StatementReply& reply) {
   StatementAnswer answer;
   answer.outcome = reply.outcome();
   answer.next = reply.next();
-  answer.movements =
-      Read<MovementAnswer>(reply.movements(), [](const protocol::Movement& movement) {
-        return MovementAnswer{.operation = movement.operation(),
-                              .result = movement.result(),
-                              .written_off = movement.written_off()};
-      });
+  answer.movements = Read<MovementAnswer>(reply.movements(), &FromMovement);
+  return answer;
+}
+
+TransactionAnswer Decode(const protocol::TransactionReply& reply) {
+  TransactionAnswer answer;
+  answer.outcome = reply.outcome();
+  const auto movement = Read<MovementAnswer>(reply.movement(), &FromMovement);
+  if (!movement.empty()) answer.movement = movement[0];
+  answer.time = reply.time();
   return answer;
 }
 

@@ -31,6 +31,8 @@ void BuildBalanceGet(Builder& builder, uint64_t request, uint16_t program, const
 void BuildLotsGet(Builder& builder, uint64_t request, uint16_t program, const Id& member);
 void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
                        Position before, uint32_t limit);
+void BuildTransactionGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                         const Id& id);
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program);
 void BuildShardsGet(Builder& builder, uint64_t request);
 void BuildSnapshotTake(Builder& builder, uint64_t request);
@@ -46,6 +48,7 @@ void BuildReply(Builder& builder, uint64_t request, const std::vector<uint8_t>& 
 void BuildReply(Builder& builder, uint64_t request, const BalanceAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const TransactionAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer);
@@ -60,6 +63,7 @@ std::vector<uint8_t> Decode(const protocol::ProgramReply& reply);
 BalanceAnswer Decode(const protocol::BalanceReply& reply);
 LotsAnswer Decode(const protocol::LotsReply& reply);
 StatementAnswer Decode(const protocol::StatementReply& reply);
+TransactionAnswer Decode(const protocol::TransactionReply& reply);
 TotalsAnswer Decode(const protocol::TotalsReply& reply);
 ShardsAnswer Decode(const protocol::ShardsReply& reply);
 SnapshotsAnswer Decode(const protocol::SnapshotReply& reply);

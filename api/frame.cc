@@ -58,6 +58,8 @@ bool StructsAreAligned(const protocol::Frame& frame) {
       return IsAligned(frame.body_as_LotsReply()->lots());
     case protocol::Body::StatementReply:
       return IsAligned(frame.body_as_StatementReply()->movements());
+    case protocol::Body::TransactionReply:
+      return IsAligned(frame.body_as_TransactionReply()->movement());
     case protocol::Body::TotalsReply:
       return IsAligned(frame.body_as_TotalsReply()->shards());
     case protocol::Body::ShardsReply:

@@ -5,6 +5,12 @@
 #include "absl/strings/str_cat.h"
 
 namespace tallystick {
+namespace {
+
+// Some milliseconds.
+constexpr uint64_t kStepBytes = uint64_t{4} << 20;
+
+}  // namespace
 
 absl::Status VisitRecords(const wal::BlockView& block,
                           absl::FunctionRef<void(Position, const Record&)> visit) {
@@ -37,21 +43,41 @@ absl::Status AddHistoryKeys(const wal::BlockView& block, wal::KeyIndexWriter& in
   });
 }
 
-absl::StatusOr<uint64_t> BuildHistoryIndex(wal::Io& io, const std::string& directory,
+absl::StatusOr<std::unique_ptr<HistoryIndexBuild>> HistoryIndexBuild::Begin(
+    wal::Io& io, const wal::LogFolders& folders, const wal::LogIdentity& identity,
+    const wal::SegmentEnd& end) {
+  absl::StatusOr<std::unique_ptr<wal::SegmentReader>> segment =
+      wal::SegmentReader::Open(io, folders, identity, end);
+  if (!segment.ok()) return segment.status();
+  return std::unique_ptr<HistoryIndexBuild>(
+      new HistoryIndexBuild(io, folders.log, *std::move(segment), identity, end.segment));
+}
+
+absl::StatusOr<bool> HistoryIndexBuild::Step() {
+  wal::BlockView block;
+  for (uint64_t read = 0; read < kStepBytes; read += block.header->bytes) {
+    const absl::StatusOr<bool> more = segment_->Next(&block);
+    if (!more.ok()) return more.status();
+    if (!*more) {
+      if (absl::Status written = index_.Write(io_, directory_); !written.ok()) return written;
+      return true;
+    }
+    if (absl::Status added = AddHistoryKeys(block, index_); !added.ok()) return added;
+  }
+  return false;
+}
+
+absl::StatusOr<uint64_t> BuildHistoryIndex(wal::Io& io, const wal::LogFolders& folders,
                                            const wal::LogIdentity& identity,
                                            const wal::SegmentEnd& end) {
-  absl::StatusOr<std::unique_ptr<wal::SegmentReader>> reader =
-      wal::SegmentReader::Open(io, directory, identity, end);
-  if (!reader.ok()) return reader.status();
-  wal::KeyIndexWriter index(identity, end.segment);
-  for (wal::BlockView block;;) {
-    const absl::StatusOr<bool> more = (*reader)->Next(&block);
-    if (!more.ok()) return more.status();
-    if (!*more) break;
-    if (absl::Status added = AddHistoryKeys(block, index); !added.ok()) return added;
+  const absl::StatusOr<std::unique_ptr<HistoryIndexBuild>> build =
+      HistoryIndexBuild::Begin(io, folders, identity, end);
+  if (!build.ok()) return build.status();
+  while (true) {
+    const absl::StatusOr<bool> done = (*build)->Step();
+    if (!done.ok()) return done.status();
+    if (*done) return (*build)->size_bytes();
   }
-  if (absl::Status written = index.Write(io, directory); !written.ok()) return written;
-  return index.size_bytes();
 }
 
 }  // namespace tallystick

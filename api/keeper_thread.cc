@@ -48,6 +48,15 @@ void KeeperThread::Stop() {
 
 void KeeperThread::Note(uint16_t shard, uint64_t sealed_before) {
   keepers_[shard]->Note(sealed_before);
+  WakeUp();
+}
+
+void KeeperThread::Redo(uint16_t shard, const wal::SealedSegment& segment) {
+  keepers_[shard]->Redo(segment);
+  WakeUp();
+}
+
+void KeeperThread::WakeUp() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     noted_ = true;

@@ -25,6 +25,7 @@ class KeeperThread {
 
   // For what a keeper does beside archiving; before Start.
   wal::SegmentKeeper& keeper(uint16_t shard) { return *keepers_[shard]; }
+  wal::Io& io() { return *io_; }
 
   void Start();
   // Waits for the piece of work under way. Idempotent.
@@ -34,12 +35,16 @@ class KeeperThread {
   // Thread-safe; for once a segment.
   void Note(uint16_t shard, uint64_t sealed_before);
 
+  // SegmentKeeper::Redo. Thread-safe.
+  void Redo(uint16_t shard, const wal::SealedSegment& segment);
+
   // A piece of one shard's work; REQUIRES: not started, or stopped. Returns how many microseconds
   // may pass until the next; 0: there is more to do; negative: until Note.
   int64_t Step();
 
  private:
   void Run();
+  void WakeUp();
 
   const std::unique_ptr<wal::Io> io_;
   std::vector<std::unique_ptr<wal::SegmentKeeper>> keepers_;

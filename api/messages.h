@@ -85,6 +85,13 @@ struct StatementAnswer {
   Position next = 0;                      // 0: this was all
 };
 
+struct TransactionAnswer {
+  // UnknownOriginal: the account has no such transaction, or its segment is not kept any more.
+  Outcome outcome = Outcome::Ok;
+  MovementAnswer movement;
+  Instant time = 0;  // of its block: log time, or what capped it where the clock is import
+};
+
 struct ShardTime {
   Position position = 0;
   Instant time = 0;

@@ -26,6 +26,7 @@ struct ShardRequest {
     kBalance,
     kLots,
     kStatement,
+    kTransaction,
     kTotals,
     kShards,
     kSnapshot,
@@ -54,6 +55,12 @@ struct SubmitPart : ShardRequest {
   absl::Span<const Operation> operations;
   Result* results = nullptr;
   size_t applied = 0;
+  // Refused as too old, and to be looked up in the history before the part is answered.
+  struct TooOld {
+    uint32_t index;  // in operations
+    Position head;   // of the account's history chain
+  };
+  std::vector<TooOld> too_old;
   // When the call is of several shards: what was gathered, and from where.
   std::vector<Operation> gathered;
   std::vector<Result> gathered_results;
@@ -65,6 +72,7 @@ struct ControlRequest : ShardRequest {
 
   uint16_t program = 0;
   Id member;
+  Id transaction;
   Instant as_of = 0;
   Position before = 0;  // kRecords: the first wanted
   Position head = 0;    // of the account's history chain, when the request was served
@@ -74,7 +82,7 @@ struct ControlRequest : ShardRequest {
   Operation put;               // kPutProgram: its id; kInstallProgram, and out: the whole record
   std::vector<uint8_t> bytes;  // of a program: in and out
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
-               TotalsAnswer, ShardState, SnapshotState, RecordsAnswer>
+               TransactionAnswer, TotalsAnswer, ShardState, SnapshotState, RecordsAnswer>
       answer;
 };
 

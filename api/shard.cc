@@ -56,16 +56,17 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
       wal::LogWriter::Open(io, options.log, std::move(tail));
   if (!writer.ok()) return writer.status();
   shard->writer_ = *std::move(writer);
-  shard->fetcher_ = std::make_unique<wal::BlockFetcher>(io, shard->Folders(),
-                                                        shard->writer_->index(), kFetchedBlocks);
-  const auto answer = [s = shard.get()](ShardRequest& request) {
-    --s->unanswered_;
-    s->answer_(request);
+  HistoryOptions history = options.history;
+  history.folders = shard->Folders();
+  history.identity = options.log.identity;
+  history.report = [s = shard.get()](const std::string& sentence) {
+    s->options_.report(absl::StrCat("shard ", s->number(), ": ", sentence));
   };
-  shard->statements_ = std::make_unique<StatementWalk>(*shard->fetcher_, answer);
-  shard->changes_fetcher_ = std::make_unique<wal::BlockFetcher>(
-      io, shard->Folders(), shard->writer_->index(), kStreamedBlocks);
-  shard->changes_ = std::make_unique<ChangeStream>(*shard->changes_fetcher_, answer);
+  absl::StatusOr<std::unique_ptr<History>> opened =
+      History::Open(io, std::move(history), shard->writer_->place().segment);
+  if (!opened.ok()) return opened.status();
+  shard->history_ = *std::move(opened);
+  shard->OpenReaders();
   if (absl::Status s = wal::RemoveUnfinishedSnapshots(io, options.log.directory); !s.ok()) return s;
   shard->snapshots_ = std::make_unique<Snapshotter>(
       io,
@@ -74,9 +75,33 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
                            .buffer_bytes = options.snapshot_buffer_bytes,
                            .disk_share_percent = options.snapshot_disk_percent,
                            .reserve_bytes = options.log.reserve_bytes},
-      options.snapshots, *shard->machine_, *shard->writer_, options.report, answer);
+      options.snapshots, *shard->machine_, *shard->writer_, options.report,
+      [s = shard.get()](ShardRequest& request) { s->Answer(request); });
   shard->snapshots_->Recovered(shard->snapshot_position_, shard->replayed_slots_ * kSlotBytes);
   return shard;
+}
+
+void Shard::OpenReaders() {
+  const wal::LogFolders folders = Folders();
+  wal::LogIndex& index = writer_->index();
+  const auto answer = [this](ShardRequest& request) { Answer(request); };
+  const auto report = [this](const std::string& sentence) {
+    options_.report(absl::StrCat("shard ", number(), ": ", sentence));
+  };
+  fetcher_ = std::make_unique<wal::BlockFetcher>(io_, folders, index, kFetchedBlocks);
+  records_ = std::make_unique<wal::RecordFetcher>(io_, folders, history_->indexes());
+  statements_ = std::make_unique<StatementWalk>(*history_, *fetcher_, *records_, answer);
+  lookups_fetcher_ = std::make_unique<wal::BlockFetcher>(io_, folders, index, kFetchedBlocks);
+  lookups_records_ = std::make_unique<wal::RecordFetcher>(io_, folders, history_->indexes());
+  search_ = std::make_unique<TransactionSearch>(*history_, *lookups_fetcher_, *lookups_records_);
+  lookups_ = std::make_unique<TransactionLookups>(*search_, answer, report);
+  changes_fetcher_ = std::make_unique<wal::BlockFetcher>(io_, folders, index, kStreamedBlocks);
+  changes_ = std::make_unique<ChangeStream>(*changes_fetcher_, answer);
+}
+
+void Shard::Answer(ShardRequest& request) {
+  --unanswered_;
+  answer_(request);
 }
 
 absl::Status Shard::Recover(wal::LogTail* tail) {

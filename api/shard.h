@@ -16,16 +16,20 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/change_stream.h"
+#include "api/history.h"
 #include "api/messages.h"
 #include "api/replay_block.h"
 #include "api/request.h"
 #include "api/snapshotter.h"
 #include "api/statement_walk.h"
+#include "api/transaction_lookups.h"
+#include "api/transaction_search.h"
 #include "ledger/state_machine.h"
 #include "wal/block_fetcher.h"
 #include "wal/io.h"
 #include "wal/log_reader.h"
 #include "wal/log_writer.h"
+#include "wal/record_fetcher.h"
 
 namespace tallystick {
 
@@ -47,6 +51,8 @@ struct ShardOptions {
   bool confirm_clock = false;
   bool digests = false;
   std::string archive;  // its archive's directory; empty: in the log's
+  // Of its indexes; folders, identity and report are filled in from the others.
+  HistoryOptions history;
   // Tells who keeps the log that segments below `sealed_before` are sealed, or that a snapshot was
   // published. Called from Step.
   std::function<void(uint64_t sealed_before)> on_progress;
@@ -110,6 +116,7 @@ class Shard {
   // Log time, or the clock when it has gone on: what reads are as of.
   Instant Now();
 
+  void Answer(ShardRequest& request);
   void AnswerDurable();
   void FailAll();
   void Hold(ShardRequest* request);
@@ -121,6 +128,11 @@ class Shard {
   void Overload(SubmitPart& part);
   // Counts what the next `answered` results of the part tell its stream.
   void CountOverloads(SubmitPart& part, size_t answered);
+  // Those of the next `answered` results that are too old, to be looked up.
+  void NoteTooOld(SubmitPart& part, size_t answered);
+  // True: it is answered when they are.
+  bool LookUpTooOld(SubmitPart& part);
+  void OpenReaders();
   // shard_control.cc: programs and reads
   bool ServePut(ControlRequest& request);
   bool Install(ControlRequest& request);
@@ -132,6 +144,7 @@ class Shard {
   void ServeLots(ControlRequest& request);
   // Of the last record, written or in the open block.
   Position LastPosition() const;
+  void ServeTransaction(ControlRequest& request);
   // Ok, or why there is nothing to read.
   Outcome Known(const ControlRequest& request) const;
 
@@ -149,8 +162,14 @@ class Shard {
   ShardOptions options_;
   std::unique_ptr<ledger::StateMachine> machine_;
   std::unique_ptr<wal::LogWriter> writer_;
+  std::unique_ptr<History> history_;
   std::unique_ptr<wal::BlockFetcher> fetcher_;
+  std::unique_ptr<wal::RecordFetcher> records_;
   std::unique_ptr<StatementWalk> statements_;
+  std::unique_ptr<wal::BlockFetcher> lookups_fetcher_;
+  std::unique_ptr<wal::RecordFetcher> lookups_records_;
+  std::unique_ptr<TransactionSearch> search_;
+  std::unique_ptr<TransactionLookups> lookups_;
   std::unique_ptr<wal::BlockFetcher> changes_fetcher_;
   std::unique_ptr<ChangeStream> changes_;
   std::unique_ptr<Snapshotter> snapshots_;

@@ -124,6 +124,19 @@ void Shard::ServeStatement(ControlRequest& request) {
   request.answer = std::move(answer);
 }
 
+// Head 0: nothing is to be looked for.
+void Shard::ServeTransaction(ControlRequest& request) {
+  TransactionAnswer answer;
+  answer.outcome = Known(request);
+  if (answer.outcome == Outcome::Ok && IsZero(request.transaction)) {
+    answer.outcome = Outcome::UnknownOriginal;
+  }
+  if (answer.outcome == Outcome::Ok) {
+    request.head = machine_->LastPosition(request.program, request.member);
+  }
+  request.answer = std::move(answer);
+}
+
 void Shard::ServeLots(ControlRequest& request) {
   LotsAnswer answer;
   answer.outcome = Known(request);

@@ -28,7 +28,8 @@ void Shard::Enqueue(ShardRequest* request) {
   waiting_.Push(request);
 }
 
-bool Shard::idle() const { return unanswered_ == 0; }
+// Pages of an index may be on their way for a search that has its answer.
+bool Shard::idle() const { return unanswered_ == 0 && !history_->indexes().busy(); }
 
 int64_t Shard::Step() {
   CheckClock();
@@ -40,6 +41,7 @@ int64_t Shard::Step() {
     FailAll();
     return -1;
   }
+  history_->Take();
   int64_t wait_us = writer_->Tick(io_.MonotonicMicros());
   ReportSpace();
   AnswerDurable();
@@ -51,7 +53,8 @@ int64_t Shard::Step() {
   const int64_t snapshot_us = snapshots_->Step(now_us, now_us < busy_until_us_);
   TellProgress();
   const int64_t changes_us = changes_->Step(writer_->durable_position(), now_us);
-  for (const int64_t other_us : {snapshot_us, changes_us}) {
+  const int64_t lookups_us = lookups_->Step() ? 0 : -1;
+  for (const int64_t other_us : {snapshot_us, changes_us, lookups_us}) {
     if (other_us >= 0) wait_us = wait_us < 0 ? other_us : std::min(wait_us, other_us);
   }
   if (wait_us == 0) return 0;
@@ -87,11 +90,47 @@ void Shard::AnswerDurable() {
     ShardRequest* request = held_.Pop();
     if (request->type == ShardRequest::Type::kStatement) {
       statements_->Start(static_cast<ControlRequest*>(request));
-      continue;
+    } else if (request->type == ShardRequest::Type::kTransaction &&
+               static_cast<ControlRequest*>(request)->head != 0) {
+      lookups_->Start(static_cast<ControlRequest*>(request));
+    } else if (request->type != ShardRequest::Type::kSubmit ||
+               !LookUpTooOld(static_cast<SubmitPart&>(*request))) {
+      Answer(*request);
     }
-    --unanswered_;
-    answer_(*request);
   }
+}
+
+// A chain is refused as a whole, and so not looked up. Ticks have no member, and no record whose
+// account does not exist.
+void Shard::NoteTooOld(SubmitPart& part, size_t answered) {
+  if (!history_->on()) return;
+  const auto linked = [&part](size_t i) { return (part.operations[i].flags() & kLinked) != 0; };
+  for (size_t i = part.applied; i < part.applied + answered; ++i) {
+    if (part.results[i].outcome() != Outcome::TooOld) continue;
+    const Operation& operation = part.operations[i];
+    if (linked(i) || (i > 0 && linked(i - 1))) continue;
+    const Position head = machine_->LastPosition(operation.program(), operation.member());
+    if (head != 0) part.too_old.push_back({static_cast<uint32_t>(i), head});
+  }
+}
+
+// More than may wait are overloaded; they may be sent again at any time, as they change nothing.
+bool Shard::LookUpTooOld(SubmitPart& part) {
+  if (part.too_old.empty()) return false;
+  if (lookups_->HasRoom(part.too_old.size())) {
+    lookups_->Start(&part);
+    return true;
+  }
+  for (const SubmitPart::TooOld& too_old : part.too_old) {
+    part.results[too_old.index] = Result();
+    part.results[too_old.index].mutate_outcome(Outcome::Overloaded);
+  }
+  if (part.call->stream != nullptr) {
+    const auto overloads = static_cast<uint32_t>(part.too_old.size());
+    part.overloads += overloads;
+    part.call->stream->shards_[number()].refused += overloads;
+  }
+  return false;
 }
 
 void Shard::FailAll() {
@@ -103,13 +142,13 @@ void Shard::FailAll() {
     while (!queue->empty()) {
       ShardRequest* request = queue->Pop();
       request->status = failure_;
-      --unanswered_;
-      answer_(*request);
+      Answer(*request);
     }
   }
   waiting_operations_ = 0;
   snapshots_->Fail(failure_);
   changes_->Fail(failure_);
+  lookups_->Fail(failure_);
 }
 
 void Shard::Hold(ShardRequest* request) {
@@ -180,6 +219,9 @@ bool Shard::Serve(ShardRequest& request) {
     case ShardRequest::Type::kStatement:
       ServeStatement(static_cast<ControlRequest&>(request));
       return true;
+    case ShardRequest::Type::kTransaction:
+      ServeTransaction(static_cast<ControlRequest&>(request));
+      return true;
     case ShardRequest::Type::kSnapshot:  // the snapshotter's
     case ShardRequest::Type::kRecords:   // the change stream's
       return true;
@@ -227,6 +269,7 @@ bool Shard::ServeSubmit(SubmitPart& part) {
     const size_t applied =
         machine_->Apply(part.operations.subspan(part.applied), part.results + part.applied, *sink);
     CountOverloads(part, applied);
+    NoteTooOld(part, applied);
     part.applied += applied;
     if (part.applied == part.operations.size()) break;
     // The next one did not fit. Behind other operations it waits for the next turn's block.

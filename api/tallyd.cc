@@ -38,8 +38,6 @@ constexpr int kExitStopped = 3;
 
 // How often the health of the shards is looked at.
 constexpr timespec kHealthInterval = {.tv_sec = 0, .tv_nsec = 200'000'000};
-// Descriptors beside those of connections: segments, rings, standard streams.
-constexpr rlim_t kOtherDescriptors = 1024;
 constexpr uint64_t kMostReservedMib = uint64_t{16} << 20;
 
 struct Flags {
@@ -51,6 +49,7 @@ struct Flags {
   uint64_t snapshot_buffer_mib = LedgerOptions().snapshot_buffer_bytes >> 20;
   uint64_t archive_keep_gib = 0;
   uint64_t disk_reserve_mib = LedgerOptions().disk_reserve_bytes >> 20;
+  uint64_t history_memory_mib = LedgerOptions().history_memory_bytes >> 20;
   std::string listen;
 };
 
@@ -95,6 +94,17 @@ void DeclareArchive(CLI::App& app, Flags& flags) {
   app.add_option("--disk-reserve-mib", flags.disk_reserve_mib,
                  "free disk space that logs and snapshots leave to archiving and repair")
       ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 30))
+      ->capture_default_str();
+}
+
+void DeclareHistory(CLI::App& app, Flags& flags) {
+  app.add_option("--history", flags.ledger.history,
+                 "on: transactions of any age are found by indexes; off: none are kept (default "
+                 "on)")
+      ->transform(OneOf<int>({{"on", 1}, {"off", 0}}));
+  app.add_option("--history-memory-mib", flags.history_memory_mib,
+                 "memory, of all shards together, for parts of these indexes")
+      ->check(CLI::Range(uint64_t{0}, uint64_t{1} << 20))
       ->capture_default_str();
 }
 
@@ -152,6 +162,7 @@ void Declare(CLI::App& app, Flags& flags) {
       ->check(CLI::Range(uint64_t{wal::kMinSnapshotBufferBytes >> 20}, uint64_t{1} << 20))
       ->capture_default_str();
   DeclareArchive(app, flags);
+  DeclareHistory(app, flags);
   app.add_flag("--confirm-clock", ledger.confirm_clock,
                "accept a clock more than a week ahead of the ledger's, or an hour behind it");
 }
@@ -167,13 +178,12 @@ sigset_t BlockSignals() {
   return signals;
 }
 
-// The usual soft limit of 1,024 descriptors is less than what connections may take.
+// The usual soft limit of 1,024 descriptors is less than what connections may take, and each
+// shard's segments and indexes that are kept open.
 void RaiseDescriptorLimit() {
   rlimit limit = {};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  const rlim_t wanted = kMaxConnections + kOtherDescriptors;
-  if (limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
@@ -255,6 +265,7 @@ int main(int argc, char** argv) {
   flags.ledger.snapshot_log_bytes = flags.snapshot_log_mib << 20;
   flags.ledger.snapshot_buffer_bytes = flags.snapshot_buffer_mib << 20;
   flags.ledger.archive_keep_bytes = flags.archive_keep_gib << 30;
+  flags.ledger.history_memory_bytes = flags.history_memory_mib << 20;
   flags.ledger.disk_reserve_bytes = flags.disk_reserve_mib << 20;
   flags.ledger.report = [](const std::string& sentence) { tallystick::Say(sentence); };
   return tallystick::Run(flags);

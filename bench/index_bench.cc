@@ -3,6 +3,7 @@
 //
 // Files lie in a temporary folder of the working directory, or of TALLYSTICK_BENCH_FOLDER; they are
 // read past the page cache. TALLYSTICK_BENCH_SEGMENTS: how many segments (20; each takes 75 MB).
+// TALLYSTICK_BENCH_ARCHIVED=1: they lie in the archive.
 
 #include <benchmark/benchmark.h>
 
@@ -19,6 +20,7 @@
 #include "api/history_keys.h"
 #include "bench/disk.h"
 #include "bench/stopwatch.h"
+#include "wal/archive_writer.h"
 #include "wal/block.h"
 #include "wal/host_io.h"
 #include "wal/key_index_set.h"
@@ -97,6 +99,7 @@ class History {
     for (uint64_t segment = 1; segment <= count; ++segment) {
       WriteSegment(segment);
       Must(BuildHistoryIndex(*io_, directory_, kIdentity, segments_.back()).status());
+      if (std::getenv("TALLYSTICK_BENCH_ARCHIVED") != nullptr) Archive(segments_.back());
     }
     buffer_.reset();
   }
@@ -116,6 +119,17 @@ class History {
                          .offset = offset,
                          .next_position = next_position_,
                          .last_hash = last_hash_});
+  }
+
+  void Archive(const wal::SegmentEnd& end) {
+    const auto writer = Must(wal::ArchiveWriter::Begin(*io_, directory_, kIdentity,
+                                                       {.number = end.segment,
+                                                        .bytes = end.offset,
+                                                        .next_position = end.next_position,
+                                                        .last_hash = end.last_hash}));
+    while (!Must(writer->Step())) {
+    }
+    Must(io_->Remove(wal::FilePath(directory_, end.segment, wal::FileKind::kSegment)));
   }
 
   wal::BlockHeader* FillBlock(uint64_t segment, uint64_t offset, size_t slots) {

@@ -72,6 +72,7 @@ void AddOperationCommands(CLI::App& app, const Server& server);
 void AddBalanceCommand(CLI::App& app, const Server& server);
 void AddLotsCommand(CLI::App& app, const Server& server);
 void AddStatementCommand(CLI::App& app, const Server& server);
+void AddTransactionCommand(CLI::App& app, const Server& server);
 void AddTotalsCommand(CLI::App& app, const Server& server);
 void AddTickCommand(CLI::App& app, const Server& server);
 // offline; follow needs the server

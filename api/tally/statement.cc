@@ -12,6 +12,7 @@
 #include "api/ids.h"
 #include "api/outcomes.h"
 #include "api/tally/command.h"
+#include "api/tally/movement_json.h"
 
 namespace tallystick::tally {
 namespace {
@@ -20,27 +21,6 @@ struct Options {
   AccountOptions account;
   uint64_t limit = 0;  // 0: all
 };
-
-nlohmann::ordered_json ToJson(const MovementAnswer& movement) {
-  const Operation& operation = movement.operation;
-  const Result& result = movement.result;
-  nlohmann::ordered_json json = {{"position", result.position()},
-                                 {"kind", std::string(KindName(operation.kind()))},
-                                 {"occurred_at", InstantJson(operation.occurred_at())},
-                                 {"points", result.points()},
-                                 {"available", result.available()},
-                                 {"pending", result.pending()},
-                                 {"amount", operation.amount()}};
-  if (!IsZero(operation.id())) json["id"] = FormatId(operation.id());
-  if (IsDerived(operation.kind())) {
-    json["origin"] = operation.related().low();
-  } else if (!IsZero(operation.related())) {
-    json["original"] = FormatId(operation.related());
-  }
-  if (operation.category() != 0) json["reason"] = operation.category();
-  if (movement.written_off != 0) json["written_off"] = movement.written_off;
-  return json;
-}
 
 void PrintText(const MovementAnswer& movement) {
   const Operation& operation = movement.operation;
@@ -80,7 +60,7 @@ int Run(const Server& server, const Options& options) {
   }
   if (options.account.json) {
     auto list = nlohmann::ordered_json::array();
-    for (const MovementAnswer& movement : movements) list.push_back(ToJson(movement));
+    for (const MovementAnswer& movement : movements) list.push_back(MovementJson(movement));
     PrintJson({{"member", FormatId(*member)},
                {"program", options.account.program},
                {"complete", before == 0},

@@ -42,6 +42,7 @@ int Main(int argc, char** argv) {
   AddBalanceCommand(app, server);
   AddLotsCommand(app, server);
   AddStatementCommand(app, server);
+  AddTransactionCommand(app, server);
   AddTotalsCommand(app, server);
   AddTickCommand(app, server);
   AddLogCommands(app, server);

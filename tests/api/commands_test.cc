@@ -406,6 +406,41 @@ TEST_F(Imports, OrdersCanBeReturnedByTheirNumber) {
   EXPECT_THAT(ran.output, HasSubstr(": -9 points; available 0, pending 0."));
 }
 
+TEST_F(Imports, OrdersBeyondTheRetentionAreReplayedAndFound) {
+  StartWithProgram({"--clock", "import"}, {{"retention_days", 1}});
+  Write("orders.csv",
+        "order,member,time,amount\n"
+        "A1,7,2024-05-02,90\n"
+        "A2,7,2024-06-02,50\n"
+        "A3,8,2024-07-02,70\n");
+  ASSERT_EQ(Import().status, 0);
+  const std::string totals = Totals();
+  const Ran second = Import();
+  EXPECT_EQ(second.status, 0) << second.errors;
+  EXPECT_THAT(second.output, AllOf(HasSubstr("0 accepted"), HasSubstr("3 replayed")));
+  EXPECT_EQ(Totals(), totals);
+
+  const std::vector<std::string> of_seven = {"--member", "7", "--program", "1"};
+  const auto find = [&](const std::string& id, const std::string& more = "") {
+    std::vector<std::string> words = {"transaction", id};
+    words.insert(words.end(), of_seven.begin(), of_seven.end());
+    if (!more.empty()) words.push_back(more);
+    return Run(words);
+  };
+  const auto json = nlohmann::json::parse(find("A1", "--json").output);
+  EXPECT_EQ(json["kind"], "purchase");
+  EXPECT_EQ(json["amount"], 9000);
+  EXPECT_EQ(json["occurred_at"], "2024-05-02T04:00:00.000000Z");
+  EXPECT_TRUE(json.contains("time"));
+  EXPECT_THAT(find("A2").output, AllOf(HasSubstr("purchase"), HasSubstr("amount       5000\n")));
+  // Another member's, and nobody's.
+  for (const char* id : {"A3", "A9"}) {
+    const Ran ran = find(id);
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.errors, HasSubstr("has no transaction"));
+  }
+}
+
 TEST_F(Imports, OfWhichNothingWasAcceptedFail) {
   StartWithProgram({"--clock", "import"}, {{"unknown_original", "refuse"}});
   Write("orders.csv", "order,member,time,amount\nA1,7,02.05.2024,90\n");

@@ -214,6 +214,7 @@ uint64_t Walk(const protocol::Frame& frame) {
   };
   if (const auto* submit = frame.body_as_Submit()) add(submit->operations());
   if (const auto* statement = frame.body_as_StatementReply()) add(statement->movements());
+  if (const auto* transaction = frame.body_as_TransactionReply()) add(transaction->movement());
   if (const auto* lots = frame.body_as_LotsReply()) add(lots->lots());
   if (const auto* put = frame.body_as_ProgramPutReply()) {
     sum += Decode(*put).field.size() + Decode(*put).message.size();

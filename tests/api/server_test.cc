@@ -204,6 +204,15 @@ TEST_F(ServerTest, RequestsWithoutWhatTheyNeedAreRefused) {
       {empty(protocol::Body::StatementGet,
              [](Builder& b) { return protocol::CreateStatementGet(b); }),
        "a StatementGet has a member"},
+      {empty(protocol::Body::TransactionGet,
+             [](Builder& b) { return protocol::CreateTransactionGet(b); }),
+       "a TransactionGet has an id"},
+      {empty(protocol::Body::TransactionGet,
+             [](Builder& b) {
+               const Id id(1, 1);
+               return protocol::CreateTransactionGet(b, 0, nullptr, &id);
+             }),
+       "a TransactionGet has a member"},
       {empty(protocol::Body::ProgramPut, [](Builder& b) { return protocol::CreateProgramPut(b); }),
        "a ProgramPut has an id and a program"},
       {empty(protocol::Body::TickTo, [](Builder& b) { return protocol::CreateTickTo(b); }),

@@ -444,6 +444,19 @@ void World::CheckOrder() const {
   }
 }
 
+void World::CheckTransactions(uint16_t program, const Id& member,
+                              const StatementAnswer& statement) {
+  for (const MovementAnswer& movement : statement.movements) {
+    if (IsZero(movement.operation.id()) || !random_.OneIn(4)) continue;
+    const absl::StatusOr<TransactionAnswer> found =
+        ledger_->Transaction(program, member, movement.operation.id());
+    ASSERT_TRUE(found.ok()) << found.status();
+    EXPECT_EQ(found->outcome, Outcome::Ok);
+    EXPECT_TRUE(SameBytes(found->movement.operation, movement.operation));
+    EXPECT_EQ(found->movement.result.position(), movement.result.position());
+  }
+}
+
 std::vector<uint64_t> World::Finish() {
   EXPECT_TRUE(Settle()) << "requests wait for ever; health: " << ledger_->health();
   ResendAccepted();
@@ -461,6 +474,7 @@ std::vector<uint64_t> World::Finish() {
       for (Position before = 0;;) {
         const StatementAnswer page = *ledger_->Statement(program, Member(number), before, 7);
         books_.AnswerStatement(program, Member(number), page);
+        CheckTransactions(program, Member(number), page);
         auto& all = statements[account];
         all.insert(all.end(), page.movements.begin(), page.movements.end());
         if (page.next == 0) break;

@@ -101,6 +101,8 @@ class World {
   void SubmitRequest(Client& client, std::vector<size_t> indexes);
   void Answered(Request& request, const absl::Status& status, absl::Span<const Result> results);
   void Read();
+  // Each transaction of a statement is found by its id.
+  void CheckTransactions(uint16_t program, const Id& member, const StatementAnswer& statement);
   void SendPuts();
   void CheckShards() const;
   void CheckOrder() const;
