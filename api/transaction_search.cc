@@ -215,8 +215,12 @@ bool TransactionSearch::BeginNext() {
   bool again = false;
   bool more = false;
   for (size_t i = 0; i < sought_.size(); ++i) {
-    if (IsSettled(sought_[i])) continue;
+    TransactionSought& sought = sought_[i];
     Progress& progress = progress_[i];
+    // One that is newer may be where the index was lost.
+    const bool by_index = sought.found && sought.movement.result.position() <= progress.at;
+    if (lost && by_index && sought.same == nullptr) sought.found = false;
+    if (IsSettled(sought)) continue;
     if (lost) progress.next = 0;
     if (!lost && progress.next == 0) progress.at = 0;
     again |= lost && progress.at != 0;
