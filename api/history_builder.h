@@ -29,6 +29,7 @@ class HistoryBuilder : public wal::SegmentTask {
   // alone.
   absl::Status Begin(const wal::SealedSegment& segment) override;
   absl::StatusOr<bool> Step() override;
+  void Abandon() override { build_.reset(); }
   // Removes the segment's index.
   void Removed(uint64_t segment, uint64_t next_position) override;
 

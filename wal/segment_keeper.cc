@@ -33,6 +33,9 @@ void SegmentKeeper::Note(uint64_t sealed_before) {
 void SegmentKeeper::Abandon() {
   comparison_.reset();
   writer_.reset();
+  if (!task_begun_) return;
+  tasks_[task_]->Abandon();
+  task_begun_ = false;
 }
 
 void SegmentKeeper::Redo(const SealedSegment& segment) {

@@ -39,6 +39,8 @@ class SegmentTask {
   virtual absl::Status Begin(const SealedSegment& segment) = 0;
   // A bounded piece of the work. True: it is done.
   virtual absl::StatusOr<bool> Step() = 0;
+  // Ends what is under way, on the thread that steps. Begin comes again.
+  virtual void Abandon() {}
   // The archive's limits have removed the segment.
   virtual void Removed(uint64_t /*segment*/, uint64_t /*next_position*/) {}
 };

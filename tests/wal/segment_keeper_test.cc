@@ -250,6 +250,30 @@ TEST_F(SegmentKeeperTest, TasksSeeEachSealedSegmentInOrderBeforeItIsArchived) {
   EXPECT_FALSE(Archives().empty());
 }
 
+TEST_F(SegmentKeeperTest, ATaskThatIsAbandonedIsEndedAndBegunAgain) {
+  struct LongTask : SegmentTask {
+    explicit LongTask(std::vector<std::string>& seen_in) : seen(seen_in) {}
+    absl::Status Begin(const SealedSegment& segment) override {
+      seen.push_back("begin " + std::to_string(segment.number));
+      return absl::OkStatus();
+    }
+    absl::StatusOr<bool> Step() override { return false; }
+    void Abandon() override { seen.emplace_back("abandon"); }
+    std::vector<std::string>& seen;
+  };
+  std::mt19937_64 random(4);
+  Open();
+  std::vector<std::string> seen;
+  keeper->AddTask(std::make_unique<LongTask>(seen));
+  Grow(random);
+  keeper->Note(session.writer->sealed_before());
+  for (int i = 0; i < 3; ++i) keeper->Step(io.MonotonicMicros());
+  ASSERT_TRUE(keeper->at_work());
+  keeper->Abandon();
+  for (int i = 0; i < 3; ++i) keeper->Step(io.MonotonicMicros());
+  EXPECT_EQ(seen, (std::vector<std::string>{"begin 1", "abandon", "begin 1"}));
+}
+
 // What fails is tried again, and does not hold up the archive.
 TEST_F(SegmentKeeperTest, ATaskThatFailsIsToldOnceAndTriedAgain) {
   struct FailingTask : SegmentTask {
