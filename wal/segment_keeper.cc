@@ -144,12 +144,14 @@ absl::StatusOr<uint64_t> SegmentKeeper::FirstNeeded() {
 absl::StatusOr<bool> SegmentKeeper::Work(int64_t monotonic_us) {
   const bool archiving = comparison_ != nullptr || writer_ != nullptr;
   if (tasks_.empty()) worked_ = sealed_.size();
-  if (!task_segment_.has_value() && !archiving && worked_ < sealed_.size()) {
-    task_segment_ = sealed_[worked_++];
-  }
+  // What can go into the archive does so first: else a log that grows fast would keep tasks busy
+  // with ever newer segments, and fill the disk.
   if (!task_segment_.has_value() && options_.archive && worked_ > 0 &&
       sealed_.front().number < first_needed_) {
     return Archive();
+  }
+  if (!task_segment_.has_value() && !archiving && worked_ < sealed_.size()) {
+    task_segment_ = sealed_[worked_++];
   }
   if (!task_segment_.has_value() && (monotonic_us < tasks_at_us_ || !TakeRedo())) {
     return options_.archive ? trimmer_.Step(first_needed_) : absl::StatusOr<bool>(false);
