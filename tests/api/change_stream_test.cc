@@ -182,9 +182,9 @@ TEST_F(Changes, MoreReadersThanMayWaitAreToldToComeAgain) {
   size_t waited = 0;
   size_t refused = 0;
   std::vector<std::unique_ptr<Client>> readers;
-  for (size_t i = 0; i < asked; ++i) {
-    readers.push_back(served_.NewClient());
-    readers.back()->Records(0, end, kMaxRecordsWaitMs, [&](absl::StatusOr<RecordsAnswer> answer) {
+  for (size_t i = 0; i < asked; ++i) readers.push_back(served_.NewClient());
+  for (const auto& reader : readers) {
+    reader->Records(0, end, kMaxRecordsWaitMs, [&](absl::StatusOr<RecordsAnswer> answer) {
       if (answer.ok()) {
         ++waited;
       } else {
@@ -192,7 +192,7 @@ TEST_F(Changes, MoreReadersThanMayWaitAreToldToComeAgain) {
         ++refused;
       }
     });
-    ASSERT_EQ(readers.back()->Poll(0), absl::OkStatus());
+    ASSERT_EQ(reader->Poll(0), absl::OkStatus());
   }
   for (const auto& reader : readers) ASSERT_EQ(reader->Drain(), absl::OkStatus());
   EXPECT_EQ(waited + refused, asked);
