@@ -134,7 +134,7 @@ void Shard::ServeTransaction(ControlRequest& request) {
   if (answer.outcome == Outcome::Ok) {
     request.head = machine_->LastPosition(request.program, request.member);
   }
-  request.answer = std::move(answer);
+  request.answer = answer;
 }
 
 void Shard::ServeLots(ControlRequest& request) {
