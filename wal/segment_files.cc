@@ -61,6 +61,28 @@ std::string FilePath(const std::string& directory, uint64_t number, FileKind kin
   return absl::StrCat(directory, "/", FileName(number, kind));
 }
 
+absl::StatusOr<std::vector<uint64_t>> ListNumbered(Io& io, const std::string& directory,
+                                                   absl::string_view suffix) {
+  absl::StatusOr<std::vector<std::string>> names = io.List(directory);
+  if (!names.ok()) return names.status();
+  std::vector<uint64_t> numbers;
+  for (const std::string& name : *names) {
+    if (auto number = ParseNumberedName(name, suffix)) numbers.push_back(*number);
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+absl::Status RemoveNumbered(Io& io, const std::string& directory, absl::string_view suffix) {
+  const absl::StatusOr<std::vector<uint64_t>> numbers = ListNumbered(io, directory, suffix);
+  if (!numbers.ok()) return numbers.status();
+  for (const uint64_t number : *numbers) {
+    const std::string name = absl::StrCat(absl::Hex(number, absl::kZeroPad16), suffix);
+    if (absl::Status s = io.Remove(absl::StrCat(directory, "/", name)); !s.ok()) return s;
+  }
+  return absl::OkStatus();
+}
+
 uint64_t LogFiles::HighestSegment() const {
   const uint64_t segment = segments.empty() ? 0 : segments.back();
   return std::max(segment, cut.empty() ? 0 : cut.back());
@@ -85,15 +107,8 @@ absl::StatusOr<LogFiles> ListLogFiles(Io& io, const std::string& directory) {
 }
 
 absl::StatusOr<std::vector<uint64_t>> ListArchives(Io& io, const std::string& directory) {
-  std::vector<uint64_t> segments;
-  if (!io.Exists(directory)) return segments;
-  absl::StatusOr<std::vector<std::string>> names = io.List(directory);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (auto number = ParseName(name, FileKind::kArchive)) segments.push_back(*number);
-  }
-  std::sort(segments.begin(), segments.end());
-  return segments;
+  if (!io.Exists(directory)) return std::vector<uint64_t>();
+  return ListNumbered(io, directory, Suffix(FileKind::kArchive));
 }
 
 }  // namespace tallystick::wal

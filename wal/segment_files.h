@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "wal/io.h"
@@ -56,6 +57,12 @@ std::string FilePath(const std::string& directory, uint64_t number, FileKind kin
 
 // The number in `name` if it is 16 lower-case hexadecimal digits and the suffix, and not 0.
 std::optional<uint64_t> ParseNumberedName(absl::string_view name, absl::string_view suffix);
+
+// The numbers of a directory's files that end so, ascending.
+absl::StatusOr<std::vector<uint64_t>> ListNumbered(Io& io, const std::string& directory,
+                                                   absl::string_view suffix);
+// Removes them.
+absl::Status RemoveNumbered(Io& io, const std::string& directory, absl::string_view suffix);
 
 struct LogFiles {
   std::vector<uint64_t> segments;  // each ascending

@@ -1,7 +1,5 @@
 #include "wal/snapshot_files.h"
 
-#include <algorithm>
-
 #include "absl/strings/str_cat.h"
 #include "wal/segment_files.h"
 
@@ -22,24 +20,11 @@ std::string NewSnapshotPath(const std::string& directory, uint64_t position) {
 }
 
 absl::StatusOr<std::vector<uint64_t>> ListSnapshots(Io& io, const std::string& directory) {
-  absl::StatusOr<std::vector<std::string>> names = io.List(directory);
-  if (!names.ok()) return names.status();
-  std::vector<uint64_t> positions;
-  for (const std::string& name : *names) {
-    if (auto position = ParseNumberedName(name, kSuffix)) positions.push_back(*position);
-  }
-  std::sort(positions.begin(), positions.end());
-  return positions;
+  return ListNumbered(io, directory, kSuffix);
 }
 
 absl::Status RemoveUnfinishedSnapshots(Io& io, const std::string& directory) {
-  absl::StatusOr<std::vector<std::string>> names = io.List(directory);
-  if (!names.ok()) return names.status();
-  for (const std::string& name : *names) {
-    if (!ParseNumberedName(name, kNewSuffix)) continue;
-    if (absl::Status s = io.Remove(absl::StrCat(directory, "/", name)); !s.ok()) return s;
-  }
-  return absl::OkStatus();
+  return RemoveNumbered(io, directory, kNewSuffix);
 }
 
 absl::Status RemoveOldSnapshots(Io& io, const std::string& directory, size_t kept) {
