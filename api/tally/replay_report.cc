@@ -50,25 +50,13 @@ Sums SumUp(const Machines& machines) {
     sums.digest += machine->Digest();
     sums.time = std::max(sums.time, machine->log_time());
     for (const uint16_t id : machine->Programs()) {
-      const ledger::Totals& from = *machine->TotalsOf(id);
-      ledger::Totals& to = sums.programs[id];
-      to.members += from.members;
-      to.issued += from.issued;
-      to.redeemed += from.redeemed;
-      to.expired += from.expired;
-      to.clawed_back += from.clawed_back;
-      to.written_off += from.written_off;
-      to.adjusted += from.adjusted;
-      to.reinstated += from.reinstated;
-      to.forgiven += from.forgiven;
-      to.pending += from.pending;
-      to.available += from.available;
-      to.held += from.held;
-      to.debt += from.debt;
+      sums.programs[id] += *machine->TotalsOf(id);
     }
   }
   return sums;
 }
+
+}  // namespace
 
 nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
   return {
@@ -81,11 +69,10 @@ nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
       {"written_off", t.written_off},
       {"adjusted", t.adjusted},
       {"reinstated", t.reinstated},
+      {"forgiven", t.forgiven},
       {"outstanding",
        {{"pending", t.pending}, {"available", t.available}, {"held", t.held}, {"debt", t.debt}}}};
 }
-
-}  // namespace
 
 ledger::StateMachine& MachineOf(Machines& machines, uint16_t shard) {
   auto& machine = machines[shard];

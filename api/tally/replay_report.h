@@ -20,6 +20,8 @@ using Machines = std::map<uint16_t, std::unique_ptr<ledger::StateMachine>>;
 // The shard's; a new one if it has none yet.
 ledger::StateMachine& MachineOf(Machines& machines, uint16_t shard);
 
+// The totals of a program.
+nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& totals);
 // digest and time of all, what was read of each shard, and the totals of each program.
 nlohmann::ordered_json ReplayJson(const std::vector<ShardLog>& logs, const Machines& machines);
 // The same for people, on stdout.

@@ -14,6 +14,7 @@
 #include "api/tally/log_commands.h"
 #include "api/tally/offline_ledger.h"
 #include "api/tally/progress.h"
+#include "api/tally/replay_report.h"
 
 namespace tallystick::tally {
 namespace {
@@ -27,21 +28,6 @@ struct Options {
 
 std::string LedgerText(const LedgerIdentity& identity) {
   return FormatId(Id(identity.ledger_id.low, identity.ledger_id.high));
-}
-
-nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
-  return {
-      {"program", program},
-      {"members", t.members},
-      {"issued", t.issued},
-      {"redeemed", t.redeemed},
-      {"expired", t.expired},
-      {"clawed_back", t.clawed_back},
-      {"written_off", t.written_off},
-      {"adjusted", t.adjusted},
-      {"reinstated", t.reinstated},
-      {"outstanding",
-       {{"pending", t.pending}, {"available", t.available}, {"held", t.held}, {"debt", t.debt}}}};
 }
 
 void PrintAsJson(const ReshardReport& report, const std::string& directory, double per_second) {
