@@ -32,12 +32,6 @@ using ::testing::Not;
 
 constexpr char kSeed[] = TALLYSTICK_SOURCE_DIR "/docs/programs/seed.json";
 
-struct Ran {
-  int status = 0;
-  std::string output;
-  std::string errors;
-};
-
 class Commands : public ::testing::Test {
  protected:
   Commands() : folder_(fs::temp_directory_path() / ("commands_test." + std::to_string(getpid()))) {
@@ -74,12 +68,7 @@ class Commands : public ::testing::Test {
 
   Ran Run(std::vector<std::string> arguments, const std::string& output = "") const {
     arguments.insert(arguments.begin(), {TALLY, "--connect", Address()});
-    Process process(arguments, output);
-    Ran ran;
-    ran.status = process.End();
-    ran.output = process.Output();
-    ran.errors = process.Errors();
-    return ran;
+    return RunToEnd(arguments, output);
   }
 
   std::string Path(const std::string& name) const { return folder_ / name; }

@@ -3,15 +3,19 @@
 #ifndef TALLYSTICK_TESTS_API_DYING_IO_H_
 #define TALLYSTICK_TESTS_API_DYING_IO_H_
 
+#include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "tests/api/counting_io.h"
+#include "wal/posix_io.h"
 
 namespace tallystick {
 
@@ -67,6 +71,29 @@ class DyingIo : public CountingIo {
   std::atomic<uint64_t> polls_ = 0;
   uint64_t left_;
 };
+
+// Does `run` in processes of their own, which die before a change each, every `step`th of them,
+// until one lives; it says whether all went well, and then it must. `died` is called behind each
+// death. Returns how many have died.
+inline uint64_t DieUntilDone(uint64_t step, const std::function<bool(wal::Io&)>& run,
+                             const std::function<void()>& died) {
+  uint64_t deaths = 0;
+  for (uint64_t boundary = 1;; boundary += step, ++deaths) {
+    SCOPED_TRACE("boundary " + std::to_string(boundary));
+    const pid_t child = fork();
+    if (child == 0) {
+      DyingIo dying(*wal::PosixIo::Create(), boundary);
+      _exit(run(dying) ? 0 : 1);
+    }
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != kDied) {
+      EXPECT_EQ(status, 0);
+      return deaths;
+    }
+    died();
+  }
+}
 
 }  // namespace tallystick
 

@@ -9,7 +9,7 @@ postgres=/usr/lib/postgresql/15/bin
 as_postgres=()
 if [ "$(id -u)" = 0 ]; then as_postgres=(setpriv --reuid=postgres --regid=postgres --init-groups); fi
 
-folder=$(mktemp -d /tmp/export_postgres_test.XXXXXX)
+folder=$(mktemp -d -t export_postgres_test.XXXXXX)
 chmod 755 "$folder"
 server='' database=''
 stop() {

@@ -36,12 +36,6 @@ using ::testing::HasSubstr;
 constexpr uint16_t kProgram = 1;
 constexpr uint64_t kMembers = 40;
 
-struct Ran {
-  int status = 0;
-  std::string output;
-  std::string errors;
-};
-
 std::string ReadFile(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
@@ -132,17 +126,9 @@ class Exports : public ::testing::Test {
     AskAndClose();
   }
 
-  static Ran RunCommand(const std::vector<std::string>& command) {
-    Process process(command);
-    Ran ran;
-    ran.status = process.End();
-    ran.output = process.Output();
-    ran.errors = process.Errors();
-    return ran;
-  }
   static Ran Run(std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), TALLY);
-    return RunCommand(arguments);
+    return RunToEnd(arguments);
   }
   Ran Export(std::vector<std::string> more) const {
     more.insert(more.begin(), {"log", "export", Path("ledger")});
@@ -251,13 +237,13 @@ TEST_F(Exports, SqliteFilesStayAsTheyWereWhereThereIsNoRoom) {
     const std::string export_it =
         absl::StrCat("trap '' XFSZ; ulimit -f ", limit_kib * 1024 / 512, "; exec ", TALLY,
                      " log export ", Path("ledger"), " --sqlite ");
-    const Ran making = RunCommand({"/bin/sh", "-c", export_it + Path("new")});
+    const Ran making = RunToEnd({"/bin/sh", "-c", export_it + Path("new")});
     if (making.status != 0) {
       ExpectRefusal(making, "Nothing of this export is in it");
     } else {
       fs::remove(Path("new"));
     }
-    const Ran ran = RunCommand({"/bin/sh", "-c", export_it + Path("book.db")});
+    const Ran ran = RunToEnd({"/bin/sh", "-c", export_it + Path("book.db")});
     if (ran.status == 0) break;
     ++refused;
     ExpectRefusal(ran, "Nothing of this export is in it");
@@ -455,7 +441,7 @@ TEST_F(Exports, ProofsConvinceACheckerOfTheirOwn) {
     EXPECT_EQ(account["pending"], balance.pending);
     EXPECT_EQ(account["available"], balance.available);
     EXPECT_EQ(account["debt"], balance.debt);
-    const Ran checked = RunCommand({"/usr/bin/python3", CHECK_PROOF, file});
+    const Ran checked = RunToEnd({"/usr/bin/python3", CHECK_PROOF, file});
     EXPECT_EQ(checked.status, 0) << checked.output << checked.errors;
     EXPECT_THAT(checked.output,
                 HasSubstr(absl::StrCat("proved: member ", member, " in program 1: available ",
@@ -472,7 +458,7 @@ TEST_F(Exports, ProofsThatWereChangedConvinceNobody) {
   Continue(4);
   const auto& [member, balance] = *balances_.begin();
   ASSERT_EQ(Run({"audit", Path("ledger"), "--member", member, "--proof", Path("proof")}).status, 0);
-  const Ran tampering = RunCommand({"/usr/bin/python3", PROOF_TAMPERING, Path("proof")});
+  const Ran tampering = RunToEnd({"/usr/bin/python3", PROOF_TAMPERING, Path("proof")});
   EXPECT_EQ(tampering.status, 0) << tampering.output << tampering.errors;
 }
 

@@ -71,4 +71,14 @@ int Process::End(int signal) {
 std::string Process::Output() { return ReadAll(out_); }
 std::string Process::Errors() { return ReadAll(error_); }
 
+// Read before it has ended: there may be more than a pipe holds.
+Ran RunToEnd(const std::vector<std::string>& command, const std::string& output) {
+  Process process(command, output);
+  Ran ran;
+  ran.output = process.Output();
+  ran.errors = process.Errors();
+  ran.status = process.End();
+  return ran;
+}
+
 }  // namespace tallystick

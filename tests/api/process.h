@@ -32,6 +32,15 @@ class Process {
   int error_ = -1;
 };
 
+// What a program that ends by itself has left.
+struct Ran {
+  int status = 0;  // as of Process::End
+  std::string output;
+  std::string errors;
+};
+// `output` as of Process.
+Ran RunToEnd(const std::vector<std::string>& command, const std::string& output = "");
+
 }  // namespace tallystick
 
 #endif  // TALLYSTICK_TESTS_API_PROCESS_H_

@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -128,23 +127,9 @@ TEST_F(Resharding, ThereAndBackGivesTheSameRecords) {
 
 TEST_F(Resharding, AKilledProcessLeavesNothingAndCanBeRunAgain) {
   Make(2, ClockMode::kImport, 8);
-  uint64_t kills = 0;
-  for (uint64_t boundary = 1;; boundary += 29) {
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      auto io = wal::PosixIo::Create();
-      DyingIo dying(*std::move(io), boundary);
-      _exit(Run(dying, Path("old"), Path("new"), 3).ok() ? 0 : 1);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 0) break;
-    ASSERT_EQ(WEXITSTATUS(status), kDied) << "boundary " << boundary;
-    ++kills;
-    EXPECT_FALSE(fs::exists(Path("new"))) << "boundary " << boundary;
-  }
+  const uint64_t kills = DieUntilDone(
+      29, [&](wal::Io& io) { return Run(io, Path("old"), Path("new"), 3).ok(); },
+      [&] { EXPECT_FALSE(fs::exists(Path("new"))); });
   EXPECT_GT(kills, 10u);
   EXPECT_TRUE(fs::exists(Path("new")));
   EXPECT_FALSE(fs::exists(Path("new.unfinished")));

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -33,20 +32,9 @@ using tally::Machines;
 using tally::RestoredLedger;
 using ::testing::HasSubstr;
 
-struct Ran {
-  int status = 0;
-  std::string output;
-  std::string errors;
-};
-
 Ran RunTally(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), TALLY);
-  Process process(arguments);
-  Ran ran;
-  ran.status = process.End();
-  ran.output = process.Output();
-  ran.errors = process.Errors();
-  return ran;
+  return RunToEnd(arguments);
 }
 
 class Restoring : public ::testing::Test {
@@ -201,22 +189,9 @@ TEST_F(Restoring, DamageBehindThePointDoesNotMatter) {
 TEST_F(Restoring, AKilledProcessLeavesNothingAndCanBeRunAgain) {
   MakeRandomLedger(
       {.directory = Path("old"), .shards = 2, .seed = 25, .requests = 30, .snapshots = 1});
-  uint64_t kills = 0;
-  for (uint64_t boundary = 1;; ++boundary) {
-    const pid_t child = fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      DyingIo dying(*wal::PosixIo::Create(), boundary);
-      _exit(Restore(dying, Path("old"), LogPoint(), Path("new")).ok() ? 0 : 1);
-    }
-    int status = 0;
-    ASSERT_EQ(waitpid(child, &status, 0), child);
-    ASSERT_TRUE(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 0) break;
-    ASSERT_EQ(WEXITSTATUS(status), kDied) << "boundary " << boundary;
-    ++kills;
-    EXPECT_FALSE(fs::exists(Path("new"))) << "boundary " << boundary;
-  }
+  const uint64_t kills = DieUntilDone(
+      1, [&](wal::Io& io) { return Restore(io, Path("old"), LogPoint(), Path("new")).ok(); },
+      [&] { EXPECT_FALSE(fs::exists(Path("new"))); });
   EXPECT_GT(kills, 10u);
   EXPECT_TRUE(OpenLedger(Path("new")).ok());
   EXPECT_FALSE(fs::exists(Path("new.unfinished")));
