@@ -127,8 +127,10 @@ absl::Status Ledger::State::MakeKeeper() {
     shard_options.folders = ShardFolders(options.directory, identity, shard);
     shard_options.identity = {identity.ledger_id, shard, identity.shard_count};
     shard_options.archive = options.archive;
-    shard_options.limits = {.keep_us = options.archive_keep_days * kMicrosPerDay,
-                            .keep_bytes = options.archive_keep_bytes / identity.shard_count};
+    shard_options.limits = {
+        .keep_us = options.archive_keep_days * kMicrosPerDay,
+        .keep_bytes = options.archive_keep_bytes / identity.shard_count +
+                      uint64_t{options.archive_keep_bytes % identity.shard_count != 0}};
     shard_options.snapshots_kept = kSnapshotsKept;
     shard_options.segment_bytes = options.segment_bytes;
     shard_options.report = [this, shard](const std::string& sentence) {

@@ -26,7 +26,7 @@ bool IsShard(absl::string_view name) {
 
 // What a writer of logs and snapshots leaves in a shard's folder.
 bool IsOfShard(absl::string_view name) {
-  for (const char* suffix : {".log", ".spare", ".prep", ".snap"}) {
+  for (const char* suffix : {".log", ".spare", ".prep", ".snap", ".gone"}) {
     if (wal::ParseNumberedName(name, suffix).has_value()) return true;
   }
   return name == "lock";

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "absl/strings/str_cat.h"
+#include "ledger/row_visitor.h"
 
 namespace tallystick {
 namespace {
@@ -124,6 +125,23 @@ Instant Poster::TimeOf(const ledger::BlockTime& time, const Record& record) cons
   const Kind kind = record.operation.kind();
   if (IsDerived(kind) || kind == Kind::ProgramPut) return log_time_;
   return std::max(log_time_, std::min(record.operation.occurred_at(), time.stamp));
+}
+
+void Poster::Begin(const ledger::StateMachine& machine) {
+  struct Balances : ledger::RowVisitor {
+    explicit Balances(Accounts& to) : accounts(to) {}
+    void OnAccount(const ledger::Account& account, absl::Span<const ledger::Lot>) override {
+      accounts[{account.member, account.program}] = {.pending = account.pending,
+                                                     .available = account.available,
+                                                     .last_position = account.last_position};
+    }
+    void OnReceipt(uint16_t, const Id&, const ledger::Receipt&, const ledger::Returned&) override {}
+    Accounts& accounts;
+  };
+  Balances balances(accounts_);
+  machine.VisitRows(balances);
+  for (const uint16_t id : machine.Programs()) sums_[id] = SumsOf(*machine.TotalsOf(id));
+  log_time_ = machine.log_time();
 }
 
 absl::Status Poster::Post(const ledger::BlockTime& time, Position first_position,

@@ -84,7 +84,7 @@ struct PostingSums {
 // The sums that a program's totals stand for.
 PostingSums SumsOf(const ledger::Totals& totals);
 
-// Translates one shard's log, block by block from its first. The split between a member's accounts
+// Translates one shard's log, block by block. The split between a member's accounts
 // is the difference of its balances in this record and the one before it in its history, so it
 // keeps 48 bytes a member.
 class Poster {
@@ -104,6 +104,10 @@ class Poster {
     Position last_position = 0;
   };
   using Accounts = absl::flat_hash_map<AccountKey, Account>;
+
+  // Begins with the balances and totals of a state, in place of an empty one: the log's first
+  // blocks are gone. REQUIRES: nothing was posted.
+  void Begin(const ledger::StateMachine& machine);
 
   // The records of a block in order, into `posted` in place of what it held. DataLoss: a record
   // does not follow from those before it, or moves what it does not say; names its position.

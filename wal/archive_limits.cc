@@ -91,7 +91,9 @@ absl::StatusOr<bool> ArchiveTrimmer::Step(uint64_t first_needed) {
                          oldest.first_position, " to ", oldest.next_position - 1, " of ",
                          Text(oldest.first_timestamp_us), " to ", Text(oldest.last_timestamp_us),
                          ": ", reason, " (", path, ")"));
-    if (absl::Status removed = io_.Remove(path); !removed.ok()) return removed;
+    absl::Status removed = MarkGone(io_, directory_, oldest.segment);
+    if (removed.ok()) removed = io_.Remove(path);
+    if (!removed.ok()) return removed;
   }
   bytes_ -= oldest.file_bytes;
   archives_.pop_front();

@@ -34,6 +34,7 @@ struct LogReader::State {
 
   std::string PathOf(uint64_t number) const { return catalog.PathOf(number); }
   absl::Status GoTo(const LogPlace& from);
+  void GoToOldest();
   const Segment* Continuation() const;
   absl::Status OpenWindow(const Segment& of);
   absl::Status EnterSegment(const Segment& segment);
@@ -51,6 +52,7 @@ struct LogReader::State {
   const SegmentCatalog catalog;
   bool survey = false;
   LogTail tail;
+  uint64_t first_position = 1;
   std::unique_ptr<SegmentWindow> window;
 
   // Where the next block must be.
@@ -97,6 +99,7 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
       header.first_position + header.count != from.next_position) {
     return missing("another block is");
   }
+  first_position = from.next_position;
   segment = from.segment;
   segment_bytes = window->size_bytes();
   offset = from.offset;
@@ -120,6 +123,18 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
   }
   if (from.last_offset > 0) tail.index.Add(segment, from.last_offset, header.first_position);
   return absl::OkStatus();
+}
+
+// Stands where the start block of the oldest segment says that it goes on.
+void LogReader::State::GoToOldest() {
+  if (catalog.segments().empty() || !catalog.segments().front().has_start) return;
+  const Segment& oldest = catalog.segments().front();
+  segment = oldest.info.previous_segment;
+  offset = oldest.info.previous_end;
+  epoch = oldest.start.epoch - (oldest.info.reason == StartReason::kRollover ? 0 : 1);
+  first_position = oldest.start.first_position;
+  tail.next_position = first_position;
+  tail.last_hash = oldest.start.previous_hash;
 }
 
 absl::Status LogReader::State::OpenWindow(const Segment& of) {
@@ -238,7 +253,9 @@ bool LogReader::State::TurnToArchive() {
 
 // Says so when the first segments are gone.
 absl::Status LogReader::State::CheckBeginning() const {
-  if (tail.segment != 0 || catalog.segments().empty()) return absl::OkStatus();
+  if (tail.segment != 0 || first_position > 1 || catalog.segments().empty()) {
+    return absl::OkStatus();
+  }
   const Segment& oldest = catalog.segments().front();
   if (!oldest.damage.ok()) return oldest.damage;
   if (!oldest.has_start || oldest.start.first_position == 1) return absl::OkStatus();
@@ -322,6 +339,13 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::Open(Io& io, const LogFold
       new LogReader(std::make_unique<State>(io, *std::move(catalog))));
 }
 
+absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenOldest(
+    Io& io, const LogFolders& folders, const std::optional<LogIdentity>& identity) {
+  absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, folders, identity);
+  if (reader.ok()) (*reader)->state_->GoToOldest();
+  return reader;
+}
+
 absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenAt(Io& io, const LogFolders& folders,
                                                              const LogIdentity& identity,
                                                              const LogPlace& from) {
@@ -337,10 +361,15 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenForSurvey(
   absl::StatusOr<std::unique_ptr<LogReader>> reader = Open(io, folders, identity);
   if (!reader.ok()) return reader;
   (*reader)->state_->survey = true;
-  if (!from.has_value()) return reader;
+  if (!from.has_value()) {
+    (*reader)->state_->GoToOldest();
+    return reader;
+  }
   if (absl::Status found = (*reader)->state_->GoTo(*from); !found.ok()) return found;
   return reader;
 }
+
+uint64_t LogReader::first_position() const { return state_->first_position; }
 
 absl::StatusOr<bool> LogReader::Next(BlockView* block) {
   State& s = *state_;

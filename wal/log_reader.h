@@ -51,18 +51,25 @@ class LogReader {
   // shard's or format version's log: says which.
   static absl::StatusOr<std::unique_ptr<LogReader>> Open(Io& io, const LogFolders& folders,
                                                          std::optional<LogIdentity> identity);
+  // The same, from the oldest segment that there is, where others before it are gone.
+  static absl::StatusOr<std::unique_ptr<LogReader>> OpenOldest(
+      Io& io, const LogFolders& folders, const std::optional<LogIdentity>& identity);
   // The same, to read on from `from`. Blocks before it are not looked at; tail().index finds them
   // all the same, as far back as there are segments. DataLoss: the log has no such place.
   static absl::StatusOr<std::unique_ptr<LogReader>> OpenAt(Io& io, const LogFolders& folders,
                                                            const LogIdentity& identity,
                                                            const LogPlace& from);
-  // For surveys of a damaged log: as Open or, behind a block that was found sound, as OpenAt,
+  // For surveys of a damaged log: as OpenOldest or, behind a block that was found sound, as OpenAt,
   // though the block's segment may have lost its start. Where no valid block follows, Next returns
   // OutOfRange with the bare cause, be it an end or damage; DataLoss where it can only be damage.
   static absl::StatusOr<std::unique_ptr<LogReader>> OpenForSurvey(
       Io& io, const LogFolders& folders, const LogIdentity& identity,
       const std::optional<LogPlace>& from);
   ~LogReader();
+
+  // Of the first block that Next is to give. Greater than 1 behind OpenOldest: what is before is
+  // gone.
+  uint64_t first_position() const;
 
   // True: *block is the next one, of whatever type. False: the log ends here, by the rule of
   // docs/log-format.md; see tail().

@@ -89,6 +89,9 @@ absl::StatusOr<LogSurvey> Surveyor::Run() {
 absl::Status Surveyor::LoadSegments() {
   const absl::StatusOr<SegmentCatalog> catalog = SegmentCatalog::Load(io_, folders_, identity_);
   if (!catalog.ok()) return catalog.status();
+  if (!catalog->segments().empty() && catalog->segments().front().has_start) {
+    survey_.gone_segment = catalog->segments().front().info.previous_segment;
+  }
   for (const SegmentCatalog::Segment& segment : catalog->segments()) {
     segments_.push_back(segment.number);
     const StartInfo& info = segment.info;
@@ -105,6 +108,7 @@ absl::Status Surveyor::ReadOn() {
   auto reader = LogReader::OpenForSurvey(
       io_, folders_, identity_, begun_ ? std::optional<LogPlace>(survey_.end) : std::nullopt);
   if (!reader.ok()) return reader.status();
+  if (!begun_) survey_.first_position = survey_.end.next_position = (*reader)->first_position();
   BlockView block;
   while (true) {
     const absl::StatusOr<bool> more = (*reader)->Next(&block);

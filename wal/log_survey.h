@@ -34,6 +34,9 @@ struct LogDamage {
 };
 
 struct LogSurvey {
+  // Of the oldest block: greater than 1 when the first segments are gone, which is no damage here.
+  uint64_t first_position = 1;
+  uint64_t gone_segment = 0;       // the last of them; 0: none is
   std::vector<LogDamage> damages;  // in the order of the chain; empty: the log is sound
   bool complete = true;            // false: there are more than kMaxLogDamages
   LogPlace end;                    // behind the last sound block
@@ -47,13 +50,12 @@ struct LogSurvey {
 // The place behind a block.
 LogPlace PlaceBehind(const BlockView& block);
 
-// Reads the log from its first block to its end. Behind a damaged place it looks at each sector for
-// the next sound block and goes on from there: what follows is checked for itself and as a chain.
-// `on_block` gets every sound block in order, with how many damages lie before it.
-// The rule is the reader's (docs/log-format.md): there is no damage where LogReader reads to the
-// end, and the first is where it refuses.
-// Errors: those of LogReader::Open. A file that cannot be read is a damage.
-// Costs one reading of the log, and two of what follows the first damage.
+// Reads the log from its oldest block to its end. Behind a damaged place it looks at each sector
+// for the next sound block and goes on from there: what follows is checked for itself and as a
+// chain. `on_block` gets every sound block in order, with how many damages lie before it. The rule
+// is the reader's (docs/log-format.md): there is no damage where LogReader reads to the end, and
+// the first is where it refuses. Errors: those of LogReader::Open. A file that cannot be read is a
+// damage. Costs one reading of the log, and two of what follows the first damage.
 absl::StatusOr<LogSurvey> SurveyLog(
     Io& io, const LogFolders& folders, const LogIdentity& identity,
     const std::function<void(const BlockView& block, size_t damages)>& on_block);

@@ -26,6 +26,8 @@ absl::string_view Suffix(FileKind kind) {
       return ".arc";
     case FileKind::kNewArchive:
       return ".arc.new";
+    case FileKind::kGone:
+      return ".gone";
   }
   return "";
 }
@@ -109,6 +111,35 @@ absl::StatusOr<LogFiles> ListLogFiles(Io& io, const std::string& directory) {
 absl::StatusOr<std::vector<uint64_t>> ListArchives(Io& io, const std::string& directory) {
   if (!io.Exists(directory)) return std::vector<uint64_t>();
   return ListNumbered(io, directory, Suffix(FileKind::kArchive));
+}
+
+absl::StatusOr<uint64_t> LastGone(Io& io, const LogFolders& folders) {
+  uint64_t last = 0;
+  for (const std::string& directory : {folders.log, folders.archive}) {
+    if (!io.Exists(directory)) continue;
+    const auto marks = ListNumbered(io, directory, Suffix(FileKind::kGone));
+    if (!marks.ok()) return marks.status();
+    if (!marks->empty()) last = std::max(last, marks->back());
+  }
+  return last;
+}
+
+// The marks before it go when it is durable.
+absl::Status MarkGone(Io& io, const std::string& directory, uint64_t segment) {
+  const auto marks = ListNumbered(io, directory, Suffix(FileKind::kGone));
+  if (!marks.ok()) return marks.status();
+  const std::string path = FilePath(directory, segment, FileKind::kGone);
+  if (!io.Exists(path)) {
+    const absl::StatusOr<Handle> handle = io.Open(path, {.write = true, .create = true});
+    if (!handle.ok()) return handle.status();
+    io.Close(*handle);
+  }
+  if (absl::Status s = io.SyncDirectory(directory); !s.ok()) return s;
+  for (const uint64_t mark : *marks) {
+    if (mark >= segment) continue;
+    if (absl::Status s = io.Remove(FilePath(directory, mark, FileKind::kGone)); !s.ok()) return s;
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace tallystick::wal

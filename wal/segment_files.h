@@ -11,6 +11,10 @@
 //
 //   0000000000000001.arc     segment 1, packed
 //   0000000000000001.arc.new one that is being written; worthless after a crash
+//
+// and in one of the two
+//
+//   0000000000000001.gone    empty: the archive's limits removed segments up to 1
 
 #ifndef TALLYSTICK_WAL_SEGMENT_FILES_H_
 #define TALLYSTICK_WAL_SEGMENT_FILES_H_
@@ -36,6 +40,7 @@ enum class FileKind : uint8_t {
   kPreparing,
   kArchive,
   kNewArchive,
+  kGone,
 };
 
 // Where the segments of one log lie.
@@ -79,6 +84,11 @@ struct LogFiles {
 absl::StatusOr<LogFiles> ListLogFiles(Io& io, const std::string& directory);
 // Segments, ascending; none where there is no such directory.
 absl::StatusOr<std::vector<uint64_t>> ListArchives(Io& io, const std::string& directory);
+
+// Up to which segment an archive's limits removed them; 0: none, ever.
+absl::StatusOr<uint64_t> LastGone(Io& io, const LogFolders& folders);
+// Makes that durable in one of the folders.
+absl::Status MarkGone(Io& io, const std::string& directory, uint64_t segment);
 
 }  // namespace tallystick::wal
 

@@ -1,7 +1,6 @@
 // tally audit: what was owed, what moved and what is owed, day by day, each line checked; or the
 // proof of one member's balance.
 
-#include <algorithm>
 #include <cstdio>
 #include <limits>
 #include <map>
@@ -32,10 +31,22 @@ struct Options {
   bool json = false;
 };
 
+struct Days {
+  int64_t since = std::numeric_limits<int64_t>::min();
+  int64_t until = std::numeric_limits<int64_t>::max();
+
+  bool Has(int64_t day) const { return day >= since && day <= until; }
+};
+
 struct Audit {
   std::vector<AuditRow> rows;
-  std::vector<uint16_t> programs;
-  std::vector<std::pair<uint16_t, Position>> shards;  // with their last positions
+  std::map<uint16_t, PostingSums> programs;  // with what was owed before the first row
+  struct Shard {
+    uint16_t number;
+    Position opening;  // 0: the log's beginning
+    Position position;
+  };
+  std::vector<Shard> shards;
   int64_t accounts = 0;
   int64_t records = 0;
 };
@@ -45,6 +56,12 @@ absl::StatusOr<Audit> ReadAudit(const std::string& directory) {
   AuditRows rows;
   std::map<uint16_t, PostingSums> totals;
   BooksReader reader;
+  Position opening = 0;
+  reader.on_opening = [&](const ShardBooks& books) {
+    opening = books.position;
+    rows.Begin(books.machine);
+    return absl::OkStatus();
+  };
   reader.on_record = [&](uint16_t, const PostedRecord& posted) {
     ++audit.records;
     rows.AddRecord(posted);
@@ -55,7 +72,7 @@ absl::StatusOr<Audit> ReadAudit(const std::string& directory) {
   };
   reader.on_shard = [&](const ShardBooks& books) {
     rows.EndShard();
-    audit.shards.emplace_back(books.shard, books.position);
+    audit.shards.push_back({books.shard, std::exchange(opening, 0), books.position});
     audit.accounts += static_cast<int64_t>(books.poster.accounts().size());
     for (const uint16_t id : books.machine.Programs()) {
       totals[id].Add(SumsOf(*books.machine.TotalsOf(id)));
@@ -66,11 +83,10 @@ absl::StatusOr<Audit> ReadAudit(const std::string& directory) {
   auto checked = rows.Rows();
   if (!checked.ok()) return checked.status();
   audit.rows = *std::move(checked);
+  audit.programs = rows.openings();
   for (const auto& [id, sums] : totals) {
-    audit.programs.push_back(id);
-    const auto whole = Between(audit.rows, id, std::numeric_limits<int64_t>::min(),
-                               std::numeric_limits<int64_t>::max());
-    if ((whole ? whole->closing : PostingSums()) == sums) continue;
+    const AuditRow whole = Between(audit.rows, id, Days().since, Days().until, audit.programs[id]);
+    if (whole.closing == sums) continue;
     return absl::DataLossError(
         absl::StrCat("program ", id,
                      ": the last day's closing is not what the ledger owes. Keep the log, and "
@@ -123,26 +139,21 @@ absl::Status PrintRow(const std::string& day, const AuditRow& row) {
   return absl::OkStatus();
 }
 
-struct Days {
-  int64_t since = std::numeric_limits<int64_t>::min();
-  int64_t until = std::numeric_limits<int64_t>::max();
-
-  bool Has(int64_t day) const { return day >= since && day <= until; }
-};
-
 absl::Status PrintJsonAudit(const Audit& audit, const std::vector<uint16_t>& programs,
                             const Days& days) {
   nlohmann::ordered_json json = {
       {"equal", true}, {"zone", "UTC"}, {"records", audit.records}, {"accounts", audit.accounts}};
   json["shards"] = nlohmann::ordered_json::array();
-  for (const auto& [shard, position] : audit.shards) {
-    json["shards"].push_back({{"shard", shard}, {"position", position}});
+  for (const Audit::Shard& shard : audit.shards) {
+    json["shards"].push_back({{"shard", shard.number},
+                              {"opening_position", shard.opening},
+                              {"position", shard.position}});
   }
   json["programs"] = nlohmann::ordered_json::array();
   for (const uint16_t id : programs) {
     nlohmann::ordered_json program = {{"program", id}, {"funder", id}};
-    const auto sum = Between(audit.rows, id, days.since, days.until);
-    if (absl::Status s = AppendRow(sum.value_or(AuditRow()), &program); !s.ok()) return s;
+    const AuditRow sum = Between(audit.rows, id, days.since, days.until, audit.programs.at(id));
+    if (absl::Status s = AppendRow(sum, &program); !s.ok()) return s;
     program["days"] = nlohmann::ordered_json::array();
     for (const AuditRow& row : audit.rows) {
       if (row.program != id || !days.Has(row.day)) continue;
@@ -165,9 +176,15 @@ absl::Status PrintTextAudit(const Audit& audit, const std::vector<uint16_t>& pro
       if (row.program != id || !days.Has(row.day)) continue;
       if (absl::Status s = PrintRow(DayText(row.day), row); !s.ok()) return s;
     }
-    const auto sum = Between(audit.rows, id, days.since, days.until);
-    if (absl::Status s = PrintRow("in all", sum.value_or(AuditRow())); !s.ok()) return s;
+    const AuditRow sum = Between(audit.rows, id, days.since, days.until, audit.programs.at(id));
+    if (absl::Status s = PrintRow("in all", sum); !s.ok()) return s;
     std::printf("\n");
+  }
+  for (const Audit::Shard& shard : audit.shards) {
+    if (shard.opening == 0) continue;
+    std::printf(
+        "Shard %u opens with the snapshot of position %lu: what is before in its log is gone\n",
+        shard.number, shard.opening);
   }
   std::printf(
       "%ld records of %ld accounts: every line adds up, to what the ledger owes and to the sum "
@@ -199,13 +216,11 @@ int RunAudit(const Options& options) {
   }
   const auto audit = ReadAudit(options.directory);
   if (!audit.ok()) return Fail(audit.status());
-  std::vector<uint16_t> programs = audit->programs;
-  if (options.program != 0) {
-    if (std::find(programs.begin(), programs.end(), options.program) == programs.end()) {
-      return Refuse(Outcome::UnknownProgram);
-    }
-    programs = {options.program};
+  std::vector<uint16_t> programs;
+  for (const auto& [id, opening] : audit->programs) {
+    if (options.program == 0 || options.program == id) programs.push_back(id);
   }
+  if (options.program != 0 && programs.empty()) return Refuse(Outcome::UnknownProgram);
   const absl::Status printed = options.json ? PrintJsonAudit(*audit, programs, days)
                                             : PrintTextAudit(*audit, programs, days);
   return printed.ok() ? 0 : Fail(printed);

@@ -34,6 +34,13 @@ absl::Status CheckRow(const AuditRow& row) {
   return sum == row.closing ? absl::OkStatus() : wrong("members enrolled are miscounted");
 }
 
+void AuditRows::Begin(const ledger::StateMachine& opening) {
+  for (const uint16_t program : opening.Programs()) {
+    closings_[program] = SumsOf(*opening.TotalsOf(program));
+    openings_[program].Add(closings_[program]);
+  }
+}
+
 void AuditRows::AddRecord(const PostedRecord& posted) {
   if (posted.record->operation.kind() == Kind::Tick) return;
   moved_[posted.record->operation.program()].Add(posted);
@@ -65,7 +72,11 @@ absl::StatusOr<std::vector<AuditRow>> AuditRows::Rows() const {
     AuditRow row;
     row.program = key.first;
     row.day = key.second;
-    if (!rows.empty() && rows.back().program == row.program) row.opening = rows.back().closing;
+    if (!rows.empty() && rows.back().program == row.program) {
+      row.opening = rows.back().closing;
+    } else if (const auto found = openings_.find(row.program); found != openings_.end()) {
+      row.opening = found->second;
+    }
     row.movements = day.movements;
     row.closing = row.opening;
     row.closing.Add(day.growth);
@@ -75,18 +86,17 @@ absl::StatusOr<std::vector<AuditRow>> AuditRows::Rows() const {
   return rows;
 }
 
-std::optional<AuditRow> Between(const std::vector<AuditRow>& rows, uint16_t program, int64_t since,
-                                int64_t until) {
-  std::optional<AuditRow> sum;
+AuditRow Between(const std::vector<AuditRow>& rows, uint16_t program, int64_t since, int64_t until,
+                 const PostingSums& opening) {
+  AuditRow sum{program, since, opening, {}, opening};
   for (const AuditRow& row : rows) {
     if (row.program != program || row.day > until) continue;
-    if (!sum) sum = AuditRow{program, since, {}, {}, {}};
     if (row.day < since) {
-      sum->opening = row.closing;
+      sum.opening = row.closing;
     } else {
-      sum->movements.Add(row.movements);
+      sum.movements.Add(row.movements);
     }
-    sum->closing = row.closing;
+    sum.closing = row.closing;
   }
   return sum;
 }

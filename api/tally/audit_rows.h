@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -33,6 +32,8 @@ absl::Status CheckRow(const AuditRow& row);
 // Gathers the days of all shards. Each shard's own days are checked as they come.
 class AuditRows {
  public:
+  // Before a shard's records, if it does not begin with nothing.
+  void Begin(const ledger::StateMachine& opening);
   // In the order of a shard's log; shard after shard.
   void AddRecord(const PostedRecord& posted);
   // Behind the last record of a day of the shard.
@@ -42,6 +43,8 @@ class AuditRows {
   // Of all shards together, by program and day; days on which nothing moved have no row. DataLoss:
   // as CheckRow.
   absl::StatusOr<std::vector<AuditRow>> Rows() const;
+  // Of all shards together, by program, before the first row.
+  const std::map<uint16_t, PostingSums>& openings() const { return openings_; }
 
  private:
   struct Day {
@@ -52,12 +55,13 @@ class AuditRows {
   std::map<std::pair<uint16_t, int64_t>, Day> days_;  // by program and day
   std::map<uint16_t, PostingSums> moved_;             // of the shard's open day, by program
   std::map<uint16_t, PostingSums> closings_;          // of the shard's day before
+  std::map<uint16_t, PostingSums> openings_;
 };
 
 // Of rows of one program in order: one row for the days from `since` to `until`, ends included.
-// Before the first row nothing is owed.
-std::optional<AuditRow> Between(const std::vector<AuditRow>& rows, uint16_t program, int64_t since,
-                                int64_t until);
+// Before the first row `opening` is owed.
+AuditRow Between(const std::vector<AuditRow>& rows, uint16_t program, int64_t since, int64_t until,
+                 const PostingSums& opening);
 
 }  // namespace tallystick::tally
 

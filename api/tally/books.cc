@@ -68,14 +68,22 @@ absl::Status CheckAccounts(const ShardBooks& books) {
 // One shard's log, replayed and posted.
 class Shard {
  public:
-  Shard(uint16_t number, std::string path)
-      : number_(number), path_(std::move(path)), machine_({}, RandomId().low()) {}
+  Shard(uint16_t number, std::string path, ReplayStart& start)
+      : number_(number),
+        path_(std::move(path)),
+        machine_(std::move(start.machine)),
+        position_(start.position()),
+        last_hash_(start.last_hash) {}
 
-  uint16_t number() const { return number_; }
+  absl::Status Begin(const BooksReader& reader) {
+    if (position_ == 0) return absl::OkStatus();
+    poster_.Begin(*machine_);
+    return reader.on_opening == nullptr ? absl::OkStatus() : reader.on_opening(Books());
+  }
 
   absl::Status Read(const wal::BlockView& block, const BooksReader& reader) {
     position_ = block.header->first_position + block.header->count - 1;
-    last_header_ = *block.header;
+    last_hash_ = wal::Hash128(block.header, sizeof(*block.header));
     if (reader.on_block != nullptr) {
       if (absl::Status s = reader.on_block(number_, block); !s.ok()) return s;
     }
@@ -92,15 +100,16 @@ class Shard {
   // Behind the last block.
   absl::Status End(const BooksReader& reader) {
     if (day_.has_value() && reader.on_day != nullptr) {
-      if (absl::Status s = reader.on_day(number_, *day_, machine_); !s.ok()) return s;
+      if (absl::Status s = reader.on_day(number_, *day_, *machine_); !s.ok()) return s;
     }
-    const ShardBooks books{number_, position_, wal::Hash128(&last_header_, sizeof(last_header_)),
-                           poster_, machine_};
+    const ShardBooks books = Books();
     if (absl::Status s = CheckAccounts(books); !s.ok()) return s;
     return reader.on_shard == nullptr ? absl::OkStatus() : reader.on_shard(books);
   }
 
  private:
+  ShardBooks Books() const { return {number_, position_, last_hash_, poster_, *machine_}; }
+
   absl::Status At(const wal::BlockView& block, const absl::Status& status) const {
     return absl::Status(status.code(), absl::StrCat(path_, ": segment ", block.segment, " offset ",
                                                     block.offset, ": ", status.message()));
@@ -114,7 +123,7 @@ class Shard {
       size_t end = begin + 1;
       while (end < posted_.size() && UtcDay(posted_[end].log_time) == day) ++end;
       if (day_.has_value() && *day_ != day && reader.on_day != nullptr) {
-        if (absl::Status s = reader.on_day(number_, *day_, machine_); !s.ok()) return s;
+        if (absl::Status s = reader.on_day(number_, *day_, *machine_); !s.ok()) return s;
       }
       day_ = day;
       if (absl::Status s = Replay(block, begin, end); !s.ok()) return s;
@@ -123,7 +132,7 @@ class Shard {
       }
       begin = end;
     }
-    if (poster_.log_time() == machine_.log_time()) return absl::OkStatus();
+    if (poster_.log_time() == machine_->log_time()) return absl::OkStatus();
     return At(block, absl::DataLossError("the postings have another log time than the ledger"));
   }
 
@@ -139,37 +148,35 @@ class Shard {
     if (end < posted_.size()) header.flags &= ~kBlockDigest;
     const wal::BlockView part{&header, block.slots.subspan(first, last - first), block.segment,
                               block.offset};
-    return ReplayBlock(part, path_, machine_);
+    return ReplayBlock(part, path_, *machine_);
   }
 
   const uint16_t number_;
   const std::string path_;
-  ledger::StateMachine machine_;
+  const std::unique_ptr<ledger::StateMachine> machine_;
   Poster poster_;
   std::vector<PostedRecord> posted_;
   std::optional<int64_t> day_;  // of the records so far
-  Position position_ = 0;
-  wal::BlockHeader last_header_ = {};
+  Position position_;
+  wal::Id128 last_hash_;
 };
 
 }  // namespace
 
 absl::Status ReadBooks(const std::string& directory, const BooksReader& reader) {
   std::unique_ptr<Shard> shard;
-  const auto logs =
-      ReadLedger(directory, std::numeric_limits<Position>::max(),
-                 [&](uint16_t number, const wal::BlockView& block) {
-                   if (shard != nullptr && shard->number() != number) {
-                     if (absl::Status s = shard->End(reader); !s.ok()) return s;
-                     shard.reset();
-                   }
-                   if (shard == nullptr) {
-                     shard = std::make_unique<Shard>(number, ShardDirectory(directory, number));
-                   }
-                   return shard->Read(block, reader);
-                 });
-  if (!logs.ok()) return logs.status();
-  return shard == nullptr ? absl::OkStatus() : shard->End(reader);
+  const auto end = [&] { return shard == nullptr ? absl::OkStatus() : shard->End(reader); };
+  LedgerReplay replay;
+  replay.on_begin = [&](uint16_t number, ReplayStart& start) {
+    if (absl::Status s = end(); !s.ok()) return s;
+    shard = std::make_unique<Shard>(number, ShardDirectory(directory, number), start);
+    return shard->Begin(reader);
+  };
+  replay.on_block = [&](uint16_t, const wal::BlockView& block, Position) {
+    return shard->Read(block, reader);
+  };
+  const auto logs = ReplayLedgerTo(directory, LogPoint(), replay);
+  return logs.ok() ? end() : logs.status();
 }
 
 absl::StatusOr<int64_t> Narrow(PostingSums::Sum sum, absl::string_view what) {

@@ -19,7 +19,7 @@
 
 namespace tallystick::tally {
 
-// A shard's books behind its last block.
+// A shard's books behind a block.
 struct ShardBooks {
   uint16_t shard = 0;
   Position position = 0;  // the last one, of whatever block
@@ -31,6 +31,9 @@ struct ShardBooks {
 // What is told while the books are read, shard after shard. Null: not wanted. An error ends the
 // reading.
 struct BooksReader {
+  // At the beginning of a shard of which the first segments are gone: its books as the oldest
+  // snapshot has them.
+  std::function<absl::Status(const ShardBooks& opening)> on_opening;
   // Each block, of whatever type, before its records are told.
   std::function<absl::Status(uint16_t shard, const wal::BlockView& block)> on_block;
   // Each record in order, replayed: it is what its operation gives. Valid inside the call.
@@ -43,8 +46,9 @@ struct BooksReader {
   std::function<absl::Status(const ShardBooks& books)> on_shard;
 };
 
-// Reads and replays every shard's log to its end. Holds one shard's state at a time. DataLoss: a
-// log or the books do not follow from themselves; FailedPrecondition: a server has it in use.
+// Reads and replays every shard's log from its beginning (replay_start.h) to its end. Holds one
+// shard's state at a time. DataLoss: a log or the books do not follow from themselves;
+// FailedPrecondition: a server has it in use.
 absl::Status ReadBooks(const std::string& directory, const BooksReader& reader);
 
 // "1234" where the number fits 64 bits; OutOfRange with a sentence that names `what` where it does

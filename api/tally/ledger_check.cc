@@ -1,5 +1,7 @@
 #include "api/tally/ledger_check.h"
 
+#include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 #include <utility>
@@ -7,9 +9,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "api/replay_block.h"
+#include "api/tally/replay_start.h"
 #include "api/tally/snapshot_check.h"
 #include "wal/log_survey.h"
 #include "wal/segment_files.h"
+#include "wal/segment_window.h"
 #include "wal/snapshot_files.h"
 #include "wal/snapshot_reader.h"
 
@@ -18,8 +22,8 @@ namespace {
 
 // Segments, indexes and snapshots, whatever became of them; the lock; what a cut has set aside.
 bool BelongsInShard(absl::string_view name) {
-  for (const char* suffix : {".log", ".cut", ".free", ".spare", ".prep", ".idx", ".idx.new",
-                             ".snap", ".snap.new", ".snap.bad"}) {
+  for (const char* suffix : {".log", ".cut", ".free", ".spare", ".prep", ".gone", ".idx",
+                             ".idx.new", ".snap", ".snap.new", ".snap.bad"}) {
     if (wal::ParseNumberedName(name, suffix).has_value()) return true;
   }
   if (absl::ConsumePrefix(&name, "aside-")) {
@@ -28,24 +32,28 @@ bool BelongsInShard(absl::string_view name) {
   return name == "lock" || name == "archive";
 }
 
+constexpr char kTwinToDo[] =
+    "Nothing is lost: the log is read from the other file of that segment while it is sound. "
+    "Restore this one from a copy, or move it away.";
+
 class ShardCheck {
  public:
   ShardCheck(OfflineLedger& ledger, uint16_t shard, LedgerCheck& check)
-      : ledger_(ledger),
-        shard_(shard),
-        path_(ledger.ShardPath(shard)),
-        check_(check),
-        machine_(MachineOf(check.machines, shard)) {
+      : ledger_(ledger), shard_(shard), path_(ledger.ShardPath(shard)), check_(check) {
     log_.shard = shard;
   }
 
   void Run();
 
  private:
+  void BeginReplaying();
   void CheckBlock(const wal::BlockView& block, size_t damages);
   void Explain(const wal::LogSurvey& survey);
+  void CheckTwins();
+  void CheckTwin(uint64_t number);
   void CheckSnapshots();
   absl::Status CheckOne(Position position);
+  void CheckGone(const wal::LogSurvey& survey);
   void CheckNames();
   Problem& Add(std::string path, std::string cause, std::string to_do);
 
@@ -53,9 +61,11 @@ class ShardCheck {
   const uint16_t shard_;
   const std::string path_;
   LedgerCheck& check_;
-  ledger::StateMachine& machine_;
+  ledger::StateMachine* machine_ = nullptr;
   ShardLog log_;
   bool replaying_ = true;
+  absl::Status begun_;
+  Position begin_ = 0;  // of the snapshot that the replay begins with; 0: the log's beginning
   // Digests of the log at the positions of snapshots.
   std::map<Position, uint64_t> digests_;
   std::set<Position> wanted_;
@@ -77,18 +87,35 @@ void ShardCheck::Run() {
   if (const auto positions = wal::ListSnapshots(ledger_.io(), path_); positions.ok()) {
     wanted_.insert(positions->begin(), positions->end());
   }
+  BeginReplaying();
   const auto survey = wal::SurveyLog(
       ledger_.io(), ledger_.FoldersOf(shard_), ledger_.LogOf(shard_),
       [&](const wal::BlockView& block, size_t damages) { CheckBlock(block, damages); });
   if (survey.ok()) {
     Explain(*survey);
+    CheckGone(*survey);
     check_.logs.push_back(log_);
   } else {
     Add(path_, std::string(survey.status().message()),
         "Move away what does not belong there, or restore what cannot be read.");
   }
+  CheckTwins();
   CheckSnapshots();
   CheckNames();
+}
+
+// What cannot be read is explained by the survey.
+void ShardCheck::BeginReplaying() {
+  auto start = BeginReplay(ledger_.io(), ledger_.FoldersOf(shard_), ledger_.LogOf(shard_));
+  if (start.ok()) {
+    check_.machines[shard_] = std::move(start->machine);
+    begin_ = start->position();
+    log_.first_position = begin_ + 1;
+    log_.position = begin_;
+  }
+  begun_ = start.status();
+  replaying_ = start.ok();
+  machine_ = &MachineOf(check_.machines, shard_);
 }
 
 void ShardCheck::CheckBlock(const wal::BlockView& block, size_t damages) {
@@ -96,19 +123,20 @@ void ShardCheck::CheckBlock(const wal::BlockView& block, size_t damages) {
   const Position end = header.first_position + header.count - 1;
   absl::Status sound;
   if (damages > 0) replaying_ = false;
-  if (replaying_) {
-    sound = ReplayBlock(block, path_, machine_);
+  const bool replays = replaying_ && end > begin_;
+  if (replays) {
+    sound = ReplayBlock(block, path_, *machine_);
     replaying_ = sound.ok();
   } else {
     sound = EachRecord(block, [](Position, const Record&, absl::Span<const wal::Slot>) {
       return absl::OkStatus();
     });
   }
-  if (replaying_) {
+  if (replays && replaying_) {
     ++log_.blocks;
     log_.position = end;
     if (header.type == wal::BlockType::kRecords) log_.records += header.count;
-    if (wanted_.count(end) > 0) digests_[end] = machine_.Digest();
+    if (wanted_.count(end) > 0) digests_[end] = machine_->Digest();
   }
   if (sound.ok()) return;
   Problem& problem = Add(
@@ -152,11 +180,77 @@ void ShardCheck::Explain(const wal::LogSurvey& survey) {
   if (survey.end.segment == 0 && survey.damages.empty()) {
     Add(path_, "the log of this shard is missing", "Restore it from a copy.");
   }
-  if (absl::Status s = machine_.CheckInvariants(); !s.ok()) {
+  if (absl::Status s = machine_->CheckInvariants(); !s.ok()) {
     Add(path_, std::string(s.message()),
         "The state that the log gives contradicts itself: keep the ledger as it is, and tell those "
         "who wrote the program.");
   }
+}
+
+// The first segments may be gone if the archive's limits removed them.
+void ShardCheck::CheckGone(const wal::LogSurvey& survey) {
+  if (survey.first_position == 1) return;
+  const auto gone = wal::LastGone(ledger_.io(), ledger_.FoldersOf(shard_));
+  if (!gone.ok()) {
+    Add(path_, std::string(gone.status().message()), "Make it readable.");
+  } else if (*gone < survey.gone_segment) {
+    Add(path_,
+        absl::StrCat("segments up to ", survey.gone_segment, ", before position ",
+                     survey.first_position, ", are missing, and no limit of the archive removed ",
+                     *gone == 0 ? "them" : absl::StrCat("more than those up to ", *gone)),
+        "Put them back into the archive from a copy.");
+  } else {
+    check_.notes.push_back(absl::StrCat(
+        "shard ", shard_, ": the log begins at position ", survey.first_position,
+        ": segments up to ", survey.gone_segment, " were removed as the archive's limits say"));
+  }
+  if (!begun_.ok()) {
+    Add(path_, std::string(begun_.message()), "Without them the state cannot be checked.");
+  }
+}
+
+// A segment that is plain and archived is read from either: both must be sound.
+void ShardCheck::CheckTwins() {
+  const wal::LogFolders folders = ledger_.FoldersOf(shard_);
+  const auto plain = wal::ListLogFiles(ledger_.io(), folders.log);
+  const auto archived = wal::ListArchives(ledger_.io(), folders.archive);
+  if (!plain.ok() || !archived.ok()) return;  // the survey has said so
+  for (const uint64_t number : plain->segments) {
+    if (std::binary_search(archived->begin(), archived->end(), number)) CheckTwin(number);
+  }
+}
+
+void ShardCheck::CheckTwin(uint64_t number) {
+  const wal::LogFolders folders = ledger_.FoldersOf(shard_);
+  const std::string archive = wal::FilePath(folders.archive, number, wal::FileKind::kArchive);
+  wal::SegmentWindow windows[] = {{ledger_.io(), folders, wal::kMaxBlockBytes},
+                                  {ledger_.io(), folders, wal::kMaxBlockBytes}};
+  auto& [plain, packed] = windows;
+  if (absl::Status s = packed.OpenArchive(number); !s.ok()) {
+    Add(archive, std::string(s.message()), kTwinToDo);
+    return;
+  }
+  absl::Status opened = plain.OpenPlain(number);
+  for (uint64_t at = 0; opened.ok() && at < packed.size_bytes();) {
+    const size_t wanted = std::min<uint64_t>(wal::kMaxBlockBytes, packed.size_bytes() - at);
+    const auto theirs = packed.Read(at, wanted);
+    if (!theirs.ok()) {
+      Add(archive, std::string(theirs.status().message()), kTwinToDo);
+      return;
+    }
+    const auto ours = plain.Read(at, wanted);
+    opened = ours.status();
+    if (!opened.ok()) break;
+    if (ours->size() < wanted || theirs->size() < wanted ||
+        std::memcmp(ours->data(), theirs->data(), wanted) != 0) {
+      opened = absl::DataLossError(absl::StrCat(
+          "it is not what ", archive, " holds, between offset ", at, " and ", at + wanted));
+    }
+    at += wanted;
+  }
+  if (opened.ok()) return;
+  Add(wal::FilePath(path_, number, wal::FileKind::kSegment), std::string(opened.message()),
+      kTwinToDo);
 }
 
 void ShardCheck::CheckSnapshots() {

@@ -32,6 +32,7 @@ struct LedgerCheck {
   std::vector<ShardLog> logs;  // of each shard that could be read; positions: as far as replayed
   Machines machines;           // behind them
   uint64_t snapshots = 0;      // that are sound, and the same as the log
+  std::vector<std::string> notes;  // sentences: what is no problem, and should be known
   std::vector<Problem> problems;
 };
 

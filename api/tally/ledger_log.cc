@@ -1,5 +1,6 @@
 #include "api/tally/ledger_log.h"
 
+#include <cstdio>
 #include <map>
 #include <utility>
 
@@ -11,17 +12,15 @@ namespace {
 
 using OnBlock = std::function<absl::Status(uint16_t, const wal::BlockView&, Position)>;
 
-absl::StatusOr<ShardLog> ReadShard(OfflineLedger& ledger, uint16_t shard, const LogPoint& to,
-                                   const OnBlock& on_block) {
-  const std::string path = ledger.ShardPath(shard);
-  auto reader = wal::LogReader::Open(ledger.io(), ledger.FoldersOf(shard), ledger.LogOf(shard));
-  if (!reader.ok()) return reader.status();
+absl::StatusOr<ShardLog> ReadShard(wal::LogReader& reader, uint16_t shard, const std::string& path,
+                                   PointFollower follower, const OnBlock& on_block) {
   ShardLog log;
   log.shard = shard;
-  PointFollower follower(to, shard);
+  log.first_position = reader.first_position();
+  log.position = log.first_position - 1;
   wal::BlockView block;
   while (true) {
-    const absl::StatusOr<bool> more = (*reader)->Next(&block);
+    const absl::StatusOr<bool> more = reader.Next(&block);
     if (!more.ok()) return more.status();
     if (!*more) break;
     const Position last = follower.LastIn(block);
@@ -34,7 +33,7 @@ absl::StatusOr<ShardLog> ReadShard(OfflineLedger& ledger, uint16_t shard, const 
     }
     if (absl::Status s = on_block(shard, block, last); !s.ok()) return s;
   }
-  log.tail = (*reader)->TakeTail();
+  log.tail = reader.TakeTail();
   if (log.tail.segment == 0) {
     return absl::DataLossError(absl::StrCat(path, ": the log of this shard is missing"));
   }
@@ -43,15 +42,23 @@ absl::StatusOr<ShardLog> ReadShard(OfflineLedger& ledger, uint16_t shard, const 
 
 }  // namespace
 
-absl::StatusOr<std::vector<ShardLog>> ReadLedgerTo(const std::string& directory, const LogPoint& to,
-                                                   const OnBlock& on_block) {
+absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(const std::string& directory,
+                                                     const LogPoint& to,
+                                                     const LedgerReplay& replay) {
   const auto ledger = OfflineLedger::Open(directory);
   if (!ledger.ok()) return ledger.status();
   if (absl::Status s = to.Check((*ledger)->shard_count()); !s.ok()) return s;
   std::vector<ShardLog> logs;
   std::map<uint16_t, Position> ends;
   for (uint16_t shard = 0; shard < (*ledger)->shard_count(); ++shard) {
-    auto log = ReadShard(**ledger, shard, to, on_block);
+    auto start = BeginReplay((*ledger)->io(), (*ledger)->FoldersOf(shard), (*ledger)->LogOf(shard));
+    if (!start.ok()) return start.status();
+    const Instant log_time = start->machine->log_time();
+    absl::Status status = to.CheckBeginning(shard, start->position(), log_time);
+    if (status.ok()) status = replay.on_begin(shard, *start);
+    if (!status.ok()) return status;
+    auto log = ReadShard(*start->reader, shard, (*ledger)->ShardPath(shard),
+                         PointFollower(to, shard, log_time), replay.on_block);
     if (!log.ok()) return log.status();
     ends[shard] = log->tail.next_position - 1;
     logs.push_back(*std::move(log));
@@ -70,11 +77,23 @@ absl::StatusOr<std::vector<ShardLog>> ReadLedger(
   if (!ledger.ok()) return ledger.status();
   std::vector<ShardLog> logs;
   for (uint16_t shard = 0; shard < (*ledger)->shard_count(); ++shard) {
-    auto log = ReadShard(**ledger, shard, LogPoint(to), any_last);
+    const auto reader = wal::LogReader::OpenOldest((*ledger)->io(), (*ledger)->FoldersOf(shard),
+                                                   (*ledger)->LogOf(shard));
+    if (!reader.ok()) return reader.status();
+    auto log = ReadShard(**reader, shard, (*ledger)->ShardPath(shard),
+                         PointFollower(LogPoint(to), shard), any_last);
     if (!log.ok()) return log.status();
     logs.push_back(*std::move(log));
   }
   return logs;
+}
+
+void TellBeginnings(const std::vector<ShardLog>& logs) {
+  for (const ShardLog& log : logs) {
+    if (log.first_position == 1) continue;
+    std::fprintf(stderr, "shard %u: the log begins at position %lu: older segments are gone\n",
+                 log.shard, log.first_position);
+  }
 }
 
 absl::Status EachRecord(const wal::BlockView& block,

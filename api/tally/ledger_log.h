@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "api/tally/log_point.h"
+#include "api/tally/replay_start.h"
 #include "ledger/types.h"
 #include "wal/log_reader.h"
 
@@ -23,25 +24,38 @@ struct ShardLog {
   uint16_t shard = 0;
   uint64_t blocks = 0;
   uint64_t records = 0;
+  Position first_position = 1;  // greater than 1: what is before is gone, or a snapshot's
   Position position = 0;
   wal::LogTail tail;
 
   bool whole() const { return position == tail.next_position - 1; }
 };
 
-// Reads every shard's log to its end, one after the other, with its ledger locked where it can be;
-// `on_block` also gets the shard's number. What is counted ends with position `to`, each shard's
-// own. Stops at the first error. FailedPrecondition: a server has it in use.
+// Reads every shard's log from its oldest block to its end, one after the other, with its ledger
+// locked where it can be; `on_block` also gets the shard's number. What is counted ends with
+// position `to`, each shard's own. Stops at the first error. FailedPrecondition: a server has it in
+// use.
 absl::StatusOr<std::vector<ShardLog>> ReadLedger(
     const std::string& directory, Position to,
     const std::function<absl::Status(uint16_t shard, const wal::BlockView& block)>& on_block);
 
-// The same up to a point; `on_block` also gets the last position of the block that belongs to it,
-// the one before the block: none. InvalidArgument: the ledger has no such point.
-absl::StatusOr<std::vector<ShardLog>> ReadLedgerTo(
-    const std::string& directory, const LogPoint& to,
-    const std::function<absl::Status(uint16_t shard, const wal::BlockView& block, Position last)>&
-        on_block);
+// Says on stderr of which shards the first segments are gone.
+void TellBeginnings(const std::vector<ShardLog>& logs);
+
+// Who replays a ledger's logs.
+struct LedgerReplay {
+  // At each shard's beginning; the state is the reader's to take.
+  std::function<absl::Status(uint16_t shard, ReplayStart& start)> on_begin;
+  // A block behind it, and the last position of it that belongs to the point; the one before the
+  // block: none does.
+  std::function<absl::Status(uint16_t shard, const wal::BlockView& block, Position last)> on_block;
+};
+
+// The same from where a replay can begin, up to a point. InvalidArgument: the ledger has no such
+// point.
+absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(const std::string& directory,
+                                                     const LogPoint& to,
+                                                     const LedgerReplay& replay);
 
 // The records of a block in order, each with its position and the detail slots that follow it; none
 // for a block of another type. Stops at the first error.

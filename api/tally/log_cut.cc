@@ -188,6 +188,12 @@ absl::StatusOr<Plan> Planner::Make() {
   for (const Position position : *snapshots) {
     if (position >= loss.first) loss.snapshots.push_back(position);
   }
+  if (survey->first_position > 1 && loss.snapshots.size() == snapshots->size()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "what is left could not be opened: the log's first segments are gone, and no snapshot is "
+        "of a position before ",
+        loss.first, ". Restore the shard's folder from a copy"));
+  }
   return std::move(plan_);
 }
 
@@ -261,7 +267,7 @@ absl::Status Cut(OfflineLedger& ledger, const Options& options, const Plan& plan
   if (!cut->copied.empty()) (*json)["copied"] = cut->copied;
   (*json)["given_back_bytes"] = cut->given_back_bytes;
   // What a start will find.
-  auto reader = wal::LogReader::Open(ledger.io(), folders, ledger.LogOf(options.shard));
+  auto reader = wal::LogReader::OpenOldest(ledger.io(), folders, ledger.LogOf(options.shard));
   if (!reader.ok()) return reader.status();
   wal::BlockView block;
   while (true) {

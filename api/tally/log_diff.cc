@@ -1,5 +1,6 @@
 // tally log diff: where the logs of two ledgers part.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -40,10 +41,13 @@ struct Item {
 class Cursor {
  public:
   static absl::StatusOr<Cursor> Open(OfflineLedger& ledger, uint16_t shard) {
-    auto reader = wal::LogReader::Open(ledger.io(), ledger.FoldersOf(shard), ledger.LogOf(shard));
+    auto reader =
+        wal::LogReader::OpenOldest(ledger.io(), ledger.FoldersOf(shard), ledger.LogOf(shard));
     if (!reader.ok()) return reader.status();
     return Cursor(*std::move(reader));
   }
+
+  Position first_position() const { return reader_->first_position(); }
 
   // Nothing: the log ends here.
   absl::StatusOr<std::optional<Item>> Next() {
@@ -97,6 +101,15 @@ nlohmann::ordered_json ItemJson(uint16_t shard, const Item& item) {
   return json;
 }
 
+// Where both are there: one whose first segments are gone is compared from its oldest block on,
+// which is at the beginning of a block of the other if they are the same.
+absl::StatusOr<std::optional<Item>> NextFrom(Cursor& cursor, Position from) {
+  while (true) {
+    auto item = cursor.Next();
+    if (!item.ok() || !item->has_value() || (*item)->position >= from) return item;
+  }
+}
+
 // Null: the shard's logs are the same.
 absl::StatusOr<nlohmann::ordered_json> CompareShard(OfflineLedger& first, OfflineLedger& second,
                                                     uint16_t shard) {
@@ -104,11 +117,12 @@ absl::StatusOr<nlohmann::ordered_json> CompareShard(OfflineLedger& first, Offlin
   if (!a.ok()) return a.status();
   auto b = Cursor::Open(second, shard);
   if (!b.ok()) return b.status();
-  Position end = 0;
+  const Position begin = std::max(a->first_position(), b->first_position());
+  Position end = begin - 1;
   while (true) {
-    const auto one = a->Next();
+    const auto one = NextFrom(*a, begin);
     if (!one.ok()) return one.status();
-    const auto other = b->Next();
+    const auto other = NextFrom(*b, begin);
     if (!other.ok()) return other.status();
     if (!one->has_value() && !other->has_value()) return nullptr;
     if (one->has_value() && other->has_value() && Same(**one, **other)) {

@@ -118,6 +118,7 @@ int Run(const Options& options) {
         });
       });
   if (!logs.ok()) return Fail(logs.status());
+  TellBeginnings(*logs);
   if (options.shard.has_value() && *options.shard >= logs->size()) {
     return Fail(absl::InvalidArgumentError(absl::StrCat(
         "there is no shard ", *options.shard, ": the ledger has ", logs->size(), " shards")));

@@ -68,6 +68,7 @@ class Export {
 
   absl::Status Run() {
     BooksReader reader;
+    reader.on_opening = [this](const ShardBooks& books) { return OnOpening(books); };
     reader.on_block = [this](uint16_t shard, const wal::BlockView& block) {
       return OnBlock(shard, *block.header);
     };
@@ -103,14 +104,32 @@ class Export {
   }
 
  private:
+  // What is gone must have been exported.
+  absl::Status OnOpening(const ShardBooks& books) {
+    const ExportedShard& from = from_[books.shard];
+    if (from.position < books.position) {
+      return absl::FailedPreconditionError(absl::StrCat(
+          "shard ", books.shard,
+          ": the log's first segments are gone, and the oldest snapshot is that of position ",
+          books.position,
+          ": go on from an export that reaches so far, or put the segments back into the archive. "
+          "With --from and these positions of each shard, CSV and PostgreSQL get what is behind "
+          "them"));
+    }
+    if (from.position > books.position) return absl::OkStatus();
+    return Meet(from, books.last_hash);
+  }
+
   // The export before ended with a block that must still be the one that it was.
   absl::Status OnBlock(uint16_t shard, const wal::BlockHeader& header) {
     const ExportedShard& from = from_[shard];
     if (header.first_position + header.count - 1 != from.position) return absl::OkStatus();
-    met_[shard] = true;
-    if (from.hash == wal::Id128{} || wal::Hash128(&header, sizeof(header)) == from.hash) {
-      return absl::OkStatus();
-    }
+    return Meet(from, wal::Hash128(&header, sizeof(header)));
+  }
+
+  absl::Status Meet(const ExportedShard& from, const wal::Id128& hash) {
+    met_[from.shard] = true;
+    if (from.hash == wal::Id128{} || hash == from.hash) return absl::OkStatus();
     return NotBehind(from, "the ledger has another history before it than the export");
   }
 

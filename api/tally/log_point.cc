@@ -9,6 +9,7 @@
 #include "absl/strings/strip.h"
 #include "api/instants.h"
 #include "api/replay_block.h"
+#include "api/tally/command.h"
 #include "api/tally/ledger_log.h"
 
 namespace tallystick::tally {
@@ -83,6 +84,17 @@ absl::Status LogPoint::CheckEnds(const std::map<uint16_t, Position>& ends) const
   if (!shards_.empty() || all_ <= longest) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("no shard's log has a position ", all_, ": the longest ends with ", longest));
+}
+
+absl::Status LogPoint::CheckBeginning(uint16_t shard, Position position, Instant log_time) const {
+  if (position == 0) return absl::OkStatus();
+  if (time_.has_value() ? *time_ >= log_time : PositionOf(shard) >= position) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the log of shard ", shard, " can be replayed to position ", position, " (",
+      InstantText(log_time),
+      ") and later points: its first segments are gone, and the oldest snapshot was taken there"));
 }
 
 Position LogPoint::PositionOf(uint16_t shard) const {

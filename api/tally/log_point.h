@@ -33,6 +33,9 @@ class LogPoint {
   // number for all must be in one of the logs.
   absl::Status CheckEnds(const std::map<uint16_t, Position>& ends) const;
 
+  // InvalidArgument when it lies before the state that a replay of this shard begins with.
+  absl::Status CheckBeginning(uint16_t shard, Position position, Instant log_time) const;
+
   // The greatest position there is, if it names none.
   Position PositionOf(uint16_t shard) const;
   const std::optional<Instant>& time() const { return time_; }
@@ -45,11 +48,12 @@ class LogPoint {
   std::optional<Instant> time_;
 };
 
-// Goes through one shard's log beside a point, from the first block.
+// Goes through one shard's log beside a point, from the first block, or behind one that `log_time`
+// is the log time of.
 class PointFollower {
  public:
-  PointFollower(const LogPoint& point, uint16_t shard)
-      : last_(point.PositionOf(shard)), time_(point.time()) {}
+  PointFollower(const LogPoint& point, uint16_t shard, Instant log_time = 0)
+      : last_(point.PositionOf(shard)), time_(point.time()), log_time_(log_time) {}
 
   // The last position of this block that belongs to the point; the one before the block: none does.
   // With a time, what belongs together (a settling with its operation, a chain) is not divided; a
@@ -61,7 +65,7 @@ class PointFollower {
 
   const Position last_;
   const std::optional<Instant> time_;
-  Instant log_time_ = 0;
+  Instant log_time_;
   bool reached_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "api/replay_block.h"
 #include "api/tally/command.h"
@@ -28,13 +29,17 @@ int Run(const Options& options) {
     to = *point;
   }
   Machines machines;
-  const auto logs = ReadLedgerTo(
-      options.directory, to,
-      [&](uint16_t shard, const wal::BlockView& block, Position last) -> absl::Status {
-        ledger::StateMachine& machine = MachineOf(machines, shard);
-        if (last < block.header->first_position) return absl::OkStatus();
-        return ReplayBlock(block, ShardDirectory(options.directory, shard), machine, last);
-      });
+  LedgerReplay replay;
+  replay.on_begin = [&](uint16_t shard, ReplayStart& start) {
+    machines[shard] = std::move(start.machine);
+    return absl::OkStatus();
+  };
+  replay.on_block = [&](uint16_t shard, const wal::BlockView& block,
+                        Position last) -> absl::Status {
+    if (last < block.header->first_position) return absl::OkStatus();
+    return ReplayBlock(block, ShardDirectory(options.directory, shard), *machines[shard], last);
+  };
+  const auto logs = ReplayLedgerTo(options.directory, to, replay);
   if (!logs.ok()) return Fail(logs.status());
   if (options.json) {
     PrintJson(ReplayJson(*logs, machines));

@@ -131,6 +131,7 @@ absl::StatusOr<LogStats> CollectLogStats(const std::string& directory) {
                                  return collector.AddBlock(shard, block);
                                });
   if (!logs.ok()) return logs.status();
+  TellBeginnings(*logs);
   for (const ShardLog& log : *logs) {
     if (log.tail.torn) collector.stats().torn_bytes += log.tail.cut_bytes;
   }

@@ -43,12 +43,14 @@ int Run(const Options& options) {
   if (options.json) {
     nlohmann::ordered_json json = ReplayJson(check.logs, check.machines);
     json["sound_snapshots"] = check.snapshots;
+    json["notes"] = check.notes;
     json["problems"] = nlohmann::ordered_json::array();
     for (const Problem& problem : check.problems) json["problems"].push_back(ProblemJson(problem));
     json["verified"] = sound;
     PrintJson(json);
   } else {
     PrintReplay(check.logs, check.machines);
+    for (const std::string& note : check.notes) std::printf("%s\n", note.c_str());
     if (check.snapshots > 0) std::printf("%lu sound snapshots\n", check.snapshots);
     if (sound) std::printf("verified: every block, record and balance follows\n");
   }

@@ -64,6 +64,20 @@ class ProofWriter {
     return file_->FlushSome();
   }
 
+  // A proof begins with a member's first record.
+  absl::Status CheckOpening(const ShardBooks& books) const {
+    for (const uint16_t id : books.machine.Programs()) {
+      if (program_ != 0 && program_ != id) continue;
+      if (books.machine.LastPosition(id, member_) == 0) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("shard ", books.shard,
+                       ": the log's first segments are gone, and with them records of member ",
+                       FormatId(member_), " before position ", books.position,
+                       ", which a proof needs: put the segments back into the archive"));
+    }
+    return absl::OkStatus();
+  }
+
   void EndShard(const ShardBooks& books) {
     if (proof_.blocks == 0 || books.shard != proof_.shard) return;
     proof_.head_position = books.position;
@@ -159,6 +173,7 @@ absl::StatusOr<Proof> WriteProof(const std::string& directory, const Id& member,
   if (!file.ok()) return file.status();
   ProofWriter writer(*ledger, member, program, *std::move(file));
   BooksReader reader;
+  reader.on_opening = [&](const ShardBooks& books) { return writer.CheckOpening(books); };
   reader.on_block = [&](uint16_t shard, const wal::BlockView& block) {
     return writer.AddBlock(shard, block);
   };

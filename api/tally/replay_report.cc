@@ -17,6 +17,7 @@ nlohmann::ordered_json EndJson(const ShardLog& log) {
   nlohmann::ordered_json json = {{"shard", log.shard},
                                  {"blocks", log.blocks},
                                  {"records", log.records},
+                                 {"first_position", log.first_position},
                                  {"position", log.position}};
   if (!log.whole()) return json;
   json["segment"] = log.tail.segment;
@@ -29,6 +30,9 @@ nlohmann::ordered_json EndJson(const ShardLog& log) {
 std::string EndText(const ShardLog& log) {
   std::string text = absl::StrCat("shard ", log.shard, ": ", log.blocks, " blocks, ", log.records,
                                   " records, position ", log.position);
+  if (log.first_position > 1) {
+    absl::StrAppend(&text, ", behind the snapshot of position ", log.first_position - 1);
+  }
   if (!log.whole()) return absl::StrCat(text, " of ", log.tail.next_position - 1);
   if (log.tail.torn) {
     absl::StrAppend(&text, "; a torn tail of ", log.tail.cut_bytes, " bytes behind segment ",

@@ -7,10 +7,10 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "api/ids.h"
 #include "api/logged_unit.h"
 #include "api/replay_block.h"
 #include "api/tally/progress.h"
+#include "api/tally/replay_start.h"
 #include "api/tally/snapshot_check.h"
 #include "wal/log_copy.h"
 #include "wal/snapshot_files.h"
@@ -52,13 +52,14 @@ class ShardRestorer {
         folders_(folders),
         from_(folders_.log),
         into_(ShardDirectory(into, identity.shard)),
-        identity_(identity),
-        original_(ledger::Limits{}, RandomId().low()) {}
+        identity_(identity) {}
 
   // The original's last position, as far as it was read.
   absl::StatusOr<Position> CopyLog(const LogPoint& to);
   absl::Status ReadBack(RestoredLedger& result);
   absl::Status CopySnapshots(RestoredLedger& result);
+  // What the copy cannot be read without, where the original's first segments are gone.
+  absl::Status CopyBeginning(RestoredLedger& result);
   Position end() const { return end_; }
 
  private:
@@ -73,19 +74,27 @@ class ShardRestorer {
   const std::string& from_;  // without the archive
   const std::string into_;
   const wal::LogIdentity identity_;
-  ledger::StateMachine original_;
+  std::unique_ptr<ledger::StateMachine> original_;
+  Position begin_ = 0;                    // of the snapshot that a replay begins with, if any
   Position end_ = 0;                      // of the copy
   std::vector<SmallBlock> between_;       // not copied yet
   std::map<Position, uint64_t> digests_;  // at the snapshots' positions
 };
 
 absl::StatusOr<Position> ShardRestorer::CopyLog(const LogPoint& to) {
-  const auto reader = wal::LogReader::Open(io_, folders_, identity_);
+  auto start = BeginReplay(io_, folders_, identity_);
+  if (!start.ok()) return start.status();
+  original_ = std::move(start->machine);
+  begin_ = start->position();
+  absl::Status reaches = to.CheckBeginning(shard_, begin_, original_->log_time());
+  if (!reaches.ok()) return reaches;
+  if (begin_ > 0) digests_[begin_] = original_->Digest();
+  const auto reader = wal::LogReader::OpenOldest(io_, folders_, identity_);
   if (!reader.ok()) return reader.status();
   Progress progress(absl::StrCat("restoring shard ", shard_),
                     static_cast<int64_t>((*reader)->bytes_total()));
   wal::LogCopy copy(io_, into_);
-  PointFollower follower(to, shard_);
+  PointFollower follower(to, shard_, original_->log_time());
   wal::BlockView block;
   Position seen = 0;
   while (true) {
@@ -93,9 +102,14 @@ absl::StatusOr<Position> ShardRestorer::CopyLog(const LogPoint& to) {
     if (!more.ok()) return more.status();
     if (!*more) break;
     progress.Update(static_cast<int64_t>((*reader)->bytes_read()));
+    seen = block.header->first_position + block.header->count - 1;
+    if (seen <= begin_) {
+      if (absl::Status s = copy.Append(block); !s.ok()) return s;
+      end_ = seen;
+      continue;
+    }
     const Position last = follower.LastIn(block);
     if (absl::Status s = CopyBlock(block, last, copy); !s.ok()) return s;
-    seen = block.header->first_position + block.header->count - 1;
     // What lies behind is not looked at.
     const bool is_small = block.header->type != wal::BlockType::kRecords;
     if (to.time().has_value() ? last < seen && !is_small : to.PositionOf(shard_) <= seen) break;
@@ -119,8 +133,8 @@ absl::Status ShardRestorer::CopyBlock(const wal::BlockView& block, Position last
     }
     return absl::OkStatus();
   }
-  const Instant log_time = original_.log_time();
-  if (absl::Status s = ReplayBlock(block, from_, original_, last); !s.ok()) return s;
+  const Instant log_time = original_->log_time();
+  if (absl::Status s = ReplayBlock(block, from_, *original_, last); !s.ok()) return s;
   const uint32_t count = SlotsUpTo(block, log_time, last);
   if (count == 0) return absl::OkStatus();
   for (const SmallBlock& small : between_) {
@@ -141,14 +155,18 @@ absl::Status ShardRestorer::ReadBack(RestoredLedger& result) {
   const absl::StatusOr<std::vector<uint64_t>> listed = wal::ListSnapshots(io_, from_);
   if (!listed.ok()) return listed.status();
   const std::set<Position> wanted(listed->begin(), listed->end());
-  const auto reader = wal::LogReader::Open(io_, into_, identity_);
-  if (!reader.ok()) return reader.status();
-  ledger::StateMachine& machine = MachineOf(result.machines, shard_);
+  auto start = BeginReplay(io_, into_, identity_);
+  if (!start.ok()) return start.status();
+  result.machines[shard_] = std::move(start->machine);
+  ledger::StateMachine& machine = *result.machines[shard_];
+  wal::LogReader& reader = *start->reader;
   ShardLog log;
   log.shard = shard_;
+  log.first_position = reader.first_position();
+  log.position = start->position();
   wal::BlockView block;
   while (true) {
-    const absl::StatusOr<bool> more = (*reader)->Next(&block);
+    const absl::StatusOr<bool> more = reader.Next(&block);
     if (!more.ok()) return more.status();
     if (!*more) break;
     if (absl::Status s = ReplayBlock(block, into_, machine); !s.ok()) return s;
@@ -157,9 +175,9 @@ absl::Status ShardRestorer::ReadBack(RestoredLedger& result) {
     if (block.header->type == wal::BlockType::kRecords) log.records += block.header->count;
     if (wanted.count(log.position) > 0) digests_[log.position] = machine.Digest();
   }
-  log.tail = (*reader)->TakeTail();
-  if (log.position != end_ || log.tail.torn || machine.Digest() != original_.Digest() ||
-      machine.log_time() != original_.log_time()) {
+  log.tail = reader.TakeTail();
+  if (log.position != end_ || log.tail.torn || machine.Digest() != original_->Digest() ||
+      machine.log_time() != original_->log_time()) {
     return absl::DataLossError(absl::StrCat(into_, ": what was written ends with position ",
                                             log.position,
                                             " and gives another state than the original at ", end_,
@@ -169,8 +187,19 @@ absl::Status ShardRestorer::ReadBack(RestoredLedger& result) {
   return absl::OkStatus();
 }
 
+absl::Status ShardRestorer::CopyBeginning(RestoredLedger& result) {
+  if (begin_ == 0) return absl::OkStatus();
+  const absl::StatusOr<uint64_t> gone = wal::LastGone(io_, folders_);
+  if (!gone.ok()) return gone.status();
+  if (*gone > 0) {
+    if (absl::Status s = wal::MarkGone(io_, into_, *gone); !s.ok()) return s;
+  }
+  return CopySnapshot(begin_, result);
+}
+
 absl::Status ShardRestorer::CopySnapshots(RestoredLedger& result) {
   for (const auto& [position, digest] : digests_) {
+    if (position == begin_) continue;
     if (absl::Status s = CopySnapshot(position, result); !s.ok()) return s;
   }
   return io_.SyncDirectory(into_);
@@ -245,7 +274,8 @@ absl::StatusOr<RestoredLedger> RestoreLedger(wal::Io& io, const std::string& fro
     const bool is_inside = !to.time().has_value() && to.PositionOf(shard) <= *seen &&
                            to.PositionOf(shard) != restorer.end();
     if (is_inside) result.asked[shard] = to.PositionOf(shard);
-    absl::Status status = restorer.ReadBack(result);
+    absl::Status status = restorer.CopyBeginning(result);
+    if (status.ok()) status = restorer.ReadBack(result);
     if (status.ok()) status = restorer.CopySnapshots(result);
     if (!status.ok()) return status;
   }

@@ -14,6 +14,7 @@
 #include "api/replay_block.h"
 #include "api/tally/command.h"
 #include "api/tally/log_commands.h"
+#include "api/tally/replay_start.h"
 #include "api/tally/snapshot_check.h"
 #include "wal/posix_io.h"
 #include "wal/snapshot_files.h"
@@ -78,19 +79,21 @@ std::string HeadText(const nlohmann::ordered_json& head) {
                          static_cast<double>(head["size_bytes"].get<uint64_t>()) / 1e6);
 }
 
-// The digest of the state behind `position`, by replaying the log from its first block.
+// The digest of the state behind `position`, by replaying the log from its first block, or from the
+// oldest snapshot when that is gone.
 absl::StatusOr<uint64_t> DigestByReplay(wal::Io& io, const wal::LogFolders& folders,
                                         const wal::LogIdentity& identity, Position position) {
-  auto reader = wal::LogReader::Open(io, folders, identity);
-  if (!reader.ok()) return reader.status();
-  ledger::StateMachine machine(ledger::Limits{}, RandomId().low());
+  const auto start = BeginReplay(io, folders, identity);
+  if (!start.ok()) return start.status();
   wal::BlockView block;
-  while (true) {
-    const absl::StatusOr<bool> more = (*reader)->Next(&block);
+  while (start->position() < position) {
+    const absl::StatusOr<bool> more = start->reader->Next(&block);
     if (!more.ok()) return more.status();
-    if (!*more || block.header->first_position > position) return machine.Digest();
-    if (absl::Status s = ReplayBlock(block, folders.log, machine, position); !s.ok()) return s;
+    if (!*more || block.header->first_position > position) break;
+    absl::Status s = ReplayBlock(block, folders.log, *start->machine, position);
+    if (!s.ok()) return s;
   }
+  return start->machine->Digest();
 }
 
 // Every byte and row of it, that the log goes on from it, and, if asked to, that the log gives the

@@ -70,6 +70,9 @@ class LogCommands : public ::testing::Test {
     auto made = Ledger::Open(options);
     ASSERT_TRUE(made.ok()) << made.status();
     ledger_ = *std::move(made);
+    PutProgram();
+  }
+  void PutProgram() {
     const auto file = ProgramFile::Parse(
         R"({"id": 7, "name": "Tools", "currency": "USD", "time_zone": "UTC",
             "earn": {"points": 1, "per_spend": 1}, "implicit_enrolment": true})",

@@ -62,13 +62,17 @@ class Restoring : public ::testing::Test {
 
   // What a replay of the whole directory to the point gives.
   static void Replay(const std::string& directory, const LogPoint& to, Machines& machines) {
-    const auto logs = tally::ReadLedgerTo(
-        directory, to,
-        [&](uint16_t shard, const wal::BlockView& block, Position last) -> absl::Status {
-          ledger::StateMachine& machine = tally::MachineOf(machines, shard);
-          if (last < block.header->first_position) return absl::OkStatus();
-          return ReplayBlock(block, directory, machine, last);
-        });
+    tally::LedgerReplay replay;
+    replay.on_begin = [&](uint16_t shard, tally::ReplayStart& start) {
+      machines[shard] = std::move(start.machine);
+      return absl::OkStatus();
+    };
+    replay.on_block = [&](uint16_t shard, const wal::BlockView& block,
+                          Position last) -> absl::Status {
+      if (last < block.header->first_position) return absl::OkStatus();
+      return ReplayBlock(block, directory, *machines[shard], last);
+    };
+    const auto logs = tally::ReplayLedgerTo(directory, to, replay);
     ASSERT_TRUE(logs.ok()) << logs.status();
   }
 
