@@ -67,7 +67,9 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
   if (!opened.ok()) return opened.status();
   shard->history_ = *std::move(opened);
   shard->OpenReaders();
-  if (absl::Status s = wal::RemoveUnfinishedSnapshots(io, options.log.directory); !s.ok()) return s;
+  absl::Status tidied = wal::RemoveUnfinishedSnapshots(io, options.log.directory);
+  if (tidied.ok()) tidied = shard->SetSnapshotsAside();
+  if (!tidied.ok()) return tidied;
   shard->snapshots_ = std::make_unique<Snapshotter>(
       io,
       wal::SnapshotOptions{.directory = options.log.directory,
@@ -113,7 +115,14 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
   recovery_began_us_ = io_.MonotonicMicros();
   absl::StatusOr<std::unique_ptr<wal::LogReader>> reader = LoadNewestSnapshot();
   if (!reader.ok()) return reader.status();
-  if (*reader == nullptr) {
+  if (*reader != nullptr) {
+    const absl::Status& beginning = (*reader)->beginning();
+    if (absl::IsFailedPrecondition(beginning)) return beginning;
+    if (!beginning.ok()) {
+      options_.report(absl::StrCat("shard ", number(),
+                                   ": what is older cannot be read: ", beginning.message()));
+    }
+  } else {
     reader = wal::LogReader::Open(io_, Folders(), options_.log.identity);
     if (!reader.ok()) return reader.status();
   }
@@ -135,8 +144,8 @@ absl::Status Shard::Recover(wal::LogTail* tail) {
   return absl::OkStatus();
 }
 
-// What is damaged, or no snapshot of this log, is set aside: it must not count among those that
-// are kept.
+// What is damaged, or no snapshot of this shard, is set aside later: it must not count among those
+// that are kept.
 absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadNewestSnapshot() {
   const std::string& directory = options_.log.directory;
   if (!io_.Exists(directory)) return nullptr;
@@ -153,19 +162,28 @@ absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadNewestSnapshot() {
     }
     if (absl::IsFailedPrecondition(reader.status())) return reader.status();
     MakeMachine();
-    std::string sentence = absl::StrCat("shard ", number(), ": the snapshot of position ",
-                                        *position, " is of no use: ", reader.status().message());
     if (absl::IsDataLoss(reader.status()) || absl::IsInvalidArgument(reader.status())) {
-      absl::Status aside = wal::SetSnapshotAside(io_, directory, *position);
-      if (!aside.ok()) return aside;
-      absl::StrAppend(&sentence, ". It is set aside as ",
-                      wal::SnapshotPath("", *position).substr(1), ".bad");
+      useless_snapshots_.push_back(*position);
     }
-    options_.report(absl::StrCat(sentence, position + 1 == positions->rend()
-                                               ? "; the whole log is replayed instead"
-                                               : "; the one before it is used instead"));
+    options_.report(absl::StrCat("shard ", number(), ": the snapshot of position ", *position,
+                                 " is of no use: ", reader.status().message(),
+                                 position + 1 == positions->rend()
+                                     ? "; the whole log is replayed instead"
+                                     : "; the one before it is used instead"));
   }
   return nullptr;
+}
+
+// Once the log is known to be this shard's, and whole.
+absl::Status Shard::SetSnapshotsAside() {
+  for (const Position position : std::exchange(useless_snapshots_, {})) {
+    absl::Status aside = wal::SetSnapshotAside(io_, options_.log.directory, position);
+    if (!aside.ok()) return aside;
+    options_.report(absl::StrCat("shard ", number(), ": the snapshot of position ", position,
+                                 " is set aside as ", wal::SnapshotPath("", position).substr(1),
+                                 ".bad"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadSnapshot(Position position) {
@@ -177,7 +195,13 @@ absl::StatusOr<std::unique_ptr<wal::LogReader>> Shard::LoadSnapshot(Position pos
     ReportProgress("loading the snapshot", (*snapshot)->bytes_read(), (*snapshot)->bytes_total());
   });
   if (!loaded.ok()) return loaded;
-  return wal::LogReader::OpenAt(io_, Folders(), options_.log.identity, (*snapshot)->place());
+  auto reader = wal::LogReader::OpenAt(io_, Folders(), options_.log.identity, (*snapshot)->place());
+  if (!absl::IsDataLoss(reader.status())) return reader;
+  return absl::FailedPreconditionError(absl::StrCat(
+      (*snapshot)->path(), " is sound, and was taken when everything up to position ", position,
+      " was durable, but the log does not have it: ", reader.status().message(),
+      ". Nothing was changed. Restore the shard's folder from a copy; without one, tally log "
+      "verify says where the log ends, and tally log cut there gives up what is lost"));
 }
 
 absl::Status Shard::ReplayRest(wal::LogReader& reader) {

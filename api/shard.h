@@ -103,6 +103,7 @@ class Shard {
   absl::Status Recover(wal::LogTail* tail);
   // Where the log goes on behind the snapshot that was loaded; nothing: none could be.
   absl::StatusOr<std::unique_ptr<wal::LogReader>> LoadNewestSnapshot();
+  absl::Status SetSnapshotsAside();
   absl::StatusOr<std::unique_ptr<wal::LogReader>> LoadSnapshot(Position position);
   absl::Status ReplayRest(wal::LogReader& reader);
   void ReportProgress(const char* doing, uint64_t bytes, uint64_t bytes_total);
@@ -190,7 +191,8 @@ class Shard {
   Instant wall_minus_monotonic_ = 0;
   uint64_t records_since_digest_ = 0;
   Position snapshot_position_ = 0;  // of the snapshot that was loaded
-  uint64_t replayed_slots_ = 0;     // behind it
+  std::vector<Position> useless_snapshots_;
+  uint64_t replayed_slots_ = 0;  // behind it
   int64_t recovery_began_us_ = 0;
   int64_t next_progress_us_ = 0;
   int64_t busy_until_us_ = 0;  // by the monotonic clock

@@ -37,7 +37,6 @@ class Cutter {
   absl::StatusOr<LogCut> Run();
 
  private:
-  absl::Status CheckNotArchived();
   absl::Status Plan();
   absl::Status ChooseFolder();
   absl::StatusOr<bool> Suits(const std::string& folder);
@@ -72,7 +71,7 @@ absl::StatusOr<LogCut> Cutter::Run() {
   const absl::Cleanup unlock = [&] { io_.Close(*lock); };
   const auto found = LogReader::OpenForSurvey(io_, folders_, identity_, place_);
   if (!found.ok()) return found.status();
-  if (absl::Status s = CheckNotArchived(); !s.ok()) return s;
+  if (absl::Status s = CheckCuttable(io_, folders_, place_); !s.ok()) return s;
   for (const auto step :
        {&Cutter::Plan, &Cutter::ChooseFolder, &Cutter::CopySegment, &Cutter::ReserveNumbers}) {
     if (absl::Status s = (this->*step)(); !s.ok()) return s;
@@ -82,19 +81,6 @@ absl::StatusOr<LogCut> Cutter::Run() {
   if (absl::Status s = MoveAll(later_); !s.ok()) return s;
   if (absl::Status s = WriteDone(); !s.ok()) return s;
   return std::move(cut_);
-}
-
-// What is archived is history that no start needs: it is not cut, but copied up to a point.
-absl::Status Cutter::CheckNotArchived() {
-  const absl::StatusOr<std::vector<uint64_t>> archives = ListArchives(io_, folders_.archive);
-  if (!archives.ok()) return archives.status();
-  const bool plain = io_.Exists(Here(FileName(place_.segment, FileKind::kSegment)));
-  if (plain && (archives->empty() || archives->back() <= place_.segment)) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      folders_.archive, ": ",
-      FileName(plain ? archives->back() : place_.segment, FileKind::kArchive),
-      " would have to be cut: restore the ledger to the position before the damage, into a new "
-      "directory, instead"));
 }
 
 absl::Status Cutter::Plan() {
@@ -235,6 +221,17 @@ absl::StatusOr<uint64_t> Cutter::SizeOf(const std::string& path) {
 }
 
 }  // namespace
+
+absl::Status CheckCuttable(Io& io, const LogFolders& folders, const LogPlace& place) {
+  const absl::StatusOr<std::vector<uint64_t>> archives = ListArchives(io, folders.archive);
+  if (!archives.ok()) return archives.status();
+  const bool plain = io.Exists(FilePath(folders.log, place.segment, FileKind::kSegment));
+  if (plain && (archives->empty() || archives->back() < place.segment)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      FilePath(folders.archive, plain ? archives->back() : place.segment, FileKind::kArchive),
+      " would have to be cut: restore the ledger to the position before the damage, into a new "
+      "directory, instead"));
+}
 
 absl::StatusOr<LogCut> CutLog(Io& io, const LogFolders& folders, const LogIdentity& identity,
                               const LogPlace& place) {

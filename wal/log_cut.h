@@ -23,6 +23,10 @@ struct LogCut {
   uint64_t given_back_bytes = 0;   // by what was cut short
 };
 
+// OK, or FailedPrecondition: the place lies in the archive, or before what is archived; that is
+// history which no start needs, and is not cut. Changes nothing.
+absl::Status CheckCuttable(Io& io, const LogFolders& folders, const LogPlace& place);
+
 // Ends the log of `folders` behind the block that `place` names. What lies behind it, and the
 // snapshots of positions behind it, go into DIRECTORY/aside-N, N from 1; the segment that holds the
 // block is copied there before it is cut short. A file NUMBER.cut without content stays where the

@@ -52,6 +52,7 @@ class ShardCheck {
   void CheckTwins();
   void CheckTwin(uint64_t number);
   void CheckSnapshots();
+  std::string SnapshotToDo(const absl::Status& problem) const;
   absl::Status CheckOne(Position position);
   void CheckGone(const wal::LogSurvey& survey);
   void CheckNames();
@@ -260,11 +261,21 @@ void ShardCheck::CheckSnapshots() {
       ++check_.snapshots;
       continue;
     }
-    Add(wal::SnapshotPath(path_, position), std::string(sound.message()),
-        absl::IsFailedPrecondition(sound)
-            ? "Nothing is lost."
-            : "A start sets it aside and takes an older one, or the whole log.");
+    Add(wal::SnapshotPath(path_, position), std::string(sound.message()), SnapshotToDo(sound));
   }
+}
+
+std::string ShardCheck::SnapshotToDo(const absl::Status& problem) const {
+  if (absl::IsFailedPrecondition(problem)) return "Nothing is lost.";
+  if (!absl::IsOutOfRange(problem)) {
+    return "A start sets it aside and takes an older one, or the whole log.";
+  }
+  return absl::StrCat(
+      "What it was taken of was durable: restore the shard's folder from a copy. Without one: "
+      "tally "
+      "log cut ",
+      ledger_.directory(), " --shard ", shard_, " --at ", log_.tail.next_position,
+      " gives up what is lost, and sets it aside.");
 }
 
 absl::Status ShardCheck::CheckOne(Position position) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -154,7 +155,7 @@ absl::Status Planner::NotFound(const wal::LogSurvey& survey) const {
 absl::Status Planner::CheckFound(const wal::LogSurvey& survey) {
   if (!found_) {
     found_ = at_.Is(plan_.place.next_position, plan_.place.segment, plan_.place.offset);
-    if (found_ && survey.damages.empty()) {
+    if (found_ && survey.damages.empty() && plan_.loss.snapshots.empty()) {
       return absl::InvalidArgumentError(absl::StrCat(
           "the log is sound and ends there: there is nothing to cut",
           survey.torn_bytes > 0 ? "; the torn tail behind it goes at the next start by itself"
@@ -173,20 +174,22 @@ absl::StatusOr<Plan> Planner::Make() {
       wal::SurveyLog(ledger_.io(), ledger_.FoldersOf(shard_), ledger_.LogOf(shard_),
                      [&](const wal::BlockView& block, size_t damages) { Look(block, damages); });
   if (!survey.ok()) return survey.status();
-  if (absl::Status s = CheckFound(*survey); !s.ok()) return s;
+  const auto snapshots = wal::ListSnapshots(ledger_.io(), folder_);
+  if (!snapshots.ok()) return snapshots.status();
   Loss& loss = plan_.loss;
+  std::copy_if(snapshots->begin(), snapshots->end(), std::back_inserter(loss.snapshots),
+               [this](Position position) { return position >= plan_.place.next_position; });
+  if (absl::Status s = CheckFound(*survey); !s.ok()) return s;
+  absl::Status can = wal::CheckCuttable(ledger_.io(), ledger_.FoldersOf(shard_), plan_.place);
+  if (!can.ok()) return can;
   loss.first = plan_.place.next_position;
   loss.last = std::max({loss.last, survey->durable_before - 1, loss.first - 1});
+  if (!loss.snapshots.empty()) loss.last = std::max(loss.last, loss.snapshots.back());
   loss.records = lost_.size();
   loss.acknowledged = static_cast<uint64_t>(
       std::lower_bound(lost_.begin(), lost_.end(), survey->durable_before) - lost_.begin());
   for (const wal::LogDamage& damage : survey->damages) {
     loss.damaged += damage.last_position + 1 - damage.first_position;
-  }
-  const auto snapshots = wal::ListSnapshots(ledger_.io(), folder_);
-  if (!snapshots.ok()) return snapshots.status();
-  for (const Position position : *snapshots) {
-    if (position >= loss.first) loss.snapshots.push_back(position);
   }
   if (survey->first_position > 1 && loss.snapshots.size() == snapshots->size()) {
     return absl::FailedPreconditionError(absl::StrCat(
@@ -258,9 +261,13 @@ absl::Status Cut(OfflineLedger& ledger, const Options& options, const Plan& plan
   const wal::LogFolders folders = ledger.FoldersOf(options.shard);
   const auto cut = wal::CutLog(ledger.io(), folders, ledger.LogOf(options.shard), plan.place);
   if (!cut.ok()) {
+    const bool unchanged =
+        absl::IsFailedPrecondition(cut.status()) || absl::IsDataLoss(cut.status());
     return absl::Status(cut.status().code(),
                         absl::StrCat(cut.status().message(),
-                                     "; the cut may be half done: the same command completes it"));
+                                     unchanged ? ". Nothing was changed"
+                                               : "; the cut may be half done: the same command "
+                                                 "completes it"));
   }
   (*json)["aside"] = absl::StrCat(folder, "/", cut->aside);
   (*json)["moved"] = cut->moved;

@@ -17,7 +17,7 @@ absl::StatusOr<CheckedSnapshot> CheckSnapshot(wal::Io& io, const wal::LogFolders
   }
   const auto log = wal::LogReader::OpenAt(io, folders, reader.identity(), reader.place());
   if (!log.ok()) {
-    return absl::DataLossError(
+    return absl::OutOfRangeError(
         absl::StrCat(reader.path(), ": the log does not go on from it: ", log.status().message()));
   }
   const ledger::StateMachine::Sizes sizes = machine.sizes();

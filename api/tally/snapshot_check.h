@@ -20,7 +20,8 @@ struct CheckedSnapshot {
   uint64_t digest = 0;
 };
 
-// Every byte and row of it, and that the log in `folders` goes on from it. Costs its rows' memory.
+// Every byte and row of it, and that the log in `folders` goes on from it. DataLoss: it is damaged.
+// OutOfRange: it is sound, and the log does not have its place. Costs its rows' memory.
 absl::StatusOr<CheckedSnapshot> CheckSnapshot(wal::Io& io, const wal::LogFolders& folders,
                                               wal::SnapshotReader& reader);
 

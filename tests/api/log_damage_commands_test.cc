@@ -189,5 +189,40 @@ TEST_F(LogCommands, CutRefusesPlacesWhereItCannotCut) {
   EXPECT_FALSE(fs::exists(Shard("ledger", 0) + "/aside-1"));
 }
 
+// The log lost its end; a snapshot shows it.
+TEST_F(LogCommands, ASnapshotThatTheLogDoesNotReachIsALoss) {
+  Create("ledger", 1);
+  Accrue(1, 30);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Close();
+  Copy("ledger", "whole");
+  Open("ledger");
+  Accrue(100, 30);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Close();
+  const uint64_t last = Blocks("ledger", 0).back().segment;
+  ASSERT_GT(last, 1u);
+  std::filesystem::remove(File("ledger", 0, last));
+  LedgerOptions options;
+  options.directory = Path("ledger");
+  options.durability = wal::Durability::kNone;
+  EXPECT_THAT(Ledger::Open(options).status().ToString(), HasSubstr("but the log does not have it"));
+  const nlohmann::json verified = RunJson({"log", "verify", Path("ledger")}, 1);
+  ASSERT_EQ(verified["problems"].size(), 1u) << verified;
+  const Position end = RunJson({"log", "replay", Path("ledger")})["shards"][0]["position"];
+  EXPECT_THAT(verified["problems"][0]["to_do"].dump(),
+              HasSubstr("--shard 0 --at " + std::to_string(end + 1)));
+  const std::vector<std::string> cut = {"log", "cut",  Path("ledger"),         "--shard",
+                                        "0",   "--at", std::to_string(end + 1)};
+  EXPECT_THAT(Run(cut).errors, HasSubstr("and the snapshots of positions"));
+  std::vector<std::string> done = cut;
+  done.push_back("--yes-lose-records");
+  EXPECT_EQ(Run(done).status, 0);
+  EXPECT_EQ(Run({"log", "verify", Path("ledger")}).status, 0);
+  Open("ledger");
+  EXPECT_EQ(ledger_->Totals(kProgram)->issued, 150);
+  Close();
+}
+
 }  // namespace
 }  // namespace tallystick

@@ -173,7 +173,7 @@ TEST_F(Snapshots, ADamagedOneIsSetAsideAndTheOneBeforeItUsed) {
   Close();
   Damage(File(second));
   Open();
-  EXPECT_THAT(reports_, Contains(HasSubstr("the body's checksum is wrong. It is set aside as")));
+  EXPECT_THAT(reports_, Contains(HasSubstr("the body's checksum is wrong; the one before it")));
   EXPECT_THAT(reports_,
               Contains(HasSubstr("loaded the snapshot of position " + std::to_string(first))));
   EXPECT_TRUE(fs::exists(File(second).string() + ".bad"));
@@ -210,15 +210,15 @@ TEST_F(Snapshots, OneOfAnotherLedgerIsSetAside) {
   fs::copy(File(position, "other"), File(position));
   options_.directory = directory_ / "ledger";
   Open();
-  EXPECT_THAT(reports_, Contains(HasSubstr("the snapshot is of another ledger or shard. It is set "
-                                           "aside as")));
+  EXPECT_THAT(reports_, Contains(HasSubstr("the snapshot is of another ledger or shard; the "
+                                           "whole log")));
   EXPECT_EQ(Count(), 0u);
 }
 
 // A ledger that was put back from a copy, with a snapshot that was taken later.
-TEST_F(Snapshots, OneThatIsNewerThanTheLogIsSetAside) {
+TEST_F(Snapshots, OneThatIsNewerThanTheLogStopsTheStart) {
   Buy(30);
-  const Position first = Take();
+  Take();
   Close();
   fs::copy(directory_ / "ledger", directory_ / "copy", fs::copy_options::recursive);
   const uint64_t copied = last_;
@@ -229,11 +229,31 @@ TEST_F(Snapshots, OneThatIsNewerThanTheLogIsSetAside) {
   fs::copy(File(second), File(second, "copy"));
   options_.directory = directory_ / "copy";
   last_ = copied;
+  const auto opened = Ledger::Open(options_);
+  EXPECT_EQ(opened.status().code(), absl::StatusCode::kFailedPrecondition) << opened.status();
+  EXPECT_THAT(opened.status().ToString(), HasSubstr("was taken when everything up to position " +
+                                                    std::to_string(second) + " was durable"));
+  EXPECT_TRUE(fs::exists(File(second, "copy")));
+  fs::remove(File(second, "copy"));
   Open();
-  EXPECT_THAT(reports_, Contains(HasSubstr("where the block before position " +
-                                           std::to_string(second + 1) + " should be")));
-  EXPECT_THAT(reports_,
-              Contains(HasSubstr("loaded the snapshot of position " + std::to_string(first))));
+  ExpectAllThere();
+}
+
+// What a start has found useless counts against nothing before the start has succeeded.
+TEST_F(Snapshots, AStartThatIsRefusedLeavesThemAsTheyAre) {
+  Buy(30);
+  const Position position = Take();
+  Buy(30);
+  Close();
+  Damage(File(position));
+  const fs::path segment = directory_ / "ledger/shard-0000/0000000000000001.log";
+  fs::rename(segment, directory_ / "kept");
+  EXPECT_FALSE(Ledger::Open(options_).ok());
+  EXPECT_TRUE(fs::exists(File(position)));
+  fs::rename(directory_ / "kept", segment);
+  Open();
+  EXPECT_FALSE(fs::exists(File(position)));
+  EXPECT_TRUE(fs::exists(File(position).string() + ".bad"));
   ExpectAllThere();
 }
 
@@ -244,7 +264,7 @@ TEST_F(Snapshots, OneUnderAnotherPositionsNameIsSetAside) {
   fs::rename(File(position), File(position + 1));
   Open();
   EXPECT_THAT(reports_, Contains(HasSubstr("the snapshot is of position " +
-                                           std::to_string(position) + ". It is set aside as")));
+                                           std::to_string(position) + "; the whole log")));
   ExpectAllThere();
 }
 
