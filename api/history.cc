@@ -1,6 +1,5 @@
 #include "api/history.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -35,19 +34,14 @@ absl::Status History::OpenAll(uint64_t last_segment) {
   const absl::StatusOr<wal::SegmentCatalog> catalog =
       wal::SegmentCatalog::Load(io_, options_.folders, options_.identity);
   if (!catalog.ok()) return catalog.status();
-  const auto& segments = catalog->segments();
-  if (absl::Status s = RemoveStrays([&segments](uint64_t number) {
-        return std::any_of(segments.begin(), segments.end(),
-                           [number](const auto& segment) { return segment.number == number; });
-      });
-      !s.ok()) {
-    return s;
-  }
+  const absl::StatusOr<uint64_t> gone = wal::LastGone(io_, options_.folders);
+  if (!gone.ok()) return gone.status();
+  // One whose segment is missing is kept: the segment may come back.
+  if (absl::Status s = RemoveStrays(*gone, last_segment); !s.ok()) return s;
   const wal::SegmentCatalog::Segment* at = catalog->Find(last_segment);
   while (at != nullptr) {
     oldest_ = at->start.first_position;
-    const wal::SegmentCatalog::Segment* before =
-        at->info.previous_segment < at->number ? catalog->Find(at->info.previous_segment) : nullptr;
+    const wal::SegmentCatalog::Segment* before = catalog->Before(*at);
     if (before == nullptr) break;
     const wal::SealedSegment sealed = {.number = before->number,
                                        .bytes = at->info.previous_end,
@@ -61,12 +55,12 @@ absl::Status History::OpenAll(uint64_t last_segment) {
   return absl::OkStatus();
 }
 
-absl::Status History::RemoveStrays(const std::function<bool(uint64_t)>& is_segment) {
+absl::Status History::RemoveStrays(uint64_t last_gone, uint64_t last_segment) {
   const absl::StatusOr<std::vector<uint64_t>> found =
       wal::ListKeyIndexes(io_, options_.folders.log);
   if (!found.ok()) return found.status();
   for (const uint64_t segment : *found) {
-    if (is_segment(segment)) continue;
+    if (segment > last_gone && segment <= last_segment) continue;
     const std::string path = wal::KeyIndexPath(options_.folders.log, segment);
     const absl::Status removed = io_.Remove(path);
     options_.report(removed.ok()

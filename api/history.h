@@ -69,7 +69,7 @@ class History {
   bool OpenIndex(const wal::SealedSegment& segment);
   void LoadAll();
   void Lose(const wal::IndexHeader& header, absl::string_view why);
-  absl::Status RemoveStrays(const std::function<bool(uint64_t)>& is_segment);
+  absl::Status RemoveStrays(uint64_t last_gone, uint64_t last_segment);
 
   wal::Io& io_;
   const HistoryOptions options_;

@@ -109,6 +109,14 @@ absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& dire
                           file.segment_sectors * uint64_t{wal::kSectorBytes},
                           file.archive_directory};
   if (file.clock != 0) identity.clock = static_cast<ClockMode>(file.clock - 1);
+  // A copy that has the archive with it does not ask for the original's.
+  for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
+    if (identity.archive_directory.empty()) break;
+    const wal::LogFolders own = ShardDirectory(directory, shard);
+    const auto archives = wal::ListArchives(io, own.archive);
+    if (!archives.ok()) return archives.status();
+    if (!archives->empty()) identity.archive_directory.clear();
+  }
   return identity;
 }
 

@@ -33,7 +33,7 @@ struct LedgerIdentity {
   // How it was last served; absent and 0: it does not say.
   std::optional<ClockMode> clock;
   uint64_t segment_bytes = 0;
-  // Absolute; empty: the archive lies in the shards' directories.
+  // Absolute; empty: the archive lies in the shards' directories, as it does wherever there is one.
   std::string archive_directory = {};
 
   friend bool operator==(const LedgerIdentity&, const LedgerIdentity&) = default;

@@ -74,6 +74,29 @@ absl::Status CheckOptions(const LedgerOptions& options) {
   return absl::OkStatus();
 }
 
+// Another directory for the archive is another archive: what lies in the old one must be moved
+// first, and what lies in the new one be of this log.
+absl::Status CheckNewArchive(wal::Io& io, const wal::LogFolders& old, const std::string& archive) {
+  const auto segments = wal::ListArchives(io, old.archive);
+  if (!segments.ok()) return segments.status();
+  if (!segments->empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(old.archive, " holds archived segments of this ledger: move them to ", archive,
+                     ", each shard's to its own, then start again"));
+  }
+  const auto others = wal::ListArchives(io, archive);
+  if (!others.ok()) return others.status();
+  if (others->empty()) return absl::OkStatus();
+  const auto log = wal::ListLogFiles(io, old.log);
+  if (!log.ok()) return log.status();
+  if (log->segments.empty() || others->back() < log->segments.back()) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      wal::FilePath(archive, others->back(), wal::FileKind::kArchive),
+      " is of a segment that the log in ", old.log,
+      " has not come to: the archive is that of another copy of the ledger. Give this one an "
+      "archive directory of its own"));
+}
+
 }  // namespace
 
 absl::Status Ledger::State::MakeWorkers() {
@@ -98,23 +121,39 @@ absl::StatusOr<std::unique_ptr<wal::Io>> Ledger::State::MakeIo(size_t index) {
   return std::move(host->io);
 }
 
-// Another directory for the archive is another archive: what lies in the old one must be moved
-// first.
 absl::Status Ledger::State::FindArchive() {
   if (options.archive_directory.empty()) return absl::OkStatus();
   const std::string wanted =
       std::filesystem::absolute(options.archive_directory).lexically_normal().string();
   if (wanted == identity.archive_directory) return absl::OkStatus();
   for (uint16_t shard = 0; shard < identity.shard_count && !options.create; ++shard) {
-    const std::string archive = ShardFolders(options.directory, identity, shard).archive;
-    const auto segments = wal::ListArchives(workers[0]->io(), archive);
-    if (!segments.ok()) return segments.status();
-    if (segments->empty()) continue;
-    return absl::FailedPreconditionError(
-        absl::StrCat(archive, " holds archived segments of this ledger: move them to ",
-                     ShardDirectory(wanted, shard), ", each shard's to its own, then start again"));
+    const wal::LogFolders old = ShardFolders(options.directory, identity, shard);
+    const std::string archive = ShardDirectory(wanted, shard);
+    if (absl::Status s = CheckNewArchive(workers[0]->io(), old, archive); !s.ok()) return s;
   }
   identity.archive_directory = wanted;
+  return absl::OkStatus();
+}
+
+// Copies of a ledger remember the same archive, and must not both fill it.
+absl::Status Ledger::State::LockArchive() {
+  if (identity.archive_directory.empty() || !options.archive) return absl::OkStatus();
+  wal::Io& io = workers[0]->io();
+  absl::Status usable = io.MakeDirectory(identity.archive_directory);
+  if (usable.ok()) {
+    const absl::StatusOr<wal::Handle> locked = LockLedger(io, identity.archive_directory);
+    if (locked.ok()) archive_lock = *locked;
+    usable = locked.status();
+  }
+  if (absl::IsFailedPrecondition(usable)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the archive directory ", identity.archive_directory,
+        " is in use by another ledger: give this one its own, or stop that. ", usable.message()));
+  }
+  if (!usable.ok()) {
+    Report(absl::StrCat("nothing can be archived in ", identity.archive_directory,
+                        ", segments stay where they are: ", usable.message()));
+  }
   return absl::OkStatus();
 }
 
@@ -168,6 +207,7 @@ absl::Status Ledger::State::FindIdentity() {
   absl::StatusOr<wal::Handle> locked = LockLedger(io, options.directory);
   if (!locked.ok()) return locked.status();
   lock = *locked;
+  if (absl::Status s = LockArchive(); !s.ok()) return s;
   if (workers.size() > identity.shard_count) workers.resize(identity.shard_count);
   for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
     owners.push_back(static_cast<uint16_t>(shard % workers.size()));

@@ -29,12 +29,15 @@ struct Ledger::State {
   explicit State(const LedgerOptions& o) : options(o) {}
   ~State() {
     keeper.reset();
-    if (lock != wal::kNoHandle) workers[0]->io().Close(lock);
+    for (const wal::Handle held : {lock, archive_lock}) {
+      if (held != wal::kNoHandle) workers[0]->io().Close(held);
+    }
   }
 
   absl::Status MakeWorkers();
   absl::StatusOr<std::unique_ptr<wal::Io>> MakeIo(size_t index);
   absl::Status FindArchive();
+  absl::Status LockArchive();
   absl::Status MakeKeeper();
   absl::Status FindIdentity();
   absl::Status OpenShards(ShardWorker& worker);
@@ -63,6 +66,7 @@ struct Ledger::State {
   std::vector<std::unique_ptr<ShardWorker>> workers;
   std::vector<uint16_t> owners;  // worker of each shard
   wal::Handle lock = wal::kNoHandle;
+  wal::Handle archive_lock = wal::kNoHandle;
   // The steps of opening, in which all threads keep pace; main decides between them.
   std::vector<absl::Status> statuses;  // one a worker
   std::unique_ptr<std::barrier<>> pace;

@@ -39,7 +39,7 @@ absl::Status ArchiveTrimmer::Look() {
   return absl::OkStatus();
 }
 
-// One that is damaged is evidence, and stays.
+// One that is damaged goes when what follows it does: the archive has no hole.
 absl::Status ArchiveTrimmer::ReadHeads() {
   for (size_t i = 0; i < kHeadsAtOnce && !unread_.empty(); ++i) {
     const uint64_t segment = unread_.front();
@@ -49,9 +49,11 @@ absl::Status ArchiveTrimmer::ReadHeads() {
     unread_.pop_front();
     if (!head.ok()) {
       report_(std::string(head.status().message()));
+      archives_.push_back({.segment = segment, .damaged = true});
       continue;
     }
     archives_.push_back({.segment = segment,
+                         .damaged = false,
                          .first_position = head->first_position,
                          .next_position = head->next_position,
                          .first_timestamp_us = head->first_timestamp_us,
@@ -63,8 +65,7 @@ absl::Status ArchiveTrimmer::ReadHeads() {
   return absl::OkStatus();
 }
 
-std::string ArchiveTrimmer::Reason() const {
-  const Entry& oldest = archives_.front();
+std::string ArchiveTrimmer::Reason(const Entry& oldest) const {
   if (limits_.keep_us != 0 && io_.WallMicros() - oldest.archived_us > limits_.keep_us) {
     return absl::StrCat("it was archived more than ", limits_.keep_us / kDayUs, " days ago");
   }
@@ -82,15 +83,23 @@ absl::StatusOr<bool> ArchiveTrimmer::Step(uint64_t first_needed) {
     return true;
   }
   if (archives_.empty() || archives_.front().segment >= first_needed) return false;
-  const std::string reason = Reason();
+  const auto sound = std::find_if(archives_.begin(), archives_.end(),
+                                  [](const Entry& entry) { return !entry.damaged; });
+  if (sound == archives_.end()) return false;
+  const std::string reason = Reason(*sound);
   if (reason.empty()) return false;
-  const Entry oldest = archives_.front();
+  Entry oldest = archives_.front();
+  if (oldest.damaged) oldest.next_position = sound->first_position;
   const std::string path = FilePath(directory_, oldest.segment, FileKind::kArchive);
   if (io_.Exists(path)) {
-    report_(absl::StrCat("removes segment ", oldest.segment, " from the archive, with positions ",
-                         oldest.first_position, " to ", oldest.next_position - 1, " of ",
-                         Text(oldest.first_timestamp_us), " to ", Text(oldest.last_timestamp_us),
-                         ": ", reason, " (", path, ")"));
+    const std::string what =
+        oldest.damaged
+            ? absl::StrCat("which is damaged, with positions before ", oldest.next_position)
+            : absl::StrCat("with positions ", oldest.first_position, " to ",
+                           oldest.next_position - 1, " of ", Text(oldest.first_timestamp_us),
+                           " to ", Text(oldest.last_timestamp_us));
+    report_(absl::StrCat("removes segment ", oldest.segment, " from the archive, ", what, ": ",
+                         reason, " (", path, ")"));
     absl::Status removed = MarkGone(io_, directory_, oldest.segment);
     if (removed.ok()) removed = io_.Remove(path);
     if (!removed.ok()) return removed;

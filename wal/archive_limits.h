@@ -43,17 +43,18 @@ class ArchiveTrimmer {
   static constexpr size_t kHeadsAtOnce = 64;
 
   struct Entry {
-    uint64_t segment;
-    uint64_t first_position;
-    uint64_t next_position;
-    int64_t first_timestamp_us;
-    int64_t last_timestamp_us;
-    int64_t archived_us;
-    uint64_t file_bytes;
+    uint64_t segment = 0;
+    bool damaged = false;  // nothing else is known
+    uint64_t first_position = 0;
+    uint64_t next_position = 0;
+    int64_t first_timestamp_us = 0;
+    int64_t last_timestamp_us = 0;
+    int64_t archived_us = 0;
+    uint64_t file_bytes = 0;
   };
   absl::Status ReadHeads();
-  // Why the oldest has to go, as a phrase; empty: it has not.
-  std::string Reason() const;
+  // Why the oldest that is sound has to go, as a phrase; empty: it has not.
+  std::string Reason(const Entry& oldest) const;
 
   Io& io_;
   const std::string directory_;

@@ -21,6 +21,23 @@ size_t FrameCount(uint64_t segment_bytes) { return (segment_bytes - 1) / kArchiv
 
 }  // namespace
 
+absl::Status CheckArchiveOf(Io& io, const LogFolders& folders, const LogIdentity& identity,
+                            const SealedSegment& segment) {
+  const std::string path = FilePath(folders.archive, segment.number, FileKind::kArchive);
+  if (!io.Exists(path)) return absl::NotFoundError(absl::StrCat(path, " is not there"));
+  const absl::StatusOr<ArchiveHead> head = ReadArchiveHead(io, path, segment.number);
+  if (!head.ok()) return head.status();
+  if (head->ledger_id == identity.ledger_id && head->shard == identity.shard &&
+      head->shard_count == identity.shard_count && head->segment_bytes == segment.bytes &&
+      head->next_position == segment.next_position && head->last_hash == segment.last_hash) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      path,
+      " is sound, and not of this log: another ledger, or another copy of this one, has "
+      "archived it. Give this one an archive directory of its own, or move that file away"));
+}
+
 // ---- reading back ----
 
 ArchiveComparison::ArchiveComparison(Io& io, const LogFolders& folders, uint64_t segment)

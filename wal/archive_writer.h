@@ -34,6 +34,12 @@ struct SealedSegment {
   Id128 last_hash;
 };
 
+// Whether the archive of that segment is there and says that it is. Reads its head. NotFound: there
+// is none. DataLoss: it is damaged. FailedPrecondition: it is sound, and of another log, or of
+// another copy of this one.
+absl::Status CheckArchiveOf(Io& io, const LogFolders& folders, const LogIdentity& identity,
+                            const SealedSegment& segment);
+
 // Whether N.arc holds what N.log does, a piece at a time.
 class ArchiveComparison {
  public:

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "wal/archive_file.h"
 #include "wal/block.h"
 #include "wal/check.h"
 #include "wal/log_scan.h"
@@ -45,6 +46,7 @@ struct LogReader::State {
   void Accept(const BlockView& block);
   absl::Status Finish();
   absl::Status CheckBeginning() const;
+  absl::Status CheckNotBehindArchive() const;
   void ExplainNextSegment();
   absl::Status Damaged(const ScanResult& scan, const std::string& cause) const;
 
@@ -53,6 +55,7 @@ struct LogReader::State {
   bool survey = false;
   LogTail tail;
   uint64_t first_position = 1;
+  absl::Status beginning;
   std::unique_ptr<SegmentWindow> window;
 
   // Where the next block must be.
@@ -114,10 +117,8 @@ absl::Status LogReader::State::GoTo(const LogPlace& from) {
 
   if (here == nullptr) return absl::OkStatus();
   std::vector<const Segment*> chain = {here};
-  while (const Segment* before = catalog.Find(chain.back()->info.previous_segment)) {
-    if (before->number >= chain.back()->number) break;
-    chain.push_back(before);
-  }
+  while (const Segment* before = catalog.Before(*chain.back())) chain.push_back(before);
+  beginning = catalog.CheckBeginning(*chain.back());
   for (auto it = chain.rbegin(); it != chain.rend(); ++it) {
     tail.index.Add((*it)->number, 0, (*it)->start.first_position);
   }
@@ -142,6 +143,10 @@ absl::Status LogReader::State::OpenWindow(const Segment& of) {
 }
 
 absl::Status LogReader::State::EnterSegment(const Segment& next) {
+  if (segment != 0 && segment == catalog.highest_plain() &&
+      !catalog.folders().archive_is_within()) {
+    if (absl::Status s = CheckNotBehindArchive(); !s.ok()) return s;
+  }
   absl::Status passed = CheckPassedOver(segment, next.number);
   if (!passed.ok()) return passed;
   absl::Status opened = OpenWindow(next);
@@ -241,9 +246,10 @@ void LogReader::State::Accept(const BlockView& block) {
   tail.last_hash = HeaderHash(header);
 }
 
-// A plain segment that is damaged, or was given up while it was read, goes on in its archive.
+// A plain segment that is damaged, or was given up while it was read, goes on in its archive. The
+// last one is not archived by its own log.
 bool LogReader::State::TurnToArchive() {
-  if (segment == 0 || window->archived()) return false;
+  if (segment == 0 || segment == catalog.highest_plain() || window->archived()) return false;
   if (!io.Exists(FilePath(catalog.folders().archive, segment, FileKind::kArchive))) return false;
   if (!window->OpenArchive(segment).ok()) return false;
   segment_bytes = window->size_bytes();
@@ -266,9 +272,31 @@ absl::Status LogReader::State::CheckBeginning() const {
       "lost. It can be read from a snapshot on; to read all of it, put the older segments back"));
 }
 
+// A copy of the ledger that is behind another one, and has that one's archive.
+absl::Status LogReader::State::CheckNotBehindArchive() const {
+  const uint64_t plain = catalog.highest_plain();
+  if (plain == 0 || tail.segment > plain) return absl::OkStatus();
+  uint64_t ahead = catalog.segments().back().number;
+  if (ahead == plain) {
+    if (tail.segment != plain || !catalog.segments().back().packed) return absl::OkStatus();
+    const absl::StatusOr<ArchiveHead> head =
+        ReadArchiveHead(io, FilePath(catalog.folders().archive, plain, FileKind::kArchive), plain);
+    if (!head.ok() || head->segment_bytes <= tail.offset) return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      FilePath(catalog.folders().archive, ahead, FileKind::kArchive), " is ahead of the log in ",
+      catalog.folders().log, ", which ends with position ", tail.next_position - 1,
+      ". Either the end of the log is lost, then restore it from a copy; or the archive is that of "
+      "another copy of the ledger, which went on, then give this one an archive directory of its "
+      "own, with the segments up to here"));
+}
+
 // No valid block is next. Decides between the end of the log and damage.
 absl::Status LogReader::State::Finish() {
   if (absl::Status begins = CheckBeginning(); !begins.ok()) return begins;
+  if (absl::Status s = CheckNotBehindArchive(); !s.ok()) {
+    return survey ? absl::DataLossError(s.message()) : s;
+  }
   if (survey) return shortened ? absl::DataLossError(fault) : absl::OutOfRangeError(fault);
   ScanResult scan;
   for (const Segment& behind : catalog.segments()) {
@@ -368,6 +396,8 @@ absl::StatusOr<std::unique_ptr<LogReader>> LogReader::OpenForSurvey(
   if (absl::Status found = (*reader)->state_->GoTo(*from); !found.ok()) return found;
   return reader;
 }
+
+const absl::Status& LogReader::beginning() const { return state_->beginning; }
 
 uint64_t LogReader::first_position() const { return state_->first_position; }
 

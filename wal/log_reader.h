@@ -71,12 +71,16 @@ class LogReader {
   // gone.
   uint64_t first_position() const;
 
+  // Behind OpenAt: whether the segments before are all there, as SegmentCatalog::CheckBeginning
+  // says.
+  const absl::Status& beginning() const;
+
   // True: *block is the next one, of whatever type. False: the log ends here, by the rule of
   // docs/log-format.md; see tail().
   // DataLoss: a block that a later one knows to be durable is damaged, or an archive is; names
   // file, segment, offset and cause; or the oldest segments are gone, so that the log can be read
-  // from a snapshot's place only. Other errors: the file could not be read; never taken for an end
-  // of the log.
+  // from a snapshot's place only. FailedPrecondition: the archive is ahead of the log. Other
+  // errors: the file could not be read; never taken for an end of the log.
   absl::StatusOr<bool> Next(BlockView* block);
 
   // Valid when Next has returned false.

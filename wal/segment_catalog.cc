@@ -104,6 +104,7 @@ absl::Status SegmentCatalog::LoadAll() {
   const absl::StatusOr<std::vector<uint64_t>> archives = ListArchives(*io_, folders_.archive);
   if (!archives.ok()) return archives.status();
   highest_segment_ = files->HighestSegment();
+  if (!files->segments.empty()) highest_plain_ = files->segments.back();
   SegmentWindow first_sector(*io_, folders_, kSectorBytes);
   segments_ = Merge(files->segments, *archives);
   for (size_t i = 0; i < segments_.size(); ++i) {
@@ -114,6 +115,46 @@ absl::Status SegmentCatalog::LoadAll() {
     if (loaded.has_start) continuations_.emplace(loaded.info.previous_segment, i);
   }
   return absl::OkStatus();
+}
+
+const Segment* SegmentCatalog::Before(const Segment& segment) const {
+  const uint64_t number = segment.info.previous_segment;
+  const Segment* before = number < segment.number ? Find(number) : nullptr;
+  if (before == nullptr || before->plain) return before;
+  const bool fits = before->size_bytes == segment.info.previous_end &&
+                    before->next_position == segment.start.first_position &&
+                    before->last_hash == segment.start.previous_hash;
+  return fits ? before : nullptr;
+}
+
+absl::Status SegmentCatalog::CheckBeginning(const Segment& oldest) const {
+  const uint64_t number = oldest.info.previous_segment;
+  if (oldest.start.first_position == 1) return absl::OkStatus();
+  const auto there =
+      std::find_if(segments_.begin(), segments_.end(),
+                   [number](const Segment& segment) { return segment.number == number; });
+  const std::string path = FilePath(folders_.archive, number, FileKind::kArchive);
+  if (there != segments_.end() && there->has_start && !there->plain) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, " is not what ", PathOf(oldest.number),
+                     " goes on from: the archive is that of another copy of the ledger, or was "
+                     "one's in between. "
+                     "Give this one an archive directory of its own, with its own segments"));
+  }
+  if (there != segments_.end()) {
+    if (!there->damage.ok()) return there->damage;
+    return absl::DataLossError(
+        absl::StrCat(PathOf(number), " does not begin with a sound start block"));
+  }
+  const absl::StatusOr<uint64_t> gone = LastGone(*io_, folders_);
+  if (!gone.ok()) return gone.status();
+  if (*gone >= number) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(
+      "segments up to ", number, ", with the positions before ", oldest.start.first_position,
+      ", are neither in ", folders_.log, " nor in ", folders_.archive,
+      ", and no limit removed them. Is the archive's disk mounted? Put them back; if they are lost "
+      "for good, an empty file ",
+      FilePath(folders_.archive, number, FileKind::kGone), " says so"));
 }
 
 std::string SegmentCatalog::PathOf(uint64_t number) const {
@@ -177,6 +218,8 @@ absl::Status SegmentCatalog::LoadArchivedStart(Segment& segment) {
   segment.plain = false;
   segment.has_start = true;
   segment.size_bytes = head->segment_bytes;
+  segment.next_position = head->next_position;
+  segment.last_hash = head->last_hash;
   return TakeIdentity(segment.start, path);
 }
 

@@ -29,6 +29,9 @@ class SegmentCatalog {
     bool has_start = false;
     BlockHeader start{};
     StartInfo info{};
+    // Of an archive that is read: what is behind its last block; size_bytes is where it ends.
+    uint64_t next_position = 0;
+    Id128 last_hash;
     absl::Status damage;  // of an archive
   };
 
@@ -44,11 +47,19 @@ class SegmentCatalog {
   // Whose file exists, be it valid, empty or set aside as "*.cut".
   uint64_t highest_segment() const { return highest_segment_; }
 
+  uint64_t highest_plain() const { return highest_plain_; }  // 0: there is none
+
   // The segment of that number if it has a sound start.
   const Segment* Find(uint64_t number) const;
   // The segment whose start block says that it goes on exactly behind `at`, of which it looks at
   // segment, offset, next_position, last_hash and epoch; all zeros, and 1: the log's first.
   const Segment* Continuation(const LogPlace& at) const;
+  // The segment that `segment` says it goes on from, if it is there and ends so.
+  const Segment* Before(const Segment& segment) const;
+  // Why the chain begins with `oldest`. OK: it is the log's first, or the archive's limits have
+  // removed what was before. NotFound: that is missing. DataLoss: it is there, and damaged.
+  // FailedPrecondition: what is there is another history's.
+  absl::Status CheckBeginning(const Segment& oldest) const;
   std::string PathOf(uint64_t number) const;
 
  private:
@@ -63,6 +74,7 @@ class SegmentCatalog {
   bool identity_known_ = false;
   LogIdentity identity_;
   uint64_t highest_segment_ = 0;
+  uint64_t highest_plain_ = 0;
   std::vector<Segment> segments_;
   std::multimap<uint64_t, size_t> continuations_;  // previous segment -> index in segments_
 };

@@ -55,6 +55,9 @@ struct LogFolders {
       : LogFolders(std::string(log_folder)) {}
   LogFolders(std::string log_folder, std::string archive_folder)
       : log(std::move(log_folder)), archive(std::move(archive_folder)) {}
+
+  // Copied with the log, so that it may hold the log's end.
+  bool archive_is_within() const { return archive == log + "/archive"; }
 };
 
 std::string FileName(uint64_t number, FileKind kind);

@@ -45,23 +45,20 @@ void SegmentKeeper::Redo(const SealedSegment& segment) {
 
 int64_t SegmentKeeper::Step(int64_t monotonic_us) {
   const bool told = notes_.load(std::memory_order_acquire) != notes_seen_;
-  if (retry_at_us_ >= 0 && monotonic_us < retry_at_us_) return retry_at_us_ - monotonic_us;
-  retry_at_us_ = -1;
-  if (!at_work() && (told || monotonic_us >= look_at_us_)) {
+  if (monotonic_us >= retry_at_us_) retry_at_us_ = -1;
+  if (!at_work() && retry_at_us_ < 0 && (told || monotonic_us >= look_at_us_)) {
     look_at_us_ = monotonic_us + kLookUs;
-    if (absl::Status looked = Look(); !looked.ok()) {
-      Failed(looked, monotonic_us);
-      return kRetryUs;
-    }
+    if (absl::Status looked = Look(); !looked.ok()) Failed(looked, monotonic_us);
   }
   const absl::StatusOr<bool> worked = Work(monotonic_us);
   if (!worked.ok()) {
     Failed(worked.status(), monotonic_us);
-    return retry_at_us_ < 0 ? 0 : kRetryUs;
+    return 0;
   }
   if (*worked) return 0;
   int64_t wait_us = -1;
   if (options_.archive && options_.limits.keep_us != 0) wait_us = look_at_us_ - monotonic_us;
+  if (retry_at_us_ >= 0) wait_us = retry_at_us_ - monotonic_us;
   const std::lock_guard<std::mutex> lock(redo_mutex_);
   if (redo_.empty() || tasks_.empty()) return wait_us;
   const int64_t redo_us = std::max<int64_t>(tasks_at_us_ - monotonic_us, 0);
@@ -93,6 +90,7 @@ absl::Status SegmentKeeper::FindSealed(uint64_t sealed_before) {
   for (uint64_t at = sealed_before; at > last_sealed_;) {
     absl::Status opened = window.OpenPlain(at);
     if (absl::IsNotFound(opened) && at != sealed_before) {
+      archived_ = found.back();
       found.pop_back();
       break;
     }
@@ -143,10 +141,12 @@ absl::StatusOr<uint64_t> SegmentKeeper::FirstNeeded() {
 
 absl::StatusOr<bool> SegmentKeeper::Work(int64_t monotonic_us) {
   const bool archiving = comparison_ != nullptr || writer_ != nullptr;
+  // After a failure it waits, and tasks do not.
+  const bool archives = options_.archive && retry_at_us_ < 0;
   if (tasks_.empty()) worked_ = sealed_.size();
   // What can go into the archive does so first: else a log that grows fast would keep tasks busy
   // with ever newer segments, and fill the disk.
-  if (!task_segment_.has_value() && options_.archive && worked_ > 0 &&
+  if (!task_segment_.has_value() && archives && worked_ > 0 &&
       sealed_.front().number < first_needed_) {
     return Archive();
   }
@@ -154,7 +154,7 @@ absl::StatusOr<bool> SegmentKeeper::Work(int64_t monotonic_us) {
     task_segment_ = sealed_[worked_++];
   }
   if (!task_segment_.has_value() && (monotonic_us < tasks_at_us_ || !TakeRedo())) {
-    return options_.archive ? trimmer_.Step(first_needed_) : absl::StatusOr<bool>(false);
+    return archives ? trimmer_.Step(first_needed_) : absl::StatusOr<bool>(false);
   }
   RunTasks(monotonic_us);
   return true;
@@ -208,34 +208,58 @@ void SegmentKeeper::TaskFailed(const absl::Status& failure, int64_t monotonic_us
   EndTasks();
 }
 
-// An archive that a crash has left beside its segment is held against it; one that does not hold
-// the same is written again.
-absl::StatusOr<bool> SegmentKeeper::Archive() {
+// Without what lies before it, the archive is another one: that of a disk which is not mounted has
+// nothing in it.
+absl::Status SegmentKeeper::CheckArchived() {
+  if (!archived_.has_value()) return absl::OkStatus();
+  absl::Status there = CheckArchiveOf(io_, options_.folders, options_.identity, *archived_);
+  if (!absl::IsNotFound(there)) return absl::IsDataLoss(there) ? absl::OkStatus() : there;
+  const absl::StatusOr<uint64_t> gone = LastGone(io_, options_.folders);
+  if (!gone.ok()) return gone.status();
+  if (*gone >= archived_->number) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat(
+      "no segment is archived: ", there.message(),
+      ", though it was archived before. Is the archive's disk mounted? Put the file back"));
+}
+
+// An archive that a crash has left beside its segment is held against it; one that is damaged is
+// written again.
+absl::Status SegmentKeeper::BeginArchive() {
   const SealedSegment& segment = sealed_.front();
+  if (absl::Status s = CheckArchived(); !s.ok()) return s;
+  const absl::Status there = CheckArchiveOf(io_, options_.folders, options_.identity, segment);
+  if (there.ok()) {
+    comparison_ = std::make_unique<ArchiveComparison>(io_, options_.folders, segment.number);
+    return there;
+  }
+  if (!absl::IsNotFound(there) && !absl::IsDataLoss(there)) return there;
+  return BeginWriting();
+}
+
+absl::Status SegmentKeeper::BeginWriting() {
+  absl::StatusOr<std::unique_ptr<ArchiveWriter>> writer =
+      ArchiveWriter::Begin(io_, options_.folders, options_.identity, sealed_.front());
+  if (writer.ok()) writer_ = *std::move(writer);
+  return writer.status();
+}
+
+absl::StatusOr<bool> SegmentKeeper::Archive() {
   if (comparison_ == nullptr && writer_ == nullptr) {
-    if (io_.Exists(FilePath(options_.folders.archive, segment.number, FileKind::kArchive))) {
-      comparison_ = std::make_unique<ArchiveComparison>(io_, options_.folders, segment.number);
-      return true;
-    }
-    absl::StatusOr<std::unique_ptr<ArchiveWriter>> writer =
-        ArchiveWriter::Begin(io_, options_.folders, options_.identity, segment);
-    if (!writer.ok()) return writer.status();
-    writer_ = *std::move(writer);
+    if (absl::Status begun = BeginArchive(); !begun.ok()) return begun;
+    return true;
   }
   absl::StatusOr<bool> done = comparison_ != nullptr ? comparison_->Step() : writer_->Step();
   if (comparison_ != nullptr && absl::IsDataLoss(done.status())) {
     comparison_.reset();
-    absl::StatusOr<std::unique_ptr<ArchiveWriter>> writer =
-        ArchiveWriter::Begin(io_, options_.folders, options_.identity, segment);
-    if (!writer.ok()) return writer.status();
-    writer_ = *std::move(writer);
+    if (absl::Status begun = BeginWriting(); !begun.ok()) return begun;
     return true;
   }
   if (!done.ok()) return done.status();
   if (!*done) return true;
   comparison_.reset();
   writer_.reset();
-  if (absl::Status given_up = GiveUpSegment(segment.number); !given_up.ok()) return given_up;
+  archived_ = sealed_.front();
+  if (absl::Status given_up = GiveUpSegment(archived_->number); !given_up.ok()) return given_up;
   sealed_.pop_front();
   --worked_;
   if (absl::Status looked = trimmer_.Look(); !looked.ok()) return looked;

@@ -103,6 +103,9 @@ class SegmentKeeper {
   void RunTasks(int64_t monotonic_us);
   void EndTasks();
   void TaskFailed(const absl::Status& failure, int64_t monotonic_us);
+  absl::Status CheckArchived();
+  absl::Status BeginArchive();
+  absl::Status BeginWriting();
   absl::StatusOr<bool> Archive();
   absl::Status GiveUpSegment(uint64_t segment);
   void Failed(const absl::Status& failure, int64_t monotonic_us);
@@ -115,10 +118,11 @@ class SegmentKeeper {
   std::atomic<uint64_t> notes_{0};
   uint64_t notes_seen_ = 0;
 
-  std::deque<SealedSegment> sealed_;  // not yet archived, ascending
-  uint64_t last_sealed_ = 0;          // the last that was found
-  uint64_t first_needed_ = 0;         // segment; 0: all may be
-  size_t worked_ = 0;                 // of sealed_, tasks had so many
+  std::deque<SealedSegment> sealed_;       // not yet archived, ascending
+  uint64_t last_sealed_ = 0;               // the last that was found
+  std::optional<SealedSegment> archived_;  // the one before sealed_, if it was archived
+  uint64_t first_needed_ = 0;              // segment; 0: all may be
+  size_t worked_ = 0;                      // of sealed_, tasks had so many
   std::optional<SealedSegment> task_segment_;
   size_t task_ = 0;  // the next one for it
   bool task_begun_ = false;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/embedded.h"
@@ -21,6 +22,7 @@ namespace tallystick {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -182,9 +184,11 @@ TEST_F(Archive, OffLeavesSegmentsAsTheyAre) {
 TEST_F(Archive, WhereItCannotBeWrittenIsReportedAndServingGoesOn) {
   options_.archive_directory = directory_ / "archive";
   Create();
+  fs::remove_all(directory_ / "archive");
   std::ofstream(directory_ / "archive") << "a file where a directory should be";
   Grow();
-  EXPECT_THAT(reports_, Contains(HasSubstr((directory_ / "archive").string())));
+  EXPECT_THAT(reports_, Contains(AllOf(HasSubstr("shard 0: "),
+                                       HasSubstr((directory_ / "archive").string()))));
   Buy(10);
   ExpectWholeStatements();
   EXPECT_EQ(ledger_->health(), absl::OkStatus());
@@ -234,6 +238,135 @@ TEST_F(Archive, WhatIsBeyondItsLimitIsRemovedAndTold) {
   ASSERT_EQ(TryOpen(), absl::OkStatus());
   Buy(10);
   EXPECT_EQ(ledger_->Totals(kProgram)->issued, static_cast<Points>(5 * last_));
+}
+
+// A copy of an earlier time, or a ledger restored to one, with the archive of what came later.
+TEST_F(Archive, ThatOfALaterCopyIsRefused) {
+  options_.archive_directory = directory_ / "archive";
+  Create();
+  Buy(50);
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  fs::copy(directory_ / "ledger", directory_ / "earlier", fs::copy_options::recursive);
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  Grow();
+  Grow();
+  ASSERT_GE(Archives().size(), 3u);
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  options_.directory = directory_ / "earlier";
+  const absl::Status refused = TryOpen();
+  EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition) << refused;
+  EXPECT_THAT(refused.ToString(), HasSubstr("give this one an archive directory of its own"));
+  // Nor as its new one.
+  options_.directory = directory_ / "fresh";
+  options_.archive_directory.clear();
+  options_.create = true;
+  Create();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  options_.archive_directory = directory_ / "archive";
+  EXPECT_THAT(TryOpen().ToString(), HasSubstr("is of a segment that the log in"));
+}
+
+// Both copies went on, with one archive: each keeps what is its own.
+TEST_F(Archive, OfTwoCopiesNeitherReplacesTheOthers) {
+  options_.archive_directory = directory_ / "archive";
+  Create();
+  Grow();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  fs::copy(directory_ / "ledger", directory_ / "copy", fs::copy_options::recursive);
+  const size_t common = Archives().size();
+  const uint64_t bought = last_;
+  // The copy goes on far without archiving.
+  options_.directory = directory_ / "copy";
+  options_.archive = false;
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  for (int i = 0; i < 3; ++i) Grow();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  const uint64_t bought_by_copy = std::exchange(last_, bought);
+  // The original archives segments of the same numbers.
+  options_.directory = directory_ / "ledger";
+  options_.archive = true;
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  Grow();
+  ASSERT_GT(Archives().size(), common);
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  const uint64_t bought_by_original = std::exchange(last_, bought_by_copy);
+
+  options_.directory = directory_ / "copy";
+  reports_.clear();
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  Work();
+  EXPECT_THAT(reports_, Contains(HasSubstr("is sound, and not of this log")));
+  ExpectWholeStatements();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  last_ = bought_by_original;
+  options_.directory = directory_ / "ledger";
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  ExpectWholeStatements();
+  EXPECT_EQ(ledger_->Totals(kProgram)->issued, static_cast<Points>(5 * last_));
+}
+
+TEST_F(Archive, ACopyThatHasItWithItNeedsNoOther) {
+  options_.archive_directory = directory_ / "archive";
+  Create();
+  Grow();
+  ASSERT_GE(Archives().size(), 2u);
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  fs::copy(directory_ / "ledger", directory_ / "copy", fs::copy_options::recursive);
+  fs::copy(directory_ / "archive/shard-0000", directory_ / "copy/shard-0000/archive",
+           fs::copy_options::recursive);
+  const uint64_t copied = last_;
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  Grow();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  fs::remove_all(directory_ / "archive");
+  last_ = copied;
+  options_.directory = directory_ / "copy";
+  options_.archive_directory.clear();
+  EXPECT_TRUE(ReadAll().ok()) << ReadAll().status();
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  ExpectWholeStatements();
+  Grow();
+  EXPECT_FALSE(fs::exists(directory_ / "archive"));
+}
+
+TEST_F(Archive, IsOneServersAtATime) {
+  options_.archive_directory = directory_ / "archive";
+  Create();
+  const std::unique_ptr<Ledger> first = std::move(ledger_);
+  options_.directory = directory_ / "other";
+  options_.create = true;
+  EXPECT_THAT(TryOpen().ToString(), HasSubstr("is in use"));
+}
+
+// The disk that it is on may not be mounted.
+TEST_F(Archive, WhileItIsMissingNothingIsArchivedAndNoIndexIsRemoved) {
+  options_.archive_directory = directory_ / "archive";
+  Create();
+  Grow();
+  ASSERT_GE(Archives().size(), 2u);
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  const auto indexes = [&] {
+    size_t count = 0;
+    for (const auto& file : fs::directory_iterator(directory_ / "ledger/shard-0000")) {
+      count += file.path().extension() == ".idx" ? 1 : 0;
+    }
+    return count;
+  };
+  const size_t before = indexes();
+  fs::rename(directory_ / "archive", directory_ / "unmounted");
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  EXPECT_THAT(reports_, Contains(HasSubstr("Is the archive's disk mounted?")));
+  Grow();
+  EXPECT_THAT(Archives(), IsEmpty());
+  EXPECT_GE(indexes(), before);
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  fs::remove_all(directory_ / "archive");
+  fs::rename(directory_ / "unmounted", directory_ / "archive");
+  ASSERT_EQ(TryOpen(), absl::OkStatus());
+  Work();
+  ExpectWholeStatements();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  EXPECT_TRUE(ReadAll().ok()) << ReadAll().status();
 }
 
 TEST_F(Archive, AThreadOfItsOwnFillsIt) {

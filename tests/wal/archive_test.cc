@@ -107,9 +107,13 @@ TEST_F(LargeArchiveTest, AnArchivedLogReadsTheSame) {
   }
 }
 
-// All that was put back from a copy is the archive.
+// Of what was put back from a copy the archive has the end, or is all.
 TEST_F(ArchiveTest, ALogThatEndsInItsArchiveGoesOn) {
   MoveToArchive(io, whole, whole.tail.segment);
+  EXPECT_TRUE(Same(ReadLog(io), whole)) << ReadStatus();
+  for (uint64_t segment = 1; segment < whole.tail.segment; ++segment) {
+    MoveToArchive(io, whole, segment);
+  }
   EXPECT_TRUE(Same(ReadLog(io), whole)) << ReadStatus();
   ASSERT_EQ(session.Open(), absl::OkStatus());
   EXPECT_EQ(session.mismatch, "");
@@ -117,6 +121,17 @@ TEST_F(ArchiveTest, ALogThatEndsInItsArchiveGoesOn) {
   ASSERT_TRUE(session.Run(5, random));
   ASSERT_TRUE(session.Settle());
   EXPECT_EQ(session.Compare(ReadLog(io)), "");
+}
+
+// A copy of an earlier time beside the archive of what came later.
+TEST_F(ArchiveTest, OneThatIsAheadOfTheLogIsAnothers) {
+  const uint64_t last = whole.tail.segment - 1;
+  ASSERT_EQ(WriteArchive(io, SealedOf(whole, last)), absl::OkStatus());
+  const uint64_t end = SealedOf(whole, last).bytes;
+  ASSERT_EQ(io.Remove(SegmentPath(whole.tail.segment)), absl::OkStatus());
+  io.Contents(SegmentPath(last)).resize(end - kSectorBytes);
+  EXPECT_EQ(ReadStatus().code(), absl::StatusCode::kFailedPrecondition) << ReadStatus();
+  EXPECT_THAT(ReadStatus().ToString(), HasSubstr("which went on, then give this one an archive"));
 }
 
 // A crash between the archive's renaming and the giving up of the segment leaves both.

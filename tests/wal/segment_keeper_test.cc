@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "tests/sim/sim_io.h"
 #include "tests/wal/archived_log.h"
+#include "wal/block.h"
 #include "wal/snapshot_files.h"
 #include "wal/snapshot_writer.h"
 
@@ -204,23 +205,6 @@ TEST_F(SegmentKeeperTest, AnArchiveThatDoesNotHoldItsSegmentIsWrittenAgain) {
   EXPECT_EQ(Compare(), "");
 }
 
-TEST_F(SegmentKeeperTest, AFullDiskIsToldOnceAndTriedAgain) {
-  std::mt19937_64 random(3);
-  Open();
-  Grow(random);
-  for (int i = 0; i < 3; ++i) {
-    io.FailWrite(1, ENOSPC, ".arc.new");
-    EXPECT_GT(keeper->Step(io.MonotonicMicros()), 0);
-    EXPECT_EQ(keeper->Step(io.MonotonicMicros() + 1), keeper->Step(io.MonotonicMicros() + 1));
-    io.AdvanceMicros(60'000'000);
-  }
-  EXPECT_EQ(reports.size(), 1u);
-  EXPECT_EQ(Compare(), "");
-  Work();
-  EXPECT_FALSE(Archives().empty());
-  EXPECT_EQ(Compare(), "");
-}
-
 struct CountingTask : SegmentTask {
   explicit CountingTask(std::vector<uint64_t>& seen_in) : seen(seen_in) {}
   absl::Status Begin(const SealedSegment& segment) override {
@@ -233,6 +217,88 @@ struct CountingTask : SegmentTask {
   std::vector<uint64_t>& seen;
   int left = 0;
 };
+
+// Another copy of the ledger has used the same archive.
+TEST_F(SegmentKeeperTest, ASoundArchiveOfAnotherHistoryIsNeitherTakenNorReplaced) {
+  std::mt19937_64 random(2);
+  Open();
+  Grow(random);
+  // As if that one's segment 2 had ended earlier.
+  const LogCopy log = ReadLog(io);
+  SealedSegment shorter;
+  for (const auto& block : log.blocks) {
+    if (block.header.segment != 2 || block.header.type == BlockType::kStart) continue;
+    shorter = {.number = 2,
+               .bytes = block.offset + block.header.bytes,
+               .next_position = block.header.first_position + block.header.count,
+               .last_hash = HeaderHash(block.header)};
+    break;
+  }
+  ASSERT_EQ(WriteArchive(io, shorter), absl::OkStatus());
+  const std::vector<std::byte> theirs = io.Contents(ArchivePath(2));
+  Work();
+  EXPECT_THAT(reports, ElementsAre(AllOf(HasSubstr(ArchivePath(2)), HasSubstr("not of this log"))));
+  EXPECT_EQ(Archives(), (std::vector<uint64_t>{1, 2}));
+  EXPECT_EQ(io.Contents(ArchivePath(2)), theirs);
+  EXPECT_EQ(Files().segments.front(), 2u);
+  // It is moved away.
+  ASSERT_EQ(io.Remove(ArchivePath(2)), absl::OkStatus());
+  io.AdvanceMicros(30'000'000);
+  Work();
+  EXPECT_GT(Archives().size(), 2u);
+  EXPECT_EQ(Compare(), "");
+}
+
+// As on the mount point of a disk that is not mounted.
+TEST_F(SegmentKeeperTest, WhereTheArchiveIsMissingNothingIsArchived) {
+  std::mt19937_64 random(2);
+  Open();
+  Grow(random);
+  Work();
+  const std::vector<uint64_t> archived = Archives();
+  ASSERT_GE(archived.size(), 2u);
+  std::vector<std::vector<std::byte>> files;
+  for (const uint64_t segment : archived) {
+    files.push_back(io.Contents(ArchivePath(segment)));
+    ASSERT_EQ(io.Remove(ArchivePath(segment)), absl::OkStatus());
+  }
+  std::vector<uint64_t> done;
+  MakeKeeper();
+  keeper->AddTask(std::make_unique<CountingTask>(done));
+  for (int i = 0; i < 3; ++i) {
+    Fill(random);
+    ASSERT_EQ(TakeSnapshot(), absl::OkStatus());
+    io.AdvanceMicros(60'000'000);
+    Work();
+  }
+  EXPECT_THAT(Archives(), IsEmpty());
+  EXPECT_EQ(Files().segments.front(), archived.back() + 1);
+  EXPECT_THAT(reports, ElementsAre(HasSubstr("Is the archive's disk mounted?")));
+  // What is sealed is indexed all the same.
+  EXPECT_EQ(done.back(), session.writer->sealed_before() - 1);
+  for (size_t i = 0; i < archived.size(); ++i) io.AddFile(ArchivePath(archived[i]), files[i]);
+  io.AdvanceMicros(30'000'000);
+  Work();
+  EXPECT_GT(Archives().size(), archived.size());
+  EXPECT_EQ(Compare(), "");
+}
+
+TEST_F(SegmentKeeperTest, AFullDiskIsToldOnceAndTriedAgain) {
+  std::mt19937_64 random(3);
+  Open();
+  Grow(random);
+  for (int i = 0; i < 3; ++i) {
+    io.FailWrite(1, ENOSPC, ".arc.new");
+    Work();
+    EXPECT_THAT(Archives(), IsEmpty());
+    io.AdvanceMicros(60'000'000);
+  }
+  EXPECT_EQ(reports.size(), 1u);
+  EXPECT_EQ(Compare(), "");
+  Work();
+  EXPECT_FALSE(Archives().empty());
+  EXPECT_EQ(Compare(), "");
+}
 
 TEST_F(SegmentKeeperTest, TasksSeeEachSealedSegmentInOrderBeforeItIsArchived) {
   std::mt19937_64 random(4);
@@ -367,6 +433,29 @@ TEST_F(SegmentKeeperTest, AnArchiveThatIsTooLargeLosesItsOldest) {
   EXPECT_EQ(Archives(), std::vector<uint64_t>(archived.begin() + 1, archived.end()));
   EXPECT_THAT(reports, ElementsAre(AllOf(HasSubstr("removes segment 1 from the archive"),
                                          HasSubstr("that this shard may keep"))));
+}
+
+// What follows a damaged one does not go before it: the archive would have a hole.
+TEST_F(SegmentKeeperTest, ADamagedArchiveGoesWithWhatFollowsIt) {
+  std::mt19937_64 random(5);
+  Open();
+  Grow(random);
+  Work();
+  const std::vector<uint64_t> archived = Archives();
+  ASSERT_GE(archived.size(), 2u);
+  uint64_t bytes = 0;
+  for (const uint64_t segment : archived) bytes += io.Contents(ArchivePath(segment)).size();
+  io.Contents(ArchivePath(1))[100] ^= std::byte{1};
+  options.limits.keep_bytes = bytes - io.Contents(ArchivePath(1)).size();
+  MakeKeeper();
+  Work();
+  EXPECT_EQ(Archives(), archived);
+  options.limits.keep_bytes -= 1;
+  MakeKeeper();
+  Work();
+  EXPECT_EQ(Archives(), std::vector<uint64_t>(archived.begin() + 2, archived.end()));
+  EXPECT_THAT(reports, Contains(HasSubstr("removes segment 1 from the archive, which is damaged")));
+  EXPECT_EQ(*LastGone(io, LogFolders(kLogDirectory)), 2u);
 }
 
 // ---- crashes ----
