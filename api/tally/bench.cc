@@ -19,6 +19,7 @@
 #include "api/tally/bench_report.h"
 #include "api/tally/command.h"
 #include "api/tally/load.h"
+#include "api/tally/log_time.h"
 #include "api/tally/pipeline.h"
 #include "api/tally/plot.h"
 #include "api/tally/progress.h"
@@ -141,6 +142,8 @@ int Bench::Run() {
   if (!options_.html.empty()) {
     if (absl::Status status = WriteText(options_.html, ""); !status.ok()) return Fail(status);
   }
+  absl::Status may = CheckNow(client_, "Measure a server on the wall clock");
+  if (!may.ok()) return Fail(may);
   if (absl::Status status = EnsureProgram(); !status.ok()) return Fail(status);
   const auto before = client_.Totals(options_.workload.program);
   if (!before.ok()) return Fail(before.status());

@@ -14,6 +14,7 @@
 #include "api/instants.h"
 #include "api/outcomes.h"
 #include "api/tally/command.h"
+#include "api/tally/log_time.h"
 
 namespace tallystick::tally {
 namespace {
@@ -26,6 +27,7 @@ struct Options {
   std::string at;
   std::string expires;
   uint16_t reason = 0;
+  bool jump = false;
   int64_t patience_s = 10;
 };
 
@@ -125,6 +127,13 @@ int Run(const Server& server, Kind kind, const Options& options) {
   client_options.reconnect_ms = options.patience_s * 1000;
   auto client = server.Connect(client_options);
   if (!client.ok()) return Fail(client.status());
+  absl::Status may;
+  if (options.at.empty()) {
+    may = CheckNow(**client, "Say when it occurred, with --at");
+  } else if (!options.jump) {
+    may = CheckStep(**client, operation->occurred_at());
+  }
+  if (!may.ok()) return Fail(may);
   const auto result = Apply(**client, *operation, options.patience_s);
   if (!result.ok()) {
     Fail(result.status());
@@ -189,8 +198,11 @@ void AddOperationCommands(CLI::App& app, const Server& server) {
         ->check(NotEmpty());
     command
         ->add_option("--at", options->at,
-                     "When it occurred: RFC 3339, or \"2026-01-31 10:00\" UTC; default: now")
+                     "When it occurred: RFC 3339, or \"2026-01-31 10:00\" UTC; default: now, which "
+                     "on the import clock must be near log time")
         ->check(NotEmpty());
+    command->add_flag("--jump", options->jump,
+                      "On the import clock: move log time on by more than 366 days, to --at");
     if (verb.kind == Kind::Return) {
       command->add_option("--original", options->original, "Transaction id of the purchase")
           ->check(NotEmpty());

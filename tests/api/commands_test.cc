@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "api/instants.h"
 #include "tests/api/frames.h"
 #include "tests/api/process.h"
 
@@ -197,6 +199,71 @@ TEST_F(Commands, ReturnsSayWhatTheyTook) {
   EXPECT_THAT(ran.output,
               AllOf(HasSubstr("-3 points"), HasSubstr("Part of what was due is written off"),
                     Not(HasSubstr("newest"))));
+}
+
+// ---- the import clock ----
+
+// Log time goes where an operation goes, and takes everybody's points with it.
+TEST_F(Commands, ImportClockTakesNoOperationOfNow) {
+  StartWithProgram({"--clock", "import"});
+  const std::vector<std::vector<std::string>> commands = {{"enrol", "1"},
+                                                          {"purchase", "7", "9500"},
+                                                          {"accrue", "7", "9"},
+                                                          {"redeem", "7", "1"},
+                                                          {"return", "7", "10"},
+                                                          {"adjust", "7", "5"},
+                                                          {"bench"}};
+  const auto refused = [&](const std::string& log_time) {
+    for (std::vector<std::string> command : commands) {
+      if (command != std::vector<std::string>{"bench"}) {
+        command.insert(command.end(), {"--program", "1"});
+      }
+      const Ran ran = Run(command);
+      EXPECT_EQ(ran.status, 1);
+      EXPECT_EQ(ran.output, "");
+      EXPECT_THAT(ran.errors, HasSubstr("tally: nothing was sent: the server has the import clock, "
+                                        "and log time " +
+                                        log_time + "; an operation of now"));
+    }
+  };
+  refused("has not begun");
+  // The first one is free to begin anywhere.
+  ASSERT_EQ(
+      Run({"purchase", "7", "9500", "--program", "1", "--at", "2010-12-01", "--id", "1"}).status,
+      0);
+  refused("is 2010-12-01T00:00:00.000000Z");
+  EXPECT_THAT(Run({"enrol", "1", "--program", "1"}).errors, HasSubstr("with --at\n"));
+  EXPECT_THAT(Run({"totals", "--program", "1"}).output,
+              HasSubstr(", 2010-12-01T00:00:00.000000Z: "));
+}
+
+TEST_F(Commands, ImportClockMovesOnByAYearOnlyWhenToldSo) {
+  StartWithProgram({"--clock", "import", "--shards", "2"});
+  const auto purchase = [&](const std::string& at, std::vector<std::string> more = {}) {
+    more.insert(more.begin(), {"purchase", "7", "9500", "--program", "1", "--at", at});
+    return Run(more);
+  };
+  ASSERT_EQ(purchase("2010-12-01").status, 0);
+  ASSERT_EQ(purchase("2011-12-02").status, 0) << "366 days";
+  Ran ran = purchase("2012-12-02 00:01");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.errors,
+            "tally: nothing was sent: 2012-12-02T00:01:00.000000Z is more than 366 days beyond log "
+            "time, 2011-12-02T00:00:00.000000Z, and would move it there for good, expire what is "
+            "due until then, and make the orders in between too old. If that is what you want, say "
+            "--jump\n");
+  EXPECT_EQ(Run({"tick", "--to", "2012-12-02 00:01"}).errors, ran.errors);
+  EXPECT_EQ(purchase("2012-12-02 00:01", {"--jump"}).status, 0);
+  EXPECT_EQ(Run({"tick", "--to", "2014-01-01", "--jump"}).status, 0);
+  EXPECT_EQ(purchase("2013-12-31").status, 0);
+}
+
+// As after an import that ended today.
+TEST_F(Commands, ImportClockThatHasReachedThePresentTakesOperationsOfNow) {
+  StartWithProgram({"--clock", "import"});
+  const std::string an_hour_ago = FormatInstant(ToInstant(absl::Now()) - 3600 * kMicrosPerSecond);
+  ASSERT_EQ(Run({"tick", "--to", an_hour_ago}).status, 0);
+  EXPECT_EQ(Run({"purchase", "7", "9500", "--program", "1"}).status, 0);
 }
 
 // ---- command lines and questions ----
