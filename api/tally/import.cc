@@ -22,6 +22,7 @@
 #include "api/orders.h"
 #include "api/outcomes.h"
 #include "api/tally/command.h"
+#include "api/tally/log_time.h"
 #include "api/tally/pipeline.h"
 #include "api/tally/progress.h"
 #include "api/tally/rejects.h"
@@ -84,6 +85,7 @@ class Import {
   bool EnrolsFirst(const Order& order);
   void TakeAnswer(const Pipeline::Answer& answer);
   void Reject(uint32_t file, int64_t line, absl::string_view order, absl::string_view reason);
+  absl::Status ExplainTooOld(int64_t count) const;
   void PrintResult() const;
   void PrintText() const;
 
@@ -227,11 +229,13 @@ int Import::Run() {
   }
   if (!written.ok()) return Fail(written);
   const int64_t too_old = counts_.refused[static_cast<size_t>(Outcome::TooOld)];
-  if (too_old > 0 && client_.server().clock == ClockMode::kWall) {
-    return Fail(absl::FailedPreconditionError(absl::StrCat(
-        too_old,
-        " orders are older than the program's retention: only a server started with --clock import "
-        "takes past orders with their own dates")));
+  if (too_old > 0) {
+    const absl::Status why = ExplainTooOld(too_old);
+    // On the import clock these may be repetitions that a ledger without indexes cannot know.
+    if (client_.server().clock == ClockMode::kWall || counts_.accepted + counts_.replayed == 0) {
+      return Fail(why);
+    }
+    Fail(why);
   }
   if (lines_ > 0 && counts_.accepted + counts_.replayed == 0) {
     return Fail(absl::FailedPreconditionError(
@@ -239,6 +243,25 @@ int Import::Run() {
                      options_.rejects.empty() ? ", and --rejects FILE lists the lines" : "")));
   }
   return 0;
+}
+
+absl::Status Import::ExplainTooOld(int64_t count) const {
+  constexpr absl::string_view kToDo =
+      "To take past orders with their own dates, import them into a new ledger: tallyd --create "
+      "--clock import, with another --data";
+  if (client_.server().clock == ClockMode::kWall) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(count,
+                     " orders are older than the program's retention, and this ledger's "
+                     "time is the present. ",
+                     kToDo));
+  }
+  const auto log_time = LatestLogTime(client_);
+  if (!log_time.ok()) return log_time.status();
+  return absl::FailedPreconditionError(
+      absl::StrCat(count, " orders are older than log time, ", FormatInstant(*log_time),
+                   ", less the program's retention, and log time never goes back. ", kToDo,
+                   ", all files in one import"));
 }
 
 void Import::PrintResult() const {
@@ -282,9 +305,13 @@ void Import::PrintText() const {
   for (size_t i = 0; i < counts_.refused.size(); ++i) {
     if (counts_.refused[i] == 0) continue;
     const auto outcome = static_cast<Outcome>(i);
+    // What is too old for an import is not in the ledger, which has looked: there is nothing to
+    // correct.
+    const absl::string_view sentence = outcome == Outcome::TooOld
+                                           ? "They lie before what the ledger still takes."
+                                           : OutcomeSentence(outcome);
     std::printf("%12ld refused, %s: %s\n", counts_.refused[i],
-                std::string(OutcomeName(outcome)).c_str(),
-                std::string(OutcomeSentence(outcome)).c_str());
+                std::string(OutcomeName(outcome)).c_str(), std::string(sentence).c_str());
   }
   if (const int64_t unanswered = counts_.orders - counts_.Answered(); unanswered > 0) {
     std::printf("%12ld unanswered\n", unanswered);

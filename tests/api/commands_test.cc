@@ -513,6 +513,25 @@ TEST_F(Imports, OfWhichNothingWasAcceptedFail) {
   EXPECT_EQ(Import().status, 0) << "nothing to do";
 }
 
+// A ledger whose time is the present takes no past orders any more, whatever its clock is then.
+TEST_F(Imports, OfThePastSayThatTheyNeedANewLedger) {
+  Write("orders.csv", "order,member,time,amount\nA1,7,2012-05-02,90\n");
+  const auto advises =
+      AllOf(HasSubstr("import them into a new ledger: tallyd --create --clock import"),
+            Not(HasSubstr("adjustment")));
+  StartWithProgram();
+  ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  Ran ran = Import();
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.errors, AllOf(advises, HasSubstr("tally: 1 orders are older than")));
+  EXPECT_THAT(ran.output, AllOf(HasSubstr("1 refused, too_old"), Not(HasSubstr("adjustment"))));
+  Stop();
+  Start({"--clock", "import"});
+  ran = Import();
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.errors, AllOf(advises, HasSubstr("log time never goes back")));
+}
+
 // ---- bench ----
 
 TEST_F(Commands, BenchMeasuresEachKindOfLoad) {
