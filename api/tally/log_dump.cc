@@ -141,9 +141,13 @@ void AddLogDumpCommand(CLI::App* log) {
   command->add_option("--id", options->id, "Only this transaction's")->check(NotEmpty());
   command->add_option("--kind", options->kinds, "Only of this kind; may be given again")
       ->check(NotEmpty());
-  command->add_option("--since", options->since, "Only what occurred at this instant or later")
+  command
+      ->add_option("--since", options->since,
+                   "Only what occurred at this instant (a date is its 00:00 UTC) or later")
       ->check(NotEmpty());
-  command->add_option("--until", options->until, "Only what occurred before this instant")
+  command
+      ->add_option("--until", options->until,
+                   "Only what occurred before this instant (a date is its 00:00 UTC)")
       ->check(NotEmpty());
   OnRun(command, [options] { return Run(*options); });
 }

@@ -59,7 +59,7 @@ void AddLogReplayCommand(CLI::App* log) {
       ->add_option("--to", options->to,
                    "The last position of each shard's own log (1234), or one for each shard "
                    "(0:1234,1:567), as in the shards of tally totals --json; or an instant of log "
-                   "time")
+                   "time (a date is its 00:00 UTC)")
       ->check(NotEmpty());
   AddJsonFlag(command, &options->json);
   OnRun(command, [options] { return Run(*options); });

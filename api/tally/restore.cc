@@ -83,7 +83,7 @@ void AddRestoreCommand(CLI::App& app) {
   command
       ->add_option("--to", options->to,
                    "The last position of each shard's own log (1234), or one for each shard "
-                   "(0:1234,1:567), or an instant of log time")
+                   "(0:1234,1:567), or an instant of log time (a date is its 00:00 UTC)")
       ->required()
       ->check(NotEmpty());
   command->add_option("--into", options->into, "The new directory: missing or empty")
