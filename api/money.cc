@@ -50,7 +50,8 @@ std::optional<Decimal> ParseDecimal(absl::string_view text) {
   return value;
 }
 
-std::optional<int64_t> ProductInUnits(const Decimal& a, const Decimal& b, int digits) {
+std::optional<int64_t> ProductInUnits(const Decimal& a, const Decimal& b, int digits,
+                                      bool* rounded) {
   __int128 product = static_cast<__int128>(a.mantissa) * b.mantissa;
   int surplus = a.fraction_digits + b.fraction_digits - digits;
   for (; surplus < 0; ++surplus) product *= 10;
@@ -58,6 +59,7 @@ std::optional<int64_t> ProductInUnits(const Decimal& a, const Decimal& b, int di
   for (; surplus > 0; --surplus) divisor *= 10;
   const __int128 rest = product % divisor;
   product /= divisor;
+  if (rounded != nullptr) *rounded = rest != 0;
   if (rest * 2 >= divisor) ++product;
   if (rest * 2 <= -divisor) --product;
   if (product > std::numeric_limits<int64_t>::max() ||
@@ -67,8 +69,8 @@ std::optional<int64_t> ProductInUnits(const Decimal& a, const Decimal& b, int di
   return static_cast<int64_t>(product);
 }
 
-std::optional<int64_t> InUnits(const Decimal& a, int digits) {
-  return ProductInUnits(a, Decimal{1, 0}, digits);
+std::optional<int64_t> InUnits(const Decimal& a, int digits, bool* rounded) {
+  return ProductInUnits(a, Decimal{1, 0}, digits, rounded);
 }
 
 int CurrencyDigits(absl::string_view code) {

@@ -20,9 +20,11 @@ struct Decimal {
 // else: no exponents, no separators of thousands, no currency signs, which files mean differently.
 std::optional<Decimal> ParseDecimal(absl::string_view text);
 
-// a × b in units of 10^-digits, rounded half away from zero. Nothing when it does not fit.
-std::optional<int64_t> ProductInUnits(const Decimal& a, const Decimal& b, int digits);
-std::optional<int64_t> InUnits(const Decimal& a, int digits);
+// a × b in units of 10^-digits, rounded half away from zero; `*rounded`: that changed it. Nothing
+// when it does not fit.
+std::optional<int64_t> ProductInUnits(const Decimal& a, const Decimal& b, int digits,
+                                      bool* rounded = nullptr);
+std::optional<int64_t> InUnits(const Decimal& a, int digits, bool* rounded = nullptr);
 
 // Digits of a currency's minor unit (ISO 4217): JPY 0, BHD 3; 2 for most, and for codes that are
 // not known.

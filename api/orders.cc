@@ -245,7 +245,7 @@ bool OrderBuilder::ReadTime(absl::string_view text, Instant* time, SkipReason* r
 }
 
 bool OrderBuilder::ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount,
-                              SkipReason* reason) {
+                              bool* rounded, SkipReason* reason) {
   const auto read = [&](int column, SkipReason if_bad) -> std::optional<Decimal> {
     const auto value = ParseDecimal(row.fields[static_cast<size_t>(column)]);
     if (!value.has_value()) *reason = if_bad;
@@ -255,13 +255,13 @@ bool OrderBuilder::ReadAmount(const CsvRow& row, const Columns& columns, int64_t
   if (columns.spend >= 0) {
     const auto spend = read(columns.spend, SkipReason::kBadAmount);
     if (!spend.has_value()) return false;
-    units = InUnits(*spend, rules_.currency_digits);
+    units = InUnits(*spend, rules_.currency_digits, rounded);
   } else {
     const auto quantity = read(columns.quantity, SkipReason::kBadQuantity);
     if (!quantity.has_value()) return false;
     const auto price = read(columns.unit_price, SkipReason::kBadPrice);
     if (!price.has_value()) return false;
-    units = ProductInUnits(*quantity, *price, rules_.currency_digits);
+    units = ProductInUnits(*quantity, *price, rules_.currency_digits, rounded);
   }
   if (!units.has_value()) {
     *reason = SkipReason::kAmountTooLarge;
@@ -309,7 +309,8 @@ void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
   Instant time = 0;
   if (!ReadTime(field(columns.time), &time, &reason)) return Leave(row.line, order, reason);
   int64_t amount = 0;
-  if (!ReadAmount(row, columns, &amount, &reason)) return Leave(row.line, order, reason);
+  bool rounded = false;
+  if (!ReadAmount(row, columns, &amount, &rounded, &reason)) return Leave(row.line, order, reason);
 
   const Id id = order_id.has_value() ? *order_id : RowId(row, *member);
   const auto [place, is_new] = index_.try_emplace({Key(id), Key(*member)}, orders_.size());
@@ -328,6 +329,7 @@ void OrderBuilder::AddRow(const CsvRow& row, const Columns& columns) {
   if (__builtin_add_overflow(all.sum, amount, &sum) || sum == std::numeric_limits<int64_t>::min()) {
     return Leave(row.line, order, SkipReason::kAmountTooLarge);
   }
+  if (rounded) ++rounded_lines_;
   all.sum = sum;
   all.time = std::min(all.time, time);
   if (const auto original = ParseId(field(columns.original)); original.has_value()) {

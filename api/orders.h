@@ -117,6 +117,8 @@ class OrderBuilder {
   std::vector<Order> TakeOrders();
 
   int64_t lines() const { return lines_; }
+  // Lines whose amount has more digits than the currency: each is rounded, half away from zero.
+  int64_t rounded_lines() const { return rounded_lines_; }
   const std::array<int64_t, kSkipReasonCount>& skipped() const { return skipped_; }
 
  private:
@@ -125,7 +127,8 @@ class OrderBuilder {
   absl::Status ReadHeader(const std::string& name, CsvReader& reader, Columns* columns);
   void AddRow(const CsvRow& row, const Columns& columns);
   bool CheckShape(const CsvRow& row, const Columns& columns, SkipReason* reason) const;
-  bool ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount, SkipReason* reason);
+  bool ReadAmount(const CsvRow& row, const Columns& columns, int64_t* amount, bool* rounded,
+                  SkipReason* reason);
   bool ParseTime(absl::string_view text, Instant* time);
   bool ReadTime(absl::string_view text, Instant* time, SkipReason* reason);
   Id RowId(const CsvRow& row, const Id& member);
@@ -135,6 +138,7 @@ class OrderBuilder {
   const std::function<void(const Skip&)> on_skip_;
   uint32_t file_ = 0;
   int64_t lines_ = 0;
+  int64_t rounded_lines_ = 0;
   std::array<int64_t, kSkipReasonCount> skipped_ = {};
   std::vector<Order> orders_;
   using IdKey = std::pair<uint64_t, uint64_t>;

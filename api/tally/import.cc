@@ -98,6 +98,7 @@ class Import {
   std::vector<uint32_t> sent_;  // by the pipeline's numbers: the order, or kEnrolment
   Counts counts_;
   int64_t lines_ = 0;
+  int64_t rounded_lines_ = 0;
   std::array<int64_t, kSkipReasonCount> skipped_ = {};
   int64_t resent_ = 0;
   double seconds_ = 0;
@@ -149,6 +150,7 @@ absl::Status Import::Read(const OrderRules& rules) {
   }
   orders_ = builder.TakeOrders();
   lines_ = builder.lines();
+  rounded_lines_ = builder.rounded_lines();
   skipped_ = builder.skipped();
   counts_.orders = static_cast<int64_t>(orders_.size());
   for (const Order& order : orders_) ++(order.is_return ? counts_.returns : counts_.purchases);
@@ -288,6 +290,7 @@ void Import::PrintResult() const {
              {"refused", refused},
              {"unanswered", counts_.orders - counts_.Answered()},
              {"skipped", skipped},
+             {"rounded_lines", rounded_lines_},
              {"resent", resent_},
              {"reconnects", client_.reconnects()},
              {"seconds", seconds_}});
@@ -322,6 +325,10 @@ void Import::PrintText() const {
     std::printf("%12ld %s skipped: %s\n", skipped_[i],
                 reason == SkipReason::kZeroAmount ? "orders" : "lines",
                 std::string(SkipReasonName(reason)).c_str());
+  }
+  if (rounded_lines_ > 0) {
+    std::printf("%12ld lines rounded: their amounts have more digits than the currency\n",
+                rounded_lines_);
   }
   std::printf("%.1f s\n", seconds_);
 }
@@ -361,9 +368,13 @@ void AddImportCommand(CLI::App& app, const Server& server) {
       ->required();
   command->add_option("--time-zone", options->time_zone,
                       "IANA name of the times' zone; default: the program's");
-  auto* spend = command->add_option("--spend", columns.spend, "Column of the amount");
+  auto* spend = command->add_option("--spend", columns.spend,
+                                    "Column of the amount, in the currency's major unit: 12.50; "
+                                    "more digits than it has are rounded, a half away from zero");
   auto* quantity = command->add_option("--quantity", columns.quantity, "Column of the quantity");
-  auto* price = command->add_option("--unit-price", columns.unit_price, "Column of the unit price");
+  auto* price =
+      command->add_option("--unit-price", columns.unit_price,
+                          "Column of the unit price, as --spend; each line's product is rounded");
   spend->excludes(quantity)->excludes(price);
   quantity->needs(price);
   command->add_option("--order", columns.order,

@@ -513,6 +513,16 @@ TEST_F(Imports, OfWhichNothingWasAcceptedFail) {
   EXPECT_EQ(Import().status, 0) << "nothing to do";
 }
 
+TEST_F(Imports, SayWhatTheyRounded) {
+  StartWithProgram({"--clock", "import"});
+  Write("orders.csv",
+        "order,member,time,amount\n"
+        "A1,7,2024-05-02,12.505\n"
+        "A2,7,2024-05-02,12.50\n");
+  EXPECT_THAT(Import().output, HasSubstr("1 lines rounded: "));
+  EXPECT_EQ(nlohmann::json::parse(Import({"--json"}).output)["rounded_lines"], 1);
+}
+
 // A ledger whose time is the present takes no past orders any more, whatever its clock is then.
 TEST_F(Imports, OfThePastSayThatTheyNeedANewLedger) {
   Write("orders.csv", "order,member,time,amount\nA1,7,2012-05-02,90\n");

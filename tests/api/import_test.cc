@@ -40,6 +40,7 @@ struct Built {
   std::vector<std::string> skips;  // "line order: reason"
   std::map<std::string, int64_t> skipped;
   int64_t lines = 0;
+  int64_t rounded_lines = 0;
 };
 
 Built BuildFrom(OrderRules rules, const std::vector<std::istream*>& files) {
@@ -54,6 +55,7 @@ Built BuildFrom(OrderRules rules, const std::vector<std::istream*>& files) {
   }
   built.orders = builder.TakeOrders();
   built.lines = builder.lines();
+  built.rounded_lines = builder.rounded_lines();
   for (size_t i = 0; i < kSkipReasonCount; ++i) {
     if (builder.skipped()[i] != 0) {
       built.skipped[std::string(SkipReasonName(static_cast<SkipReason>(i)))] = builder.skipped()[i];
@@ -270,11 +272,23 @@ TEST(Orders, QuantityTimesPriceIsRoundedByLine) {
                                 "A1,7,2024-05-01 10:00,1,\"1,000\"\n");
   ASSERT_EQ(built.orders.size(), 1u);
   EXPECT_EQ(built.orders[0].sum, 102);
+  EXPECT_EQ(built.rounded_lines, 2);
   EXPECT_THAT(built.skips, ElementsAre("4 A1: bad quantity", "5 A1: bad price"));
   rules.currency_digits = 0;
   EXPECT_EQ(
       BuildText(rules, "order,member,time,qty,price\nA1,7,2024-05-01 10:00,2,250\n").orders[0].sum,
       500);
+}
+
+TEST(Orders, LinesThatAreRoundedAreCounted) {
+  const Built built = BuildText(Rules(), std::string(kHeader) +
+                                             "A1,7,2024-05-01 10:00,12.505\n"
+                                             "A2,7,2024-05-01 10:00,12.500\n"
+                                             "A3,7,2024-05-01 10:00,-0.001\n");
+  ASSERT_EQ(built.orders.size(), 2u);
+  EXPECT_EQ(built.orders[0].sum, 1251);
+  EXPECT_EQ(built.orders[1].sum, 1250);
+  EXPECT_EQ(built.rounded_lines, 2) << "A3, which rounds to nothing, as well";
 }
 
 TEST(Orders, TimesAreInTheGivenZone) {
