@@ -26,6 +26,24 @@ void PrintSpan(const char* name, const Span& span) {
               InstantText(span.last).c_str());
 }
 
+// `when`: words behind the first.
+void PrintRates(const RateSeries& rates, const char* when, bool with_bytes) {
+  if (rates.buckets().empty()) return;
+  std::printf("each %s%s, from\n", rates.step_name().c_str(), when);
+  for (const auto& [begin, bucket] : rates.buckets()) {
+    std::printf("  %s %12lu records", InstantText(begin).c_str(), bucket.records);
+    if (with_bytes) std::printf(" %14lu bytes", bucket.bytes);
+    std::printf("\n");
+  }
+}
+
+void PrintSegment(const SegmentStats& segment) {
+  std::printf("shard %u segment %lu: from position %lu, %lu records, %lu %s %lu bytes\n",
+              segment.shard, segment.number, segment.first_position, segment.records,
+              segment.used_bytes, segment.archived ? "bytes, archived in" : "of",
+              segment.size_bytes);
+}
+
 void PrintText(const LogStats& stats) {
   std::printf("%u shards, %lu segments, %lu blocks, %lu records, %lu bytes\n", stats.shards,
               stats.segments.size(), stats.blocks, stats.records, stats.bytes);
@@ -48,20 +66,13 @@ void PrintText(const LogStats& stats) {
     std::printf("blocks of %lu to %lu records: %lu\n", 1ul << i, (2ul << i) - 1,
                 stats.block_sizes[i]);
   }
-  std::printf("each %s, from\n", stats.rates.step_name().c_str());
-  for (const auto& [begin, bucket] : stats.rates.buckets()) {
-    std::printf("  %s %12lu records %14lu bytes\n", InstantText(begin).c_str(), bucket.records,
-                bucket.bytes);
-  }
+  PrintRates(stats.rates, " by when it was written", /*with_bytes=*/true);
+  PrintRates(stats.occurred_rates, " by when it occurred", /*with_bytes=*/false);
   for (const Gap& gap : stats.gaps) {
     std::printf("shard %u: nothing for %.3f s from %s\n", gap.shard,
                 static_cast<double>(gap.to - gap.from) / 1e6, InstantText(gap.from).c_str());
   }
-  for (const SegmentStats& segment : stats.segments) {
-    std::printf("shard %u segment %lu: from position %lu, %lu records, %lu of %lu bytes\n",
-                segment.shard, segment.number, segment.first_position, segment.records,
-                segment.used_bytes, segment.size_bytes);
-  }
+  for (const SegmentStats& segment : stats.segments) PrintSegment(segment);
   for (const SnapshotStats& snapshot : stats.snapshots) {
     std::printf("shard %u snapshot of position %lu: %lu bytes, taken %s\n", snapshot.shard,
                 snapshot.position, snapshot.size_bytes, InstantText(snapshot.taken_at).c_str());

@@ -243,7 +243,10 @@ TEST_F(LogCommands, StatCountsWhatTheLogHolds) {
   page << std::ifstream(Path("page.html")).rdbuf();
   EXPECT_THAT(page.str(), AllOf(HasSubstr("<polyline"), HasSubstr("Records a second"),
                                 HasSubstr("Records in a block"), HasSubstr("</html>")));
-  EXPECT_THAT(Run({"log", "stat", Path("ledger")}).output, HasSubstr("6 members seen"));
+  EXPECT_THAT(
+      Run({"log", "stat", Path("ledger")}).output,
+      AllOf(HasSubstr("6 members seen"), HasSubstr(" by when it was written, from\n"),
+            HasSubstr(" by when it occurred, from\n  20"), HasSubstr(" of 1048576 bytes\n")));
   EXPECT_EQ(Run({"log", "stat", Path("ledger"), "--html", Path("missing/page.html")}).status, 1);
   // A page that cannot be written whole is not there.
   fs::create_directories(Path("page2.html.part"));
