@@ -26,6 +26,7 @@
 #include "api/ids.h"
 #include "api/ledger_files.h"
 #include "api/server.h"
+#include "api/tally/usage_error.h"
 #include "wal/posix_io.h"
 #include "wal/snapshot_writer.h"
 
@@ -251,13 +252,15 @@ int Run(const Flags& flags) {
 
 int main(int argc, char** argv) {
   tallystick::Flags flags;
-  CLI::App app("Serves a Tallystick ledger.");
+  CLI::App app("Serves a Tallystick ledger.", "tallyd");
   tallystick::Declare(app, flags);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     // --help is an "error" of status 0.
-    return app.exit(error) == 0 ? 0 : tallystick::kExitUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);
+    tallystick::Say(tallystick::ExplainUsage(app, error));
+    return tallystick::kExitUsage;
   }
   flags.ledger.segment_bytes = flags.segment_mib << 20;
   flags.ledger.reserve_memory_bytes = flags.reserve_mib << 20;

@@ -4,9 +4,9 @@
 #include <functional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "api/tally/command.h"
+#include "api/tally/usage_error.h"
 
 namespace tallystick::tally {
 namespace {
@@ -14,16 +14,6 @@ namespace {
 std::function<int()>& ChosenRun() {
   static std::function<int()> run;
   return run;
-}
-
-// What CLI11 calls a missing subcommand: the word where one was expected; empty: it is another
-// error.
-std::string UnknownCommand(const CLI::App& app) {
-  const CLI::App* chosen = &app;
-  while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
-  const bool has_commands = !chosen->get_subcommands([](const CLI::App*) { return true; }).empty();
-  const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
-  return has_commands && !rest.empty() ? rest.front() : "";
 }
 
 int Main(int argc, char** argv) {
@@ -57,13 +47,12 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (const std::string word = UnknownCommand(app); !word.empty()) {
-      std::fprintf(stderr, "tally: there is no %s \"%s\": see tally --help\n",
-                   word[0] == '-' ? "option" : "command", word.c_str());
+    // --help is an "error" of status 0.
+    if (error.get_exit_code() != 0) {
+      std::fprintf(stderr, "tally: %s\n", ExplainUsage(app, error).c_str());
       return 2;
     }
-    // --help is an "error" of status 0.
-    if (app.exit(error) != 0) return 2;
+    app.exit(error);
     ChosenRun() = [] { return 0; };
   }
   const int status = ChosenRun()();

@@ -269,12 +269,35 @@ TEST_F(Commands, ImportClockThatHasReachedThePresentTakesOperationsOfNow) {
 // ---- command lines and questions ----
 
 TEST_F(Commands, UnknownOnesAreNamed) {
-  for (const std::vector<std::string>& command :
-       std::vector<std::vector<std::string>>{{"nosuch"}, {"nosuch", "7"}, {"log", "nosuch", "x"}}) {
+  const auto error_of = [&](const std::vector<std::string>& command) {
     const Ran ran = Run(command);
     EXPECT_EQ(ran.status, 2);
-    EXPECT_EQ(ran.errors, "tally: there is no command \"nosuch\": see tally --help\n");
-  }
+    EXPECT_EQ(ran.output, "");
+    return ran.errors;
+  };
+  EXPECT_EQ(error_of({"nosuch"}), "tally: there is no command \"nosuch\": see tally --help\n");
+  EXPECT_EQ(error_of({"nosuch", "7"}), "tally: there is no command \"nosuch\": see tally --help\n");
+  EXPECT_EQ(error_of({"log", "nosuch", "x"}),
+            "tally: there is no command \"nosuch\": see tally log --help\n");
+  EXPECT_EQ(error_of({"balanse", "7"}),
+            "tally: there is no command \"balanse\"; did you mean balance? See tally --help\n");
+  EXPECT_EQ(error_of({"balance", "7", "--porgram", "1"}),
+            "tally: there is no option \"--porgram\"; did you mean --program? See tally balance "
+            "--help\n");
+  EXPECT_EQ(error_of({"balance", "7", "--program", "1", "--shard=2"}),
+            "tally: there is no option \"--shard\": see tally balance --help\n");
+  EXPECT_EQ(error_of({"log", "export", "x", "--sqlit=y"}),
+            "tally: there is no option \"--sqlit\"; did you mean --sqlite? See tally log export "
+            "--help\n");
+  EXPECT_EQ(error_of({"balance", "7"}), "tally: --program is required: see tally balance --help\n");
+  EXPECT_EQ(error_of({"balance", "7", "8", "--program", "1"}),
+            "tally: \"8\" was not expected: see tally balance --help\n");
+  EXPECT_EQ(error_of({"statement", "7", "--program", "1", "--limit", "abc"}),
+            "tally: \"abc\" is no value for --limit: see tally statement --help\n");
+  EXPECT_EQ(
+      error_of({"log"}),
+      "tally: which command? One of verify, dump, replay, diff, stat, cut, export, follow: see "
+      "tally log --help\n");
   EXPECT_THAT(Run({"--version"}).output, testing::MatchesRegex("tally [0-9.]+\n"));
 }
 

@@ -119,7 +119,16 @@ TEST_F(TallydTest, WrongCommandLinesAreRefused) {
   }
   Process process(Arguments({"--clock", "moon"}));
   EXPECT_EQ(process.End(0), 2);
-  EXPECT_THAT(process.Errors(), StartsWith("--clock: say wall or import, not \"moon\"\n"));
+  EXPECT_THAT(process.Errors(),
+              StartsWith("tallyd: --clock: say wall or import, not \"moon\": see tallyd --help\n"));
+}
+
+TEST_F(TallydTest, UnknownOptionsAreNamed) {
+  Process process(Arguments({"--snapshot-evry", "5"}));
+  EXPECT_EQ(process.End(0), 2);
+  EXPECT_EQ(process.Errors(),
+            "tallyd: there is no option \"--snapshot-evry\"; did you mean --snapshot-every? See "
+            "tallyd --help\n");
 }
 
 TEST_F(TallydTest, RemembersItsClockAndItsSegments) {
