@@ -84,8 +84,10 @@ absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& dire
   const std::string path = absl::StrCat(directory, "/", kIdentityName);
   if (!io.Exists(path)) {
     if (absl::Status s = CheckNoLogs(io, directory); !s.ok()) return s;
-    return absl::NotFoundError(
-        absl::StrCat(directory, " holds no ledger: make one with --create --shards N"));
+    return absl::NotFoundError(absl::StrCat(directory, " holds no ledger",
+                                            io.Exists(directory) ? "" : ", for it does not exist",
+                                            ": name another, or make one with --create --shards N "
+                                            "(LedgerOptions::create, shards)"));
   }
   const absl::StatusOr<wal::Handle> handle = io.Open(path, {});
   if (!handle.ok()) return handle.status();
@@ -126,8 +128,9 @@ absl::Status CheckEmpty(wal::Io& io, const std::string& directory) {
   if (!names.ok()) return names.status();
   for (const std::string& name : *names) {
     if (name == kIdentityName) {
-      return absl::AlreadyExistsError(
-          absl::StrCat(directory, " holds a ledger already: leave out --create to serve it"));
+      return absl::AlreadyExistsError(absl::StrCat(
+          directory,
+          " holds a ledger already: leave out --create (LedgerOptions::create) to serve it"));
     }
   }
   if (absl::Status s = CheckNoLogs(io, directory); !s.ok()) return s;

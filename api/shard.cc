@@ -239,9 +239,10 @@ absl::Status Shard::CheckClockAtStart(const wal::LogTail& tail) const {
   if (now - tail.timestamp_us <= kMaxClockGap && tail.timestamp_us - now <= kMaxClockLeap) {
     return absl::OkStatus();
   }
-  return absl::FailedPreconditionError(
-      absl::StrCat(options_.log.directory, ": the clock says ", Text(now), ", the log ends at ",
-                   Text(tail.timestamp_us), "; if the clock is right, start with --confirm-clock"));
+  return absl::FailedPreconditionError(absl::StrCat(
+      options_.log.directory, ": the clock says ", Text(now), ", the log ends at ",
+      Text(tail.timestamp_us),
+      "; if the clock is right, start with --confirm-clock (LedgerOptions::confirm_clock)"));
 }
 
 void Shard::CheckClock() {
@@ -250,9 +251,11 @@ void Shard::CheckClock() {
   const Instant difference = clock_ - io_.MonotonicMicros();
   const Instant leap = difference - wall_minus_monotonic_;
   if (std::abs(leap) > kMaxClockLeap) {
-    failure_ = absl::UnavailableError(absl::StrCat(
-        "shard ", number(), " has stopped: the clock leapt by ", leap / kMicrosPerSecond, " s to ",
-        Text(clock_), "; put it right, or confirm it with --confirm-clock at the next start"));
+    failure_ =
+        absl::UnavailableError(absl::StrCat("shard ", number(), " has stopped: the clock leapt by ",
+                                            leap / kMicrosPerSecond, " s to ", Text(clock_),
+                                            "; put it right, or confirm it with --confirm-clock "
+                                            "(LedgerOptions::confirm_clock) at the next start"));
   }
   wall_minus_monotonic_ = difference;
 }

@@ -92,8 +92,9 @@ absl::StatusOr<Id> RequireId(absl::string_view text, absl::string_view what) {
 absl::StatusOr<LedgerIdentity> RequireLedger(wal::Io& io, const std::string& directory) {
   absl::StatusOr<LedgerIdentity> identity = ReadIdentity(io, directory);
   if (absl::IsNotFound(identity.status())) {
-    return absl::NotFoundError(
-        absl::StrCat(directory, " holds no ledger: name what tallyd was given as --data"));
+    return absl::NotFoundError(absl::StrCat(directory, " holds no ledger",
+                                            io.Exists(directory) ? "" : ", for it does not exist",
+                                            ": name what tallyd was given as --data"));
   }
   return identity;
 }

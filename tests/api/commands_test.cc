@@ -339,6 +339,9 @@ TEST_F(Commands, LogIsReadOfALedgerThatNobodyServes) {
   EXPECT_EQ(none.status, 1);
   EXPECT_EQ(none.errors, "tally: " + folder_.string() +
                              " holds no ledger: name what tallyd was given as --data\n");
+  EXPECT_EQ(Run({"log", "verify", Path("nowhere")}).errors,
+            "tally: " + Path("nowhere") +
+                " holds no ledger, for it does not exist: name what tallyd was given as --data\n");
 }
 
 // ---- snapshot ----

@@ -180,7 +180,11 @@ TEST_F(EmbeddedLedger, IsServedByOneProgramOnly) {
 
 TEST_F(EmbeddedLedger, SaysWhatIsWrongWithADirectory) {
   options_.create = false;
-  EXPECT_THAT(OpenError(), HasSubstr("holds no ledger: make one with --create"));
+  EXPECT_THAT(OpenError(),
+              HasSubstr(" holds no ledger, for it does not exist: name another, or make "
+                        "one with --create --shards N (LedgerOptions::create, shards)"));
+  std::filesystem::create_directories(options_.directory);
+  EXPECT_THAT(OpenError(), HasSubstr(" holds no ledger: name another, or make one with --create"));
   options_.create = true;
   std::filesystem::create_directories(options_.directory);
   std::ofstream(options_.directory + "/notes.txt") << "mine";
