@@ -46,7 +46,7 @@ int Run(const Server& server, const Options& options) {
   if (!answer.ok()) return Fail(answer.status());
   if (answer->outcome == Outcome::UnknownOriginal) {
     return Fail(absl::NotFoundError(
-        absl::StrCat("member ", FormatId(*member), " has no transaction ", FormatId(*id),
+        absl::StrCat("member ", options.account.member, " has no transaction ", options.id,
                      " in program ", options.account.program, ", or none that is kept")));
   }
   if (answer->outcome != Outcome::Ok) return Refuse(answer->outcome);
