@@ -110,7 +110,9 @@ absl::Status Verify(wal::Io& io, const Options& options, const LedgerIdentity& l
   if (!options.replay) return absl::OkStatus();
   const auto replayed = DigestByReplay(io, folders, reader.identity(), reader.position());
   if (!replayed.ok()) return replayed.status();
-  return CompareDigests(reader, checked->digest, *replayed);
+  absl::Status same = CompareDigests(reader, checked->digest, *replayed);
+  (*json)["replayed"] = same.ok();
+  return same;
 }
 
 // What `look` finds wrong with any snapshot of any shard; it adds to what is told of it. One that a
@@ -165,8 +167,9 @@ int RunVerify(const Options& options) {
     absl::Status sound = Verify(io, options, ledger, reader, json);
     (*json)["sound"] = sound.ok();
     if (!options.json && sound.ok()) {
-      std::printf("%s: sound; digest %s\n", HeadText(*json).c_str(),
-                  (*json)["digest"].get<std::string>().c_str());
+      std::printf("%s: sound; digest %s%s\n", HeadText(*json).c_str(),
+                  (*json)["digest"].get<std::string>().c_str(),
+                  options.replay ? ", which the log's replay comes to" : "");
     }
     return sound;
   });

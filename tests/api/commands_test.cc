@@ -362,7 +362,13 @@ TEST_F(Commands, SnapshotsAreTakenListedAndVerifiedWhileTheServerServes) {
   EXPECT_EQ(list["problems"].size(), 0u);
   const Ran verified = Run({"snapshot", "verify", Path("ledger"), "--replay"});
   EXPECT_EQ(verified.status, 0) << verified.errors;
-  EXPECT_THAT(verified.output, HasSubstr(": sound; digest "));
+  EXPECT_THAT(verified.output, AllOf(HasSubstr(": sound; digest "),
+                                     HasSubstr(", which the log's replay comes to\n")));
+  const std::vector<std::string> verify = {"snapshot", "verify", Path("ledger"), "--json"};
+  EXPECT_FALSE(nlohmann::json::parse(Run(verify).output)["snapshots"][0].contains("replayed"));
+  std::vector<std::string> replay = verify;
+  replay.push_back("--replay");
+  EXPECT_TRUE(nlohmann::json::parse(Run(replay).output)["snapshots"][0]["replayed"].get<bool>());
 }
 
 TEST_F(Commands, FollowPrintsWhatADumpDoesWhileTheServerServes) {
