@@ -182,9 +182,9 @@ std::string ProgramToJson(const Program& program) {
     if (expiry->months() != 0) json["expiry"]["months"] = expiry->months();
     json["expiry"]["round_up_to"] = EnumNamePeriod(expiry->round_up_to());
   }
-  if (const Redeem* redeem = program.redeem(); redeem != nullptr) {
-    json["redeem"] = {{"minimum", redeem->minimum()}, {"step", redeem->step()}};
-  }
+  const Redeem* redeem = program.redeem();  // absent: as one that says nothing
+  json["redeem"] = {{"minimum", redeem == nullptr ? 1 : redeem->minimum()},
+                    {"step", redeem == nullptr ? 1 : redeem->step()}};
   json["debt_floor"] = program.debt_floor();
   json["retention_days"] = program.retention_days();
   json["return_days"] = program.return_days();
