@@ -25,6 +25,29 @@ struct GetOptions {
       false;  // which the output always is; understood, so that scripts may say it everywhere
 };
 
+// The version that the program is in, if its newest version has the file's rules; 0: it has others,
+// or there is none. What the host's time zone data makes of them is left aside.
+absl::StatusOr<int> VersionWith(Client& client, const Program& rules) {
+  const auto bytes = client.GetProgram(static_cast<uint16_t>(rules.id()));
+  if (absl::IsNotFound(bytes.status())) return 0;
+  if (!bytes.ok()) return bytes.status();
+  const Program& newest = *flatbuffers::GetRoot<Program>(bytes->data());
+  return ProgramToJson(newest) == ProgramToJson(rules) ? newest.version() : 0;
+}
+
+int SayUnchanged(int program, int version, bool json) {
+  if (json) {
+    PrintJson({{"program", program},
+               {"outcome", std::string(OutcomeName(Outcome::Ok))},
+               {"version", version},
+               {"unchanged", true}});
+  } else {
+    std::printf("Program %d has these rules already, in version %d: nothing was put.\n", program,
+                version);
+  }
+  return 0;
+}
+
 int Put(const Server& server, const PutOptions& options) {
   const auto file = ProgramFile::Read(options.file);
   if (!file.ok()) return Fail(file.status());
@@ -32,6 +55,12 @@ int Put(const Server& server, const PutOptions& options) {
   if (!id.ok()) return Fail(id.status());
   auto client = server.Connect();
   if (!client.ok()) return Fail(client.status());
+  const int program = file->program().id();
+  if (options.id.empty()) {
+    const auto version = VersionWith(**client, file->program());
+    if (!version.ok()) return Fail(version.status());
+    if (*version != 0) return SayUnchanged(program, *version, options.json);
+  }
   const auto answer = (*client)->PutProgram(*id, file->bytes());
   if (!answer.ok()) {
     Fail(answer.status());
@@ -41,11 +70,11 @@ int Put(const Server& server, const PutOptions& options) {
                  FormatId(*id).c_str());
     return 1;
   }
-  const int program = file->program().id();
   if (options.json) {
     PrintJson({{"program", program},
                {"outcome", std::string(OutcomeName(answer->outcome))},
                {"version", answer->version},
+               {"unchanged", false},
                {"id", FormatId(*id)},
                {"field", answer->field},
                {"message", answer->message}});
@@ -77,7 +106,11 @@ void AddProgramCommands(CLI::App& app, const Server& server) {
   CLI::App* put = program->add_subcommand("put", "Make a file's rules the program's next version");
   auto options = std::make_shared<PutOptions>();
   put->add_option("file", options->file, "The program as JSON; comments are allowed")->required();
-  put->add_option("--id", options->id, "Transaction id; default: a random one")->check(NotEmpty());
+  put->add_option(
+         "--id", options->id,
+         "Transaction id; default: a random one. With one, rules that are in force already "
+         "are put again, with today's time zone data")
+      ->check(NotEmpty());
   AddJsonFlag(put, &options->json);
   OnRun(put, [&server, options] { return Put(server, *options); });
 

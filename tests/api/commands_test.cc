@@ -301,6 +301,26 @@ TEST_F(Commands, UnknownOnesAreNamed) {
   EXPECT_THAT(Run({"--version"}).output, testing::MatchesRegex("tally [0-9.]+\n"));
 }
 
+TEST_F(Commands, ProgramThatIsPutAgainIsLeftAsItIs) {
+  StartWithProgram();
+  const std::vector<std::string> put = {"program", "put", Path("program.json")};
+  EXPECT_EQ(Run(put).output, "Program 1 has these rules already, in version 1: nothing was put.\n");
+  std::vector<std::string> as_json = put;
+  as_json.push_back("--json");
+  const auto json = nlohmann::json::parse(Run(as_json).output);
+  EXPECT_EQ(json["version"], 1);
+  EXPECT_TRUE(json["unchanged"].get<bool>());
+  // Whoever names the transaction means one.
+  std::vector<std::string> named = put;
+  named.insert(named.end(), {"--id", "again"});
+  EXPECT_EQ(Run(named).output, "Program 1 is in version 2 now.\n");
+  EXPECT_EQ(Run(named).output, "Program 1 is in version 2 now.\n") << "replayed";
+  auto program = nlohmann::json::parse(std::ifstream(kSeed));
+  program["return_days"] = 91;
+  Write("program.json", program.dump());
+  EXPECT_EQ(Run(put).output, "Program 1 is in version 3 now.\n");
+}
+
 TEST_F(Commands, BalanceIsOfNowAndLater) {
   StartWithProgram();
   ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
