@@ -6,12 +6,26 @@
 #   ORDERS.csv   with the columns of the UCI Online Retail data set; without it, made-up orders are imported
 set -eu
 
-orders=
-[ $# -eq 0 ] || orders=$(realpath "$1")
-cd "$(dirname "$0")"
-
 say() { printf '\n== %s\n' "$*"; }
 fail() { echo "quickstart: $*" >&2; exit 1; }
+
+orders=
+case "${1-}" in
+  -h | --help) sed -n '2,/^set/ s/^# \{0,1\}//p' "$0"; exit 0 ;;
+  -*) fail "there is no option $1: see ./quickstart.sh --help" ;;
+esac
+[ $# -le 1 ] || fail "one file of orders at most: see ./quickstart.sh --help"
+if [ $# -eq 1 ]; then
+  # Before all that takes minutes.
+  if [ ! -f "$1" ] || [ ! -r "$1" ]; then fail "cannot read $1: name a CSV file of orders"; fi
+  orders=$(realpath -- "$1")
+  for column in InvoiceNo CustomerID InvoiceDate Quantity UnitPrice; do
+    head -n 1 -- "$orders" | grep -q "$column" ||
+      fail "$1 has no column $column: import a file of other columns with tally import, as README.md shows"
+  done
+fi
+cd "$(dirname "$0")"
+
 # number NAME FILE: a field of a JSON object; text NAME FILE likewise.
 number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" "$2"; }
 text() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p" "$2"; }
