@@ -44,8 +44,11 @@ struct ClientLink::Address {
     return absl::InvalidArgumentError(absl::StrCat("cannot connect to \"", text, "\": ", why));
   }
   absl::Status Failure(int error) const {
-    return absl::UnavailableError(absl::StrCat("cannot connect to ", text, ": ",
-                                               std::strerror(error), "; is tallyd running?"));
+    const bool relative = where.any.sa_family == AF_UNIX && where.local.sun_path[0] != '/';
+    return absl::UnavailableError(absl::StrCat(
+        "cannot connect to ", text, ": ", std::strerror(error),
+        error == ENOENT && relative ? " in the current folder, where this path begins" : "",
+        "; is tallyd running?"));
   }
 };
 

@@ -127,6 +127,9 @@ TEST_F(ClientTest, NoServerIsNamed) {
   EXPECT_EQ(missing.message(),
             "cannot connect to unix:/nowhere/socket: No such file or directory; is tallyd "
             "running?");
+  EXPECT_EQ(Client::Connect("unix:nowhere", {.reconnect_ms = 0}).status().message(),
+            "cannot connect to unix:nowhere: No such file or directory in the current folder, "
+            "where this path begins; is tallyd running?");
 }
 
 TEST_F(ClientTest, WrongAddressesAreNamed) {
