@@ -84,13 +84,25 @@ absl::StatusOr<Result> Apply(Client& client, const Operation& operation, int64_t
   return **answer;
 }
 
-void Print(const Operation& operation, const Result& result, bool json) {
+// What a return wrote off, of which its result says only whether; nothing where the ledger cannot
+// tell.
+std::optional<Points> WrittenOff(Client& client, const Operation& operation, const Result& result) {
+  if ((result.flags() & kWrittenOff) == 0) return 0;
+  const auto answer = client.Transaction(operation.program(), operation.member(), operation.id());
+  if (!answer.ok() || answer->outcome != Outcome::Ok) return std::nullopt;
+  return answer->movement.written_off;
+}
+
+void Print(const Operation& operation, const Result& result, std::optional<Points> written_off,
+           bool json) {
   const bool replayed = (result.flags() & kReplayed) != 0;
   if (json) {
     PrintJson({{"outcome", std::string(OutcomeName(result.outcome()))},
                {"replayed", replayed},
                {"enrolled", (result.flags() & kEnrolled) != 0},
                {"written_off", (result.flags() & kWrittenOff) != 0},
+               {"written_off_points",
+                written_off.has_value() ? nlohmann::ordered_json(*written_off) : nullptr},
                {"field", std::string(FieldName(result.field()))},
                {"kind", std::string(KindName(operation.kind()))},
                {"program", operation.program()},
@@ -110,9 +122,12 @@ void Print(const Operation& operation, const Result& result, bool json) {
               FormatId(operation.member()).c_str(), result.points(), result.available(),
               result.pending());
   if ((result.flags() & kWrittenOff) != 0) {
+    const std::string what =
+        written_off.has_value() ? absl::StrCat(*written_off, " points") : "Part";
     std::printf(
-        "Part of what was due is written off: the member's points and the debt that the "
-        "program allows do not cover it.\n");
+        "%s of what was due written off: the member's points and the debt that the program "
+        "allows do not cover it.\n",
+        what.c_str());
   }
   if (operation.kind() == Kind::Return && IsZero(operation.related())) {
     std::printf("No --original was given: the newest points were taken, at today's rate.\n");
@@ -144,7 +159,7 @@ int Run(const Server& server, Kind kind, const Options& options) {
         RepeatOptions(*operation).c_str());
     return 1;
   }
-  Print(*operation, *result, options.account.json);
+  Print(*operation, *result, WrittenOff(**client, *operation, *result), options.account.json);
   if (result->outcome() == Outcome::Ok) {
     if (FlushOutput().ok()) return 0;
     std::fprintf(stderr, "tally: the operation was applied; to repeat it safely: %s\n",

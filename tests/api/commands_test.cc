@@ -197,7 +197,7 @@ TEST_F(Commands, ReturnsSayWhatTheyTook) {
                                 Not(HasSubstr("written off"))));
   ran = Run({"return", "7", "9500", "--program", "1", "--original", "order-1"});
   EXPECT_THAT(ran.output,
-              AllOf(HasSubstr("-3 points"), HasSubstr("Part of what was due is written off"),
+              AllOf(HasSubstr("-3 points"), HasSubstr("\n6 points of what was due written off: "),
                     Not(HasSubstr("newest"))));
 }
 
