@@ -7,7 +7,9 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
 
+#include "absl/strings/str_cat.h"
 #include "api/tally/command.h"
 
 namespace tallystick::tally {
@@ -18,7 +20,7 @@ struct Options {
   bool json = false;
 };
 
-// Of all shards: how many records they hold, and the latest log time.
+// Of all shards: the sum of their positions, which grows with any of them, and the latest log time.
 ShardTime Extent(const TotalsAnswer& totals) {
   ShardTime extent;
   extent.time = std::numeric_limits<int64_t>::min();
@@ -56,10 +58,19 @@ nlohmann::ordered_json ToJson(uint16_t program, const TotalsAnswer& totals) {
           {"balanced", Balanced(totals)}};
 }
 
+// As a point of the log is written: the position, or each shard's.
+std::string PointText(const TotalsAnswer& totals) {
+  if (totals.shards.size() == 1) return absl::StrCat(totals.shards[0].position);
+  std::string text;
+  for (size_t shard = 0; shard < totals.shards.size(); ++shard) {
+    absl::StrAppend(&text, shard == 0 ? "" : ",", shard, ":", totals.shards[shard].position);
+  }
+  return text;
+}
+
 void PrintText(uint16_t program, const TotalsAnswer& totals) {
-  const ShardTime extent = Extent(totals);
-  std::printf("Program %d at position %lu, %s: %ld members\n", program, extent.position,
-              InstantText(extent.time).c_str(), totals.members);
+  std::printf("Program %d at position %s, %s: %ld members\n", program, PointText(totals).c_str(),
+              InstantText(Extent(totals).time).c_str(), totals.members);
   const auto line = [](const char* sign, const char* name, Points points) {
     std::printf("  %s %-12s %18ld\n", sign, name, points);
   };

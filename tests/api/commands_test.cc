@@ -438,6 +438,18 @@ TEST_F(Commands, SnapshotListOfALedgerWithoutOnes) {
   EXPECT_EQ(Run({"snapshot", "verify", folder_}).status, 1);
 }
 
+// The positions of several shards, added, name no point of the log.
+TEST_F(Commands, TotalsNameAPointOfTheLog) {
+  StartWithProgram({"--shards", "2"});
+  ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
+  const std::string totals = Run({"totals", "--program", "1"}).output;
+  const std::string point = Between(totals, "Program 1 at position ", ", 2");
+  EXPECT_THAT(point, testing::MatchesRegex("0:[0-9]+,1:[0-9]+"));
+  Stop();
+  EXPECT_THAT(Run({"log", "replay", Path("ledger"), "--to", point}).output,
+              HasSubstr("issued 9, redeemed 0"));
+}
+
 TEST_F(Commands, LogReplaysToThePositionOfAShard) {
   StartWithProgram();
   ASSERT_EQ(Run({"accrue", "7", "9", "--program", "1"}).status, 0);
