@@ -80,6 +80,11 @@ absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory
   return io.Lock(absl::StrCat(directory, "/", kLockName));
 }
 
+absl::StatusOr<wal::Handle> LockLedgerToRead(wal::HostControlPlane& io,
+                                             const std::string& directory) {
+  return io.LockShared(absl::StrCat(directory, "/", kLockName));
+}
+
 absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory) {
   const std::string path = absl::StrCat(directory, "/", kIdentityName);
   if (!io.Exists(path)) {

@@ -1,7 +1,7 @@
 // The directory of a ledger: one file that says what it is, one folder a shard.
 //
 //   DIR/LEDGER        identity, and how it was last served
-//   DIR/LOCK          held by the one program that serves it
+//   DIR/LOCK          held by the one program that serves it, or by the tools that read it
 //   DIR/shard-0000/   the log of shard 0, and so on
 //   DIR/shard-0000/archive/   its archived segments, unless the ledger has an archive directory:
 //   ARCHIVE_DIR/shard-0000/
@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "api/messages.h"
 #include "wal/format.h"
+#include "wal/host_control_plane.h"
 #include "wal/io.h"
 #include "wal/segment_files.h"
 
@@ -44,8 +45,11 @@ std::string ShardDirectory(const std::string& directory, uint16_t shard);
 wal::LogFolders ShardFolders(const std::string& directory, const LedgerIdentity& identity,
                              uint16_t shard);
 
-// FailedPrecondition: another program serves it.
+// To serve or to change it: FailedPrecondition when another program does, or reads it.
 absl::StatusOr<wal::Handle> LockLedger(wal::Io& io, const std::string& directory);
+// To read it, beside others that read: FailedPrecondition when a program serves or changes it.
+absl::StatusOr<wal::Handle> LockLedgerToRead(wal::HostControlPlane& io,
+                                             const std::string& directory);
 
 // NotFound: no ledger there; FailedPrecondition: of a newer format; DataLoss: damaged, or missing
 // where logs are.

@@ -102,6 +102,20 @@ absl::Status EnableDirectIo(int fd, const std::string& path) {
   return Failure(errno, "use direct I/O on", path);
 }
 
+// `fd`: what open(2) returned; `kind`: of flock(2).
+absl::StatusOr<Handle> TakeLock(int fd, int kind, const std::string& path) {
+  if (fd < 0) return Failure(errno, "open the lock", path);
+  if (flock(fd, kind | LOCK_NB) == 0) return fd;
+  const int error = errno;
+  close(fd);
+  if (error == EWOULDBLOCK) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "cannot lock ", path,
+        ": another process holds it; is another tallyd running on it, or a tool reading it?"));
+  }
+  return Failure(error, "lock", path);
+}
+
 }  // namespace
 
 HostControlPlane::~HostControlPlane() {
@@ -248,15 +262,13 @@ absl::StatusOr<uint64_t> HostControlPlane::FreeBytes(const std::string& path) {
 absl::StatusOr<Handle> HostControlPlane::Lock(const std::string& path) {
   int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode);
   if (fd < 0 && errno == EISDIR) fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Failure(errno, "open the lock", path);
-  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return fd;
-  const int error = errno;
-  close(fd);
-  if (error == EWOULDBLOCK) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "cannot lock ", path, ": another process holds it; is another tallyd running on it?"));
-  }
-  return Failure(error, "lock", path);
+  return TakeLock(fd, LOCK_EX, path);
+}
+
+absl::StatusOr<Handle> HostControlPlane::LockShared(const std::string& path) {
+  int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) fd = open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, kFileMode);
+  return TakeLock(fd, LOCK_SH, path);
 }
 
 absl::StatusOr<IoBuffer> HostControlPlane::AllocateBuffer(size_t size) {

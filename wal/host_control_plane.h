@@ -42,6 +42,9 @@ class HostControlPlane : public Io {
   absl::StatusOr<uint64_t> FreeBytes(const std::string& path) override;
   // `path` is a file, made if it is missing, or a directory.
   absl::StatusOr<Handle> Lock(const std::string& path) override;
+  // A lock that any number may hold, while none holds that of Lock. `path` is a file, made if it is
+  // missing; whoever may read it may lock it. FailedPrecondition when another holds Lock's.
+  absl::StatusOr<Handle> LockShared(const std::string& path);
 
   // In huge pages where the host grants them.
   absl::StatusOr<IoBuffer> AllocateBuffer(size_t size) override;

@@ -108,7 +108,7 @@ class Io {
   virtual absl::Status SyncDirectory(const std::string& path) = 0;
   // What the file system of an existing file or directory has room for, for this user.
   virtual absl::StatusOr<uint64_t> FreeBytes(const std::string& path) = 0;
-  // An exclusive lock that dies with the process. FailedPrecondition when another holds it.
+  // An exclusive lock that dies with the process. FailedPrecondition when another holds one.
   virtual absl::StatusOr<Handle> Lock(const std::string& path) = 0;
 
   // Zeroed, aligned to kSectorBytes, freed with the Io. For startup only.

@@ -51,7 +51,7 @@ struct Audit {
   int64_t records = 0;
 };
 
-absl::StatusOr<Audit> ReadAudit(const std::string& directory) {
+absl::StatusOr<Audit> ReadAudit(OfflineLedger& ledger) {
   Audit audit;
   AuditRows rows;
   std::map<uint16_t, PostingSums> totals;
@@ -79,7 +79,7 @@ absl::StatusOr<Audit> ReadAudit(const std::string& directory) {
     }
     return absl::OkStatus();
   };
-  if (absl::Status s = ReadBooks(directory, reader); !s.ok()) return s;
+  if (absl::Status s = ReadBooks(ledger, reader); !s.ok()) return s;
   auto checked = rows.Rows();
   if (!checked.ok()) return checked.status();
   audit.rows = *std::move(checked);
@@ -214,7 +214,9 @@ int RunAudit(const Options& options) {
     return Fail(absl::InvalidArgumentError(
         absl::StrCat("--since ", options.since, " is after --until ", options.until)));
   }
-  const auto audit = ReadAudit(options.directory);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
+  const auto audit = ReadAudit(**ledger);
   if (!audit.ok()) return Fail(audit.status());
   std::vector<uint16_t> programs;
   for (const auto& [id, opening] : audit->programs) {
@@ -229,7 +231,9 @@ int RunAudit(const Options& options) {
 int RunProof(const Options& options) {
   const auto member = RequireId(options.member, "member");
   if (!member.ok()) return Fail(member.status());
-  const auto proof = WriteProof(options.directory, *member, options.program, options.proof);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
+  const auto proof = WriteProof(**ledger, *member, options.program, options.proof);
   if (!proof.ok()) return Fail(proof.status());
   if (options.json) {
     nlohmann::ordered_json json = {

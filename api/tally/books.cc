@@ -163,19 +163,19 @@ class Shard {
 
 }  // namespace
 
-absl::Status ReadBooks(const std::string& directory, const BooksReader& reader) {
+absl::Status ReadBooks(OfflineLedger& ledger, const BooksReader& reader) {
   std::unique_ptr<Shard> shard;
   const auto end = [&] { return shard == nullptr ? absl::OkStatus() : shard->End(reader); };
   LedgerReplay replay;
   replay.on_begin = [&](uint16_t number, ReplayStart& start) {
     if (absl::Status s = end(); !s.ok()) return s;
-    shard = std::make_unique<Shard>(number, ShardDirectory(directory, number), start);
+    shard = std::make_unique<Shard>(number, ledger.ShardPath(number), start);
     return shard->Begin(reader);
   };
   replay.on_block = [&](uint16_t, const wal::BlockView& block, Position) {
     return shard->Read(block, reader);
   };
-  const auto logs = ReplayLedgerTo(directory, LogPoint(), replay);
+  const auto logs = ReplayLedgerTo(ledger, LogPoint(), replay);
   return logs.ok() ? end() : logs.status();
 }
 

@@ -47,9 +47,8 @@ struct BooksReader {
 };
 
 // Reads and replays every shard's log from its beginning (replay_start.h) to its end. Holds one
-// shard's state at a time. DataLoss: a log or the books do not follow from themselves;
-// FailedPrecondition: a server has it in use.
-absl::Status ReadBooks(const std::string& directory, const BooksReader& reader);
+// shard's state at a time. DataLoss: a log or the books do not follow from themselves.
+absl::Status ReadBooks(OfflineLedger& ledger, const BooksReader& reader);
 
 // "1234" where the number fits 64 bits; OutOfRange with a sentence that names `what` where it does
 // not, which takes several shards near the limit.

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "api/tally/offline_ledger.h"
 
 namespace tallystick::tally {
 namespace {
@@ -42,22 +41,19 @@ absl::StatusOr<ShardLog> ReadShard(wal::LogReader& reader, uint16_t shard, const
 
 }  // namespace
 
-absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(const std::string& directory,
-                                                     const LogPoint& to,
+absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(OfflineLedger& ledger, const LogPoint& to,
                                                      const LedgerReplay& replay) {
-  const auto ledger = OfflineLedger::Open(directory);
-  if (!ledger.ok()) return ledger.status();
-  if (absl::Status s = to.Check((*ledger)->shard_count()); !s.ok()) return s;
+  if (absl::Status s = to.Check(ledger.shard_count()); !s.ok()) return s;
   std::vector<ShardLog> logs;
   std::map<uint16_t, Position> ends;
-  for (uint16_t shard = 0; shard < (*ledger)->shard_count(); ++shard) {
-    auto start = BeginReplay((*ledger)->io(), (*ledger)->FoldersOf(shard), (*ledger)->LogOf(shard));
+  for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
+    auto start = BeginReplay(ledger.io(), ledger.FoldersOf(shard), ledger.LogOf(shard));
     if (!start.ok()) return start.status();
     const Instant log_time = start->machine->log_time();
     absl::Status status = to.CheckBeginning(shard, start->position(), log_time);
     if (status.ok()) status = replay.on_begin(shard, *start);
     if (!status.ok()) return status;
-    auto log = ReadShard(*start->reader, shard, (*ledger)->ShardPath(shard),
+    auto log = ReadShard(*start->reader, shard, ledger.ShardPath(shard),
                          PointFollower(to, shard, log_time), replay.on_block);
     if (!log.ok()) return log.status();
     ends[shard] = log->tail.next_position - 1;
@@ -68,19 +64,17 @@ absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(const std::string& director
 }
 
 absl::StatusOr<std::vector<ShardLog>> ReadLedger(
-    const std::string& directory, Position to,
+    OfflineLedger& ledger, Position to,
     const std::function<absl::Status(uint16_t, const wal::BlockView&)>& on_block) {
   const auto any_last = [&](uint16_t shard, const wal::BlockView& block, Position) {
     return on_block(shard, block);
   };
-  const auto ledger = OfflineLedger::Open(directory);
-  if (!ledger.ok()) return ledger.status();
   std::vector<ShardLog> logs;
-  for (uint16_t shard = 0; shard < (*ledger)->shard_count(); ++shard) {
-    const auto reader = wal::LogReader::OpenOldest((*ledger)->io(), (*ledger)->FoldersOf(shard),
-                                                   (*ledger)->LogOf(shard));
+  for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
+    const auto reader =
+        wal::LogReader::OpenOldest(ledger.io(), ledger.FoldersOf(shard), ledger.LogOf(shard));
     if (!reader.ok()) return reader.status();
-    auto log = ReadShard(**reader, shard, (*ledger)->ShardPath(shard),
+    auto log = ReadShard(**reader, shard, ledger.ShardPath(shard),
                          PointFollower(LogPoint(to), shard), any_last);
     if (!log.ok()) return log.status();
     logs.push_back(*std::move(log));

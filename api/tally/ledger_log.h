@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "api/tally/log_point.h"
+#include "api/tally/offline_ledger.h"
 #include "api/tally/replay_start.h"
 #include "ledger/types.h"
 #include "wal/log_reader.h"
@@ -31,12 +32,11 @@ struct ShardLog {
   bool whole() const { return position == tail.next_position - 1; }
 };
 
-// Reads every shard's log from its oldest block to its end, one after the other, with its ledger
-// locked where it can be; `on_block` also gets the shard's number. What is counted ends with
-// position `to`, each shard's own. Stops at the first error. FailedPrecondition: a server has it in
-// use.
+// Reads every shard's log from its oldest block to its end, one after the other; `on_block` also
+// gets the shard's number. What is counted ends with position `to`, each shard's own. Stops at the
+// first error.
 absl::StatusOr<std::vector<ShardLog>> ReadLedger(
-    const std::string& directory, Position to,
+    OfflineLedger& ledger, Position to,
     const std::function<absl::Status(uint16_t shard, const wal::BlockView& block)>& on_block);
 
 // Says on stderr of which shards the first segments are gone.
@@ -53,8 +53,7 @@ struct LedgerReplay {
 
 // The same from where a replay can begin, up to a point. InvalidArgument: the ledger has no such
 // point.
-absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(const std::string& directory,
-                                                     const LogPoint& to,
+absl::StatusOr<std::vector<ShardLog>> ReplayLedgerTo(OfflineLedger& ledger, const LogPoint& to,
                                                      const LedgerReplay& replay);
 
 // The records of a block in order, each with its position and the detail slots that follow it; none

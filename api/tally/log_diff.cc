@@ -167,9 +167,9 @@ void PrintShard(const nlohmann::ordered_json& json) {
 }
 
 int Run(const Options& options) {
-  const auto first = OfflineLedger::Open(options.directories[0]);
+  const auto first = OfflineLedger::OpenToRead(options.directories[0]);
   if (!first.ok()) return Fail(first.status());
-  const auto second = OfflineLedger::Open(options.directories[1]);
+  const auto second = OfflineLedger::OpenToRead(options.directories[1]);
   if (!second.ok()) return Fail(second.status());
   nlohmann::ordered_json json;
   json["identity"] = CompareIdentities(**first, **second);

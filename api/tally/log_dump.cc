@@ -103,8 +103,10 @@ absl::StatusOr<Filter> MakeFilter(const Options& options) {
 int Run(const Options& options) {
   const absl::StatusOr<Filter> filter = MakeFilter(options);
   if (!filter.ok()) return Fail(filter.status());
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
   const auto logs =
-      ReadLedger(options.directory, options.to, [&](uint16_t shard, const wal::BlockView& block) {
+      ReadLedger(**ledger, options.to, [&](uint16_t shard, const wal::BlockView& block) {
         if (filter->shard && *filter->shard != shard) return absl::OkStatus();
         return EachRecord(block, [&](Position position, const Record& record,
                                      absl::Span<const wal::Slot> details) {

@@ -15,7 +15,6 @@
 #include "api/tally/command.h"
 #include "api/tally/export_sink.h"
 #include "wal/checksum.h"
-#include "wal/posix_io.h"
 
 namespace tallystick::tally {
 namespace {
@@ -63,8 +62,12 @@ std::string FromText(const std::vector<ExportedShard>& shards) {
 
 class Export {
  public:
-  Export(const Options& options, std::unique_ptr<ExportSink> sink)
-      : options_(options), sink_(std::move(sink)), from_(sink_->from()), met_(from_.size()) {}
+  Export(OfflineLedger& ledger, const Options& options, std::unique_ptr<ExportSink> sink)
+      : ledger_(ledger),
+        options_(options),
+        sink_(std::move(sink)),
+        from_(sink_->from()),
+        met_(from_.size()) {}
 
   absl::Status Run() {
     BooksReader reader;
@@ -79,7 +82,7 @@ class Export {
       return sink_->AddRecord(shard, posted);
     };
     reader.on_shard = [this](const ShardBooks& books) { return OnShard(books); };
-    if (absl::Status s = ReadBooks(options_.directory, reader); !s.ok()) return s;
+    if (absl::Status s = ReadBooks(ledger_, reader); !s.ok()) return s;
     for (const auto& [id, sums] : sums_) {
       const auto totals = TotalsOf(sums);
       if (!totals.ok()) return totals.status();
@@ -164,6 +167,7 @@ class Export {
                                                       why, ". Export all of it to a new file"));
   }
 
+  OfflineLedger& ledger_;
   const Options& options_;
   const std::unique_ptr<ExportSink> sink_;
   const std::vector<ExportedShard> from_;
@@ -174,22 +178,22 @@ class Export {
   int64_t postings_ = 0;
 };
 
-absl::StatusOr<std::unique_ptr<ExportSink>> MakeSink(const Options& options) {
-  auto io = wal::PosixIo::Create();
-  if (!io.ok()) return io.status();
-  const auto ledger = RequireLedger(**io, options.directory);
-  if (!ledger.ok()) return ledger.status();
-  if (!options.sqlite.empty()) return ExportToSqlite(options.sqlite, *ledger);
-  auto from = ParseFrom(options.from, ledger->shard_count);
+absl::StatusOr<std::unique_ptr<ExportSink>> MakeSink(const Options& options,
+                                                     const OfflineLedger& ledger) {
+  if (!options.sqlite.empty()) return ExportToSqlite(options.sqlite, ledger.identity());
+  auto from = ParseFrom(options.from, ledger.shard_count());
   if (!from.ok()) return from.status();
-  return options.csv.empty() ? ExportToPostgres(options.postgres, *ledger, *std::move(from))
-                             : ExportToCsv(options.csv, *std::move(from));
+  return options.csv.empty()
+             ? ExportToPostgres(options.postgres, ledger.identity(), *std::move(from))
+             : ExportToCsv(options.csv, *std::move(from));
 }
 
 int Run(const Options& options) {
-  auto sink = MakeSink(options);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
+  auto sink = MakeSink(options, **ledger);
   if (!sink.ok()) return Fail(sink.status());
-  Export ledger_export(options, *std::move(sink));
+  Export ledger_export(**ledger, options, *std::move(sink));
   if (absl::Status s = ledger_export.Run(); !s.ok()) return Fail(s);
   ledger_export.Print(options.csv + options.sqlite + options.postgres);
   return 0;

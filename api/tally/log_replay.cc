@@ -28,6 +28,8 @@ int Run(const Options& options) {
     if (!point.ok()) return Fail(point.status());
     to = *point;
   }
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
   Machines machines;
   LedgerReplay replay;
   replay.on_begin = [&](uint16_t shard, ReplayStart& start) {
@@ -37,9 +39,9 @@ int Run(const Options& options) {
   replay.on_block = [&](uint16_t shard, const wal::BlockView& block,
                         Position last) -> absl::Status {
     if (last < block.header->first_position) return absl::OkStatus();
-    return ReplayBlock(block, ShardDirectory(options.directory, shard), *machines[shard], last);
+    return ReplayBlock(block, (*ledger)->ShardPath(shard), *machines[shard], last);
   };
-  const auto logs = ReplayLedgerTo(options.directory, to, replay);
+  const auto logs = ReplayLedgerTo(**ledger, to, replay);
   if (!logs.ok()) return Fail(logs.status());
   if (options.json) {
     PrintJson(ReplayJson(*logs, machines));

@@ -80,7 +80,9 @@ void PrintText(const LogStats& stats) {
 }
 
 int Run(const Options& options) {
-  const absl::StatusOr<LogStats> stats = CollectLogStats(options.directory);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
+  if (!ledger.ok()) return Fail(ledger.status());
+  const absl::StatusOr<LogStats> stats = CollectLogStats(**ledger);
   if (!stats.ok()) return Fail(stats.status());
   if (options.json) {
     PrintJson(LogStatsJson(*stats));

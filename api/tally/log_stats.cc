@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "api/outcomes.h"
 #include "api/tally/ledger_log.h"
-#include "api/tally/offline_ledger.h"
 #include "wal/segment_files.h"
 #include "wal/snapshot_files.h"
 #include "wal/snapshot_reader.h"
@@ -124,9 +123,9 @@ void Span::Add(Instant time) {
   last = std::max(last, time);
 }
 
-absl::StatusOr<LogStats> CollectLogStats(const std::string& directory) {
+absl::StatusOr<LogStats> CollectLogStats(OfflineLedger& ledger) {
   Collector collector;
-  const auto logs = ReadLedger(directory, std::numeric_limits<Position>::max(),
+  const auto logs = ReadLedger(ledger, std::numeric_limits<Position>::max(),
                                [&](uint16_t shard, const wal::BlockView& block) {
                                  return collector.AddBlock(shard, block);
                                });
@@ -135,9 +134,7 @@ absl::StatusOr<LogStats> CollectLogStats(const std::string& directory) {
   for (const ShardLog& log : *logs) {
     if (log.tail.torn) collector.stats().torn_bytes += log.tail.cut_bytes;
   }
-  const auto ledger = OfflineLedger::Open(directory);
-  if (!ledger.ok()) return ledger.status();
-  if (absl::Status s = collector.AddFiles(**ledger); !s.ok()) return s;
+  if (absl::Status s = collector.AddFiles(ledger); !s.ok()) return s;
   return collector.Take();
 }
 

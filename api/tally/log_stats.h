@@ -13,6 +13,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
+#include "api/tally/offline_ledger.h"
 #include "api/tally/rate_series.h"
 #include "ledger/types.h"
 #include "wal/log_reader.h"
@@ -83,7 +84,7 @@ struct LogStats {
 };
 
 // Reads it all. Costs 16 bytes and more for each member seen. Errors: those of ReadLedger.
-absl::StatusOr<LogStats> CollectLogStats(const std::string& directory);
+absl::StatusOr<LogStats> CollectLogStats(OfflineLedger& ledger);
 
 nlohmann::ordered_json LogStatsJson(const LogStats& stats);
 // A page with plots.

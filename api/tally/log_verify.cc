@@ -36,7 +36,7 @@ nlohmann::ordered_json ProblemJson(const Problem& problem) {
 }
 
 int Run(const Options& options) {
-  const auto ledger = OfflineLedger::Open(options.directory);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   const LedgerCheck check = CheckLedger(**ledger);
   const bool sound = check.problems.empty();

@@ -11,15 +11,20 @@
 #include "api/ledger_files.h"
 #include "wal/format.h"
 #include "wal/io.h"
+#include "wal/posix_io.h"
 #include "wal/segment_files.h"
 
 namespace tallystick::tally {
 
 class OfflineLedger {
  public:
-  // Locks it where it can be locked: a copy on a read-only medium has no server. NotFound: no
-  // ledger; FailedPrecondition: a server has it in use; other errors: those of ReadIdentity.
+  // To change it: see locked(). NotFound: no ledger; FailedPrecondition: a server or a tool has it
+  // in use; other errors: those of ReadIdentity.
   static absl::StatusOr<std::unique_ptr<OfflineLedger>> Open(const std::string& directory);
+  // To read it, beside other tools that do. What cannot be locked is read all the same, as a copy
+  // on a medium that cannot be written, and told of on stderr. FailedPrecondition: a server has it
+  // in use, or a tool that changes it.
+  static absl::StatusOr<std::unique_ptr<OfflineLedger>> OpenToRead(const std::string& directory);
   ~OfflineLedger();
   OfflineLedger(const OfflineLedger&) = delete;
   OfflineLedger& operator=(const OfflineLedger&) = delete;
@@ -39,9 +44,11 @@ class OfflineLedger {
   }
 
  private:
-  OfflineLedger(std::unique_ptr<wal::Io> io, std::string directory);
+  OfflineLedger(std::unique_ptr<wal::PosixIo> io, std::string directory);
+  static absl::StatusOr<std::unique_ptr<OfflineLedger>> Identify(const std::string& directory);
+  void Hold(const absl::StatusOr<wal::Handle>& lock);
 
-  const std::unique_ptr<wal::Io> io_;
+  const std::unique_ptr<wal::PosixIo> io_;
   const std::string directory_;
   LedgerIdentity identity_;
   wal::Handle lock_ = wal::kNoHandle;

@@ -11,11 +11,9 @@
 #include "absl/strings/str_join.h"
 #include "api/ids.h"
 #include "api/tally/books.h"
-#include "api/tally/command.h"
 #include "api/tally/export_sink.h"
 #include "api/tally/output_file.h"
 #include "wal/checksum.h"
-#include "wal/posix_io.h"
 
 namespace tallystick::tally {
 namespace {
@@ -163,15 +161,11 @@ class ProofWriter {
 
 }  // namespace
 
-absl::StatusOr<Proof> WriteProof(const std::string& directory, const Id& member, uint16_t program,
+absl::StatusOr<Proof> WriteProof(OfflineLedger& ledger, const Id& member, uint16_t program,
                                  const std::string& path) {
-  auto io = wal::PosixIo::Create();
-  if (!io.ok()) return io.status();
-  const auto ledger = RequireLedger(**io, directory);
-  if (!ledger.ok()) return ledger.status();
   auto file = OutputFile::Create(path);
   if (!file.ok()) return file.status();
-  ProofWriter writer(*ledger, member, program, *std::move(file));
+  ProofWriter writer(ledger.identity(), member, program, *std::move(file));
   BooksReader reader;
   reader.on_opening = [&](const ShardBooks& books) { return writer.CheckOpening(books); };
   reader.on_block = [&](uint16_t shard, const wal::BlockView& block) {
@@ -181,8 +175,8 @@ absl::StatusOr<Proof> WriteProof(const std::string& directory, const Id& member,
     writer.EndShard(books);
     return absl::OkStatus();
   };
-  if (absl::Status s = ReadBooks(directory, reader); !s.ok()) return s;
-  return writer.Finish(directory);
+  if (absl::Status s = ReadBooks(ledger, reader); !s.ok()) return s;
+  return writer.Finish(ledger.directory());
 }
 
 }  // namespace tallystick::tally

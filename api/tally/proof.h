@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "api/tally/offline_ledger.h"
 #include "ledger/types.h"
 
 namespace tallystick::tally {
@@ -33,7 +33,7 @@ struct Proof {
 
 // Reads, replays and sums up the whole ledger, and writes the proof to `path`. `program` 0: all
 // that the member is in. NotFound: it is in none; AlreadyExists: the file is there.
-absl::StatusOr<Proof> WriteProof(const std::string& directory, const Id& member, uint16_t program,
+absl::StatusOr<Proof> WriteProof(OfflineLedger& ledger, const Id& member, uint16_t program,
                                  const std::string& path);
 
 }  // namespace tallystick::tally

@@ -74,7 +74,7 @@ void Print(const ReshardReport& report, const std::string& directory, double per
 }
 
 int Run(const Options& options) {
-  const auto ledger = OfflineLedger::Open(options.directory);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   wal::Io& io = (*ledger)->io();
   const auto made = NewLedger::Begin(io, options.directory, options.into);

@@ -56,7 +56,7 @@ void PrintAsJson(const RestoredLedger& restored, const std::string& directory) {
 int Run(const Options& options) {
   const absl::StatusOr<LogPoint> to = LogPoint::Parse(options.to);
   if (!to.ok()) return Fail(to.status());
-  const auto ledger = OfflineLedger::Open(options.directory);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   wal::Io& io = (*ledger)->io();
   const auto made = NewLedger::Begin(io, options.directory, options.into);

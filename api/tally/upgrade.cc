@@ -60,7 +60,7 @@ void PrintAsJson(const std::vector<FileFormat>& files) {
 }
 
 int Run(const Options& options) {
-  const auto ledger = OfflineLedger::Open(options.directory);
+  const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   const auto files = SurveyFormats(**ledger);
   if (!files.ok()) return Fail(files.status());

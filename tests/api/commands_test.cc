@@ -350,8 +350,8 @@ TEST_F(Commands, LogIsReadOfALedgerThatNobodyServes) {
     EXPECT_EQ(ran.status, 1);
     EXPECT_EQ(ran.output, "");
     EXPECT_EQ(ran.errors, "tally: " + Path("ledger") +
-                              " is in use: stop its tallyd first, or copy the directory and read "
-                              "the copy\n");
+                              " is in use by a tallyd, or by a tool that changes it: stop that "
+                              "first, or copy the directory and read the copy\n");
   }
   Stop();
   EXPECT_EQ(Run({"log", "verify", Path("ledger")}).status, 0);

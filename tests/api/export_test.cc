@@ -323,8 +323,8 @@ TEST_F(Exports, CsvGoesOnWhereItEnded) {
 TEST_F(Exports, WrongInputGetsASentence) {
   Open(/*create=*/true);
   Fill(3);
-  ExpectRefusal(Export({"--to-csv", Path("new")}), "is in use: stop its tallyd first");
-  ExpectRefusal(Run({"audit", Path("ledger")}), "is in use: stop its tallyd first");
+  ExpectRefusal(Export({"--to-csv", Path("new")}), "is in use by a tallyd");
+  ExpectRefusal(Run({"audit", Path("ledger")}), "is in use by a tallyd");
   ledger_.reset();
   std::ofstream(Path("there")) << "mine";
   for (const char* format : {"--to-csv", "--postgres"}) {

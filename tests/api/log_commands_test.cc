@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "api/instants.h"
+#include "api/ledger_files.h"
 #include "tests/api/log_commands.h"
 
 namespace tallystick {
@@ -38,9 +40,47 @@ TEST_F(LogCommands, EachSaysWhatIsWrongWithADirectory) {
     };
     EXPECT_THAT(of(Path("nowhere")).errors, HasSubstr("holds no ledger")) << words[1];
     EXPECT_EQ(of(Path("nowhere")).status, 1);
-    EXPECT_THAT(of(Path("ledger")).errors, HasSubstr("is in use: stop its tallyd first"));
+    EXPECT_THAT(of(Path("ledger")).errors, HasSubstr("is in use by a tallyd, or by a tool that "));
     EXPECT_EQ(of(Path("ledger")).status, 1);
   }
+}
+
+TEST_F(LogCommands, ReadersShareTheLedgerAndKeepOutWhoWouldChangeIt) {
+  Create("ledger", 1);
+  Accrue(1, 5);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Close();
+  auto io = wal::PosixIo::Create();
+  const auto reading = LockLedgerToRead(**io, Path("ledger"));
+  ASSERT_TRUE(reading.ok()) << reading.status();
+  for (const char* verb : {"verify", "dump", "replay", "stat"}) {
+    EXPECT_EQ(Run({"log", verb, Path("ledger")}).status, 0) << verb;
+  }
+  for (const char* what : {"log", "snapshot"}) {
+    EXPECT_EQ(Run({what, "diff", Path("ledger"), Path("ledger")}).status, 0) << what;
+  }
+  EXPECT_EQ(Run({"log", "export", Path("ledger"), "--to-csv", Path("csv")}).status, 0);
+  EXPECT_EQ(Run({"restore", Path("ledger"), "--to", "3", "--into", Path("new")}).status, 0);
+  EXPECT_THAT(Run({"log", "cut", Path("ledger"), "--shard", "0", "--at", "3"}).errors,
+              HasSubstr("is in use by a tallyd, or by a tool that reads or changes it"));
+  LedgerOptions options;
+  options.directory = Path("ledger");
+  EXPECT_THAT(std::string(Ledger::Open(options).status().message()),
+              HasSubstr("or a tool reading it?"));
+  (*io)->Close(*reading);
+}
+
+TEST_F(LogCommands, WhatCannotBeLockedIsReadWithAWord) {
+  Create("ledger", 1);
+  Accrue(1, 5);
+  Close();
+  fs::remove(Path("ledger") + "/LOCK");
+  fs::create_symlink("LOCK", Path("ledger") + "/LOCK");
+  const Ran ran = Run({"log", "replay", Path("ledger")});
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.errors, AllOf(HasSubstr("cannot open the lock " + Path("ledger") + "/LOCK"),
+                                HasSubstr("it is read all the same")));
+  EXPECT_EQ(std::count(ran.errors.begin(), ran.errors.end(), '\n'), 1);
 }
 
 // ---- dump ----

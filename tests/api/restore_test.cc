@@ -29,6 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 using tally::LogPoint;
 using tally::Machines;
+using tally::OfflineLedger;
 using tally::RestoredLedger;
 using ::testing::HasSubstr;
 
@@ -72,7 +73,9 @@ class Restoring : public ::testing::Test {
       if (last < block.header->first_position) return absl::OkStatus();
       return ReplayBlock(block, directory, *machines[shard], last);
     };
-    const auto logs = tally::ReplayLedgerTo(directory, to, replay);
+    const auto ledger = OfflineLedger::OpenToRead(directory);
+    ASSERT_TRUE(ledger.ok()) << ledger.status();
+    const auto logs = tally::ReplayLedgerTo(**ledger, to, replay);
     ASSERT_TRUE(logs.ok()) << logs.status();
   }
 
@@ -107,9 +110,10 @@ TEST_F(Restoring, EveryPositionGivesWhatAReplayToItGives) {
     fs::remove_all(Path("old"));
     MakeRandomLedger(
         {.directory = Path("old"), .clock = clock, .seed = 21, .requests = 25, .snapshots = 1});
-    const auto logs =
-        tally::ReadLedger(Path("old"), ~Position{0},
-                          [](uint16_t, const wal::BlockView&) { return absl::OkStatus(); });
+    const auto ledger = OfflineLedger::OpenToRead(Path("old"));
+    ASSERT_TRUE(ledger.ok()) << ledger.status();
+    const auto logs = tally::ReadLedger(
+        **ledger, ~Position{0}, [](uint16_t, const wal::BlockView&) { return absl::OkStatus(); });
     ASSERT_TRUE(logs.ok()) << logs.status();
     const Position end = logs->front().tail.next_position - 1;
     ASSERT_GT(end, 150u);

@@ -283,13 +283,35 @@ TEST_P(HostBackend, LockIsExclusiveUntilItsHolderIsGone) {
     ASSERT_TRUE(other.ok());
     const absl::Status refused = (*other)->Lock(Path(name)).status();
     EXPECT_TRUE(absl::IsFailedPrecondition(refused)) << refused;
-    EXPECT_THAT(Message(refused), HasSubstr("is another tallyd running on it?"));
+    EXPECT_THAT(Message(refused),
+                HasSubstr("is another tallyd running on it, or a tool reading it?"));
     io_->Close(*held);
     const auto taken = (*other)->Lock(Path(name));
     EXPECT_TRUE(taken.ok()) << taken.status();
     (*other)->Close(*taken);
   }
   EXPECT_TRUE(absl::IsNotFound(io_->Lock(Path("none/lock")).status()));
+}
+
+TEST_P(HostBackend, SharedLocksKeepOutOnlyTheExclusiveOne) {
+  auto& first = static_cast<HostControlPlane&>(*io_);
+  auto second = PosixIo::Create();
+  ASSERT_TRUE(second.ok());
+  const auto one = first.LockShared(Path("lock"));
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_TRUE(io_->Exists(Path("lock")));
+  std::filesystem::permissions(Path("lock"), std::filesystem::perms::owner_read);
+  const auto other = (*second)->LockShared(Path("lock"));
+  ASSERT_TRUE(other.ok()) << other.status();
+  std::filesystem::permissions(Path("lock"), std::filesystem::perms::owner_all);
+  EXPECT_TRUE(absl::IsFailedPrecondition((*second)->Lock(Path("lock")).status()));
+  first.Close(*one);
+  (*second)->Close(*other);
+  const auto exclusive = (*second)->Lock(Path("lock"));
+  ASSERT_TRUE(exclusive.ok()) << exclusive.status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(first.LockShared(Path("lock")).status()));
+  (*second)->Close(*exclusive);
+  EXPECT_TRUE(absl::IsNotFound(first.LockShared(Path("none/lock")).status()));
 }
 
 TEST_P(HostBackend, ClocksMoveAndAreInMicroseconds) {
