@@ -1,8 +1,11 @@
 #include "api/ledger_files.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -61,6 +64,21 @@ absl::Status WriteAndSync(wal::Io& io, const std::string& path, const IdentityFi
   if (status.ok()) status = io.Sync(*handle);
   io.Close(*handle);
   return status;
+}
+
+// Absolute, and without links as far as the path is there.
+std::filesystem::path Resolved(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path, error);
+  std::filesystem::path resolved = std::filesystem::weakly_canonical(absolute, error);
+  if (error) resolved = absolute.lexically_normal();
+  return resolved.has_filename() ? resolved : resolved.parent_path();
+}
+
+// True also for the directory itself.
+bool LiesIn(const std::filesystem::path& path, const std::filesystem::path& directory) {
+  return std::mismatch(directory.begin(), directory.end(), path.begin(), path.end()).first ==
+         directory.end();
 }
 
 }  // namespace
@@ -145,6 +163,24 @@ absl::Status CheckEmpty(wal::Io& io, const std::string& directory) {
                                                  ") and holds no ledger: name an empty directory"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckOutside(const std::string& path, const std::string& directory,
+                          const LedgerIdentity& identity) {
+  const std::filesystem::path written = Resolved(path);
+  const auto check = [&](const std::string& folder) -> absl::Status {
+    if (!LiesIn(written, Resolved(folder))) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is, or lies in, ", folder,
+                     ", a folder of the ledger that is read: name another place"));
+  };
+  absl::Status status = check(directory);
+  for (uint16_t shard = 0; status.ok() && shard < identity.shard_count; ++shard) {
+    const wal::LogFolders folders = ShardFolders(directory, identity, shard);
+    status = check(folders.log);
+    if (status.ok()) status = check(folders.archive);
+  }
+  return status;
 }
 
 absl::Status WriteIdentity(wal::Io& io, const std::string& directory,

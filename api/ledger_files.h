@@ -56,6 +56,10 @@ absl::StatusOr<wal::Handle> LockLedgerToRead(wal::HostControlPlane& io,
 absl::StatusOr<LedgerIdentity> ReadIdentity(wal::Io& io, const std::string& directory);
 // AlreadyExists (DataLoss: logs) unless the directory is missing or holds nothing but LOCK.
 absl::Status CheckEmpty(wal::Io& io, const std::string& directory);
+// InvalidArgument unless `path`, which is to be written, lies outside of the ledger's directory,
+// its shards' folders and their archives, through whatever links it or they are named.
+absl::Status CheckOutside(const std::string& path, const std::string& directory,
+                          const LedgerIdentity& identity);
 // The last step of creating a ledger, or a change of how it is served: durable when it returns.
 absl::Status WriteIdentity(wal::Io& io, const std::string& directory,
                            const LedgerIdentity& identity);

@@ -1,10 +1,10 @@
 #include "api/new_ledger.h"
 
 #include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "wal/segment_files.h"
@@ -12,7 +12,6 @@
 namespace tallystick {
 namespace {
 
-// As text: no file is looked at.
 std::string Normal(const std::string& path) {
   std::string normal = std::filesystem::path(path).lexically_normal();
   while (normal.size() > 1 && normal.back() == '/') normal.pop_back();
@@ -37,6 +36,14 @@ absl::Status InTheWay(const std::string& path) {
       path, " is in the way: it is no part of an unfinished ledger; move it elsewhere"));
 }
 
+// A link could not take the name of the finished ledger.
+absl::Status CheckNoLink(const std::string& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_symlink(path, ignored)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " is a symbolic link: name the directory itself, or remove the link"));
+}
+
 absl::Status CheckFree(wal::Io& io, const std::string& directory) {
   if (!io.Exists(directory)) return absl::OkStatus();
   const absl::StatusOr<std::vector<std::string>> names = io.List(directory);
@@ -58,13 +65,13 @@ NewLedger::~NewLedger() {
 }
 
 absl::StatusOr<std::unique_ptr<NewLedger>> NewLedger::Begin(wal::Io& io, const std::string& source,
+                                                            const LedgerIdentity& identity,
                                                             const std::string& directory) {
   std::unique_ptr<NewLedger> made(new NewLedger(io, Normal(directory)));
-  const std::string from = Normal(source);
-  if (made->directory_ == from || absl::StartsWith(made->directory_, from + "/")) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        made->directory_, " is, or lies in, the ledger that is read: name another directory"));
-  }
+  absl::Status status = CheckOutside(made->directory_, source, identity);
+  if (status.ok()) status = CheckNoLink(made->directory_);
+  if (status.ok()) status = CheckNoLink(made->unfinished_);
+  if (!status.ok()) return status;
   if (absl::Status s = CheckFree(io, made->directory_); !s.ok()) return s;
   if (absl::Status s = io.MakeDirectory(made->unfinished_); !s.ok()) return s;
   const absl::StatusOr<wal::Handle> lock = LockLedger(io, made->unfinished_);

@@ -20,9 +20,10 @@ class NewLedger {
  public:
   // Takes away what an earlier try for the same place has left. AlreadyExists: `directory` is
   // there, and not empty; or there is something in the unfinished one that no try leaves.
-  // InvalidArgument: it lies in `source`, which is only read. FailedPrecondition: another process
-  // is at it. Other errors: the disk's.
+  // InvalidArgument: it lies in `source`, a ledger that is only read, or is a symbolic link.
+  // FailedPrecondition: another process is at it. Other errors: the disk's.
   static absl::StatusOr<std::unique_ptr<NewLedger>> Begin(wal::Io& io, const std::string& source,
+                                                          const LedgerIdentity& identity,
                                                           const std::string& directory);
   // Leaves what is unfinished to the next try.
   ~NewLedger();

@@ -20,8 +20,8 @@
 #include "api/tally/command.h"
 #include "api/tally/load.h"
 #include "api/tally/log_time.h"
+#include "api/tally/output_file.h"
 #include "api/tally/pipeline.h"
-#include "api/tally/plot.h"
 #include "api/tally/progress.h"
 #include "api/tally/totals.h"
 #include "api/tally/workload.h"
@@ -139,8 +139,11 @@ absl::Status Bench::Verify(const TotalsAnswer& before, const TotalsAnswer& after
 
 int Bench::Run() {
   // Before all else: it would be a pity afterwards.
+  std::unique_ptr<OutputFile> page;
   if (!options_.html.empty()) {
-    if (absl::Status status = WriteText(options_.html, ""); !status.ok()) return Fail(status);
+    auto created = OutputFile::Create(options_.html, /*reading=*/nullptr);
+    if (!created.ok()) return Fail(created.status());
+    page = *std::move(created);
   }
   absl::Status may = CheckNow(client_, "Measure a server on the wall clock");
   if (!may.ok()) return Fail(may);
@@ -170,8 +173,9 @@ int Bench::Run() {
                  100 * refused / (operations + refused));
   }
   absl::Status status;
-  if (!options_.html.empty()) {
-    status = WriteText(options_.html, BenchReport(figures, load_.timeline()));
+  if (page != nullptr) {
+    page->buffer() = BenchReport(figures, load_.timeline());
+    status = page->Publish();
   }
   status.Update(Verify(*before, *after));
   return status.ok() ? 0 : Fail(status);
@@ -363,7 +367,7 @@ void AddBenchCommand(CLI::App& app, const Server& server) {
       ->add_option("--load-expires", options->load_expires_seconds,
                    "Seconds after which the points of that phase expire, all members' at once")
       ->check(Between(0.001, 1e6));
-  command->add_option("--html", options->html, "Write a page with plots to this file")
+  command->add_option("--html", options->html, "A new file that a page with plots is written to")
       ->check(NotEmpty());
   AddJsonFlag(command, &options->json);
   OnRun(command, [&server, options] { return Run(server, *options); });

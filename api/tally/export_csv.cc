@@ -58,8 +58,9 @@ class CsvSink : public ExportSink {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ExportSink>> ExportToCsv(const std::string& path,
+                                                        const OfflineLedger& ledger,
                                                         std::vector<ExportedShard> from) {
-  auto file = OutputFile::Create(path);
+  auto file = OutputFile::Create(path, &ledger);
   if (!file.ok()) return file.status();
   return std::unique_ptr<ExportSink>(new CsvSink(*std::move(file), std::move(from)));
 }

@@ -179,11 +179,12 @@ class PostgresSink : public ExportSink {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ExportSink>> ExportToPostgres(const std::string& path,
-                                                             const LedgerIdentity& ledger,
+                                                             const OfflineLedger& ledger,
                                                              std::vector<ExportedShard> from) {
-  auto file = OutputFile::Create(path);
+  auto file = OutputFile::Create(path, &ledger);
   if (!file.ok()) return file.status();
-  return std::unique_ptr<ExportSink>(new PostgresSink(*std::move(file), ledger, std::move(from)));
+  return std::unique_ptr<ExportSink>(
+      new PostgresSink(*std::move(file), ledger.identity(), std::move(from)));
 }
 
 }  // namespace tallystick::tally

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "api/ledger_files.h"
 #include "api/postings.h"
+#include "api/tally/offline_ledger.h"
 #include "ledger/totals.h"
 #include "wal/format.h"
 
@@ -60,16 +61,17 @@ class ExportSink {
   virtual absl::Status Finish(const ExportEnd& end) = 0;
 };
 
-// `from` has each shard of `ledger`. AlreadyExists: the file is there.
+// `from` has each shard of `ledger`. Errors: those of UnfinishedFile.
 absl::StatusOr<std::unique_ptr<ExportSink>> ExportToCsv(const std::string& path,
+                                                        const OfflineLedger& ledger,
                                                         std::vector<ExportedShard> from);
 absl::StatusOr<std::unique_ptr<ExportSink>> ExportToPostgres(const std::string& path,
-                                                             const LedgerIdentity& ledger,
+                                                             const OfflineLedger& ledger,
                                                              std::vector<ExportedShard> from);
 // Makes the file, or goes on with the one that is there, as it says itself. FailedPrecondition: it
 // is something else, or another ledger's.
 absl::StatusOr<std::unique_ptr<ExportSink>> ExportToSqlite(const std::string& path,
-                                                           const LedgerIdentity& ledger);
+                                                           const OfflineLedger& ledger);
 
 // ---- what the formats share ----
 // 32 hexadecimal digits, high half first.

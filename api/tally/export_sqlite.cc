@@ -2,7 +2,6 @@
 // there is gone on with in one transaction, so that a crash leaves it as it was.
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <initializer_list>
@@ -51,13 +50,14 @@ class SqliteSink : public ExportSink {
     insert_posting_.reset();
     insert_member_.reset();
     database_.reset();
-    if (is_new_) unlink(UnfinishedName(path_).c_str());
   }
 
-  absl::Status Open(const LedgerIdentity& ledger) {
+  absl::Status Open(const OfflineLedger& ledger) {
+    absl::Status status = RequireOutside(path_, &ledger);
+    if (!status.ok()) return status;
     struct stat info;
-    is_new_ = stat(path_.c_str(), &info) != 0;
-    absl::Status status = is_new_ ? MakeNew(ledger) : GoOn(ledger);
+    const bool is_there = stat(path_.c_str(), &info) == 0;
+    status = is_there ? GoOn(ledger.identity()) : MakeNew(ledger);
     if (!status.ok()) return status;
     auto posting = database_->Prepare(
         "INSERT INTO postings VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?6)");
@@ -116,27 +116,25 @@ class SqliteSink : public ExportSink {
 
   absl::Status Finish(const ExportEnd& end) override {
     absl::Status status = PutEnd(end);
-    if (status.ok() && is_new_) status = database_->Execute(kIndexes);
+    if (status.ok() && new_ != nullptr) status = database_->Execute(kIndexes);
     if (status.ok()) status = CheckSums(end);
     if (status.ok()) status = database_->Execute("COMMIT");
     if (!status.ok()) return status;
     insert_posting_.reset();
     insert_member_.reset();
     if (status = database_->Close(); !status.ok()) return status;
-    if (!is_new_) return absl::OkStatus();
-    if (status = RequireAbsent(path_); status.ok()) status = PublishFile(path_);
-    if (status.ok()) is_new_ = false;
-    return status;
+    return new_ == nullptr ? absl::OkStatus() : new_->Publish();
   }
 
  private:
-  absl::Status MakeNew(const LedgerIdentity& ledger) {
-    const std::string name = UnfinishedName(path_);
-    // Left by a crash.
-    unlink(name.c_str());
-    auto database = Sqlite::Open(name, /*create=*/true);
+  absl::Status MakeNew(const OfflineLedger& reading) {
+    auto file = UnfinishedFile::Create(path_, &reading);
+    if (!file.ok()) return file.status();
+    new_ = *std::move(file);
+    auto database = Sqlite::OpenOwn(new_->name());
     if (!database.ok()) return database.status();
     database_ = *std::move(database);
+    const LedgerIdentity& ledger = reading.identity();
     for (uint16_t shard = 0; shard < ledger.shard_count; ++shard) from_.push_back({shard, 0, {}});
     // Nobody sees it before it is whole and synced.
     return database_->Execute(absl::StrCat(
@@ -148,7 +146,7 @@ class SqliteSink : public ExportSink {
   }
 
   absl::Status GoOn(const LedgerIdentity& ledger) {
-    auto database = Sqlite::Open(path_, /*create=*/false);
+    auto database = Sqlite::Open(path_);
     if (!database.ok()) return database.status();
     database_ = *std::move(database);
     int64_t application = 0;
@@ -277,7 +275,7 @@ class SqliteSink : public ExportSink {
   }
 
   const std::string path_;
-  bool is_new_ = false;
+  std::unique_ptr<UnfinishedFile> new_;  // null: the file was there
   std::unique_ptr<Sqlite> database_;
   std::unique_ptr<SqliteStatement> insert_posting_;
   std::unique_ptr<SqliteStatement> insert_member_;
@@ -287,7 +285,7 @@ class SqliteSink : public ExportSink {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ExportSink>> ExportToSqlite(const std::string& path,
-                                                           const LedgerIdentity& ledger) {
+                                                           const OfflineLedger& ledger) {
   auto sink = std::make_unique<SqliteSink>(path);
   if (absl::Status s = sink->Open(ledger); !s.ok()) return s;
   return sink;

@@ -214,7 +214,7 @@ int Import::Run() {
   OrderRules rules;
   if (absl::Status status = Prepare(&rules); !status.ok()) return Fail(status);
   if (!options_.rejects.empty()) {
-    absl::Status status = rejects_.Open(options_.rejects, options_.files);
+    absl::Status status = rejects_.Open(options_.rejects);
     if (!status.ok()) return Fail(status);
   }
   const auto start = std::chrono::steady_clock::now();

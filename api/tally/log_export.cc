@@ -14,6 +14,7 @@
 #include "api/tally/books.h"
 #include "api/tally/command.h"
 #include "api/tally/export_sink.h"
+#include "api/tally/log_commands.h"
 #include "wal/checksum.h"
 
 namespace tallystick::tally {
@@ -180,12 +181,11 @@ class Export {
 
 absl::StatusOr<std::unique_ptr<ExportSink>> MakeSink(const Options& options,
                                                      const OfflineLedger& ledger) {
-  if (!options.sqlite.empty()) return ExportToSqlite(options.sqlite, ledger.identity());
+  if (!options.sqlite.empty()) return ExportToSqlite(options.sqlite, ledger);
   auto from = ParseFrom(options.from, ledger.shard_count());
   if (!from.ok()) return from.status();
-  return options.csv.empty()
-             ? ExportToPostgres(options.postgres, ledger.identity(), *std::move(from))
-             : ExportToCsv(options.csv, *std::move(from));
+  return options.csv.empty() ? ExportToPostgres(options.postgres, ledger, *std::move(from))
+                             : ExportToCsv(options.csv, ledger, *std::move(from));
 }
 
 int Run(const Options& options) {
@@ -205,7 +205,7 @@ void AddLogExportCommand(CLI::App& log) {
   CLI::App* command =
       log.add_subcommand("export", "Write every posting as CSV, SQLite or PostgreSQL");
   const auto options = std::make_shared<Options>();
-  command->add_option("directory", options->directory, "The ledger's data directory")->required();
+  AddDirectory(command, &options->directory);
   CLI::Option_group* format = command->add_option_group("format");
   format->add_option("--to-csv", options->csv, "A new CSV file")->check(NotEmpty());
   CLI::Option* sqlite =

@@ -9,7 +9,7 @@
 #include "api/tally/command.h"
 #include "api/tally/log_commands.h"
 #include "api/tally/log_stats.h"
-#include "api/tally/plot.h"
+#include "api/tally/output_file.h"
 
 namespace tallystick::tally {
 namespace {
@@ -82,16 +82,25 @@ void PrintText(const LogStats& stats) {
 int Run(const Options& options) {
   const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
+  // Before all the reading: it would be a pity afterwards.
+  std::unique_ptr<OutputFile> page;
+  if (!options.html.empty()) {
+    auto created = OutputFile::Create(options.html, ledger->get());
+    if (!created.ok()) return Fail(created.status());
+    page = *std::move(created);
+  }
   const absl::StatusOr<LogStats> stats = CollectLogStats(**ledger);
   if (!stats.ok()) return Fail(stats.status());
+  if (page != nullptr) {
+    page->buffer() = LogStatsPage(options.directory, *stats);
+    if (absl::Status s = page->Publish(); !s.ok()) return Fail(s);
+  }
   if (options.json) {
     PrintJson(LogStatsJson(*stats));
   } else {
     PrintText(*stats);
   }
-  if (options.html.empty()) return 0;
-  const absl::Status written = WriteText(options.html, LogStatsPage(options.directory, *stats));
-  return written.ok() ? 0 : Fail(written);
+  return 0;
 }
 
 }  // namespace
@@ -101,7 +110,7 @@ void AddLogStatCommand(CLI::App* log) {
   const auto options = std::make_shared<Options>();
   AddDirectory(command, &options->directory);
   AddJsonFlag(command, &options->json);
-  command->add_option("--html", options->html, "Write a page with plots to this file")
+  command->add_option("--html", options->html, "A new file that a page with plots is written to")
       ->check(NotEmpty());
   OnRun(command, [options] { return Run(*options); });
 }

@@ -1,4 +1,5 @@
-// A file that a command writes for others: there whole, or not at all.
+// A file that a command writes for others: there whole, or not at all; always a new one, and never
+// among the files of the ledger that the command reads.
 
 #ifndef TALLYSTICK_API_TALLY_OUTPUT_FILE_H_
 #define TALLYSTICK_API_TALLY_OUTPUT_FILE_H_
@@ -8,25 +9,48 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "api/tally/offline_ledger.h"
 
 namespace tallystick::tally {
 
-// AlreadyExists with a sentence: something is there under this name.
-absl::Status RequireAbsent(const std::string& path);
+// InvalidArgument with a sentence: `path` lies among the files of `reading`; null: nothing is read.
+absl::Status RequireOutside(const std::string& path, const OfflineLedger* reading);
 
-// The name that a file has until it is whole.
-std::string UnfinishedName(const std::string& path);
+// What a file is until it is whole: PATH.unfinished, in the hands of one process. What a crash has
+// left there is begun anew.
+class UnfinishedFile {
+ public:
+  // Empty. AlreadyExists: something is there under `path`; FailedPrecondition: another process is
+  // writing it; InvalidArgument: as of RequireOutside; other errors: it cannot be made.
+  static absl::StatusOr<std::unique_ptr<UnfinishedFile>> Create(const std::string& path,
+                                                                const OfflineLedger* reading);
+  // Removes what was not published.
+  ~UnfinishedFile();
+  UnfinishedFile(const UnfinishedFile&) = delete;
+  UnfinishedFile& operator=(const UnfinishedFile&) = delete;
 
-// Makes what stands under UnfinishedName(path) durable, and then the file.
-absl::Status PublishFile(const std::string& path);
+  const std::string& name() const { return name_; }
+  int fd() const { return fd_; }
+  // Makes it durable, and gives it the name `path`. AlreadyExists: something has come there.
+  absl::Status Publish();
 
-// Written from the front, under UnfinishedName(path) until it is published. A device or a pipe is
-// written as it is.
+ private:
+  UnfinishedFile(const std::string& path, int fd)
+      : path_(path), name_(path + ".unfinished"), fd_(fd) {}
+
+  const std::string path_;
+  const std::string name_;
+  // Holds the lock for as long as the name is this process's.
+  const int fd_;
+  bool published_ = false;
+};
+
+// Written from the front. A device or a pipe is written as it is.
 class OutputFile {
  public:
-  // AlreadyExists: there is a file of this name; other errors: it cannot be made.
-  static absl::StatusOr<std::unique_ptr<OutputFile>> Create(const std::string& path);
+  // Errors: those of UnfinishedFile.
+  static absl::StatusOr<std::unique_ptr<OutputFile>> Create(const std::string& path,
+                                                            const OfflineLedger* reading);
   // Removes what was not published.
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -39,14 +63,13 @@ class OutputFile {
   absl::Status Publish();
 
  private:
-  OutputFile(std::string path, bool in_place, int fd)
-      : path_(std::move(path)), in_place_(in_place), fd_(fd) {}
+  OutputFile(std::string path, std::unique_ptr<UnfinishedFile> file, int fd)
+      : path_(std::move(path)), file_(std::move(file)), fd_(fd) {}
   absl::Status Flush();
 
   const std::string path_;
-  const bool in_place_;
-  int fd_;
-  bool published_ = false;
+  const std::unique_ptr<UnfinishedFile> file_;  // null: a device or a pipe
+  int fd_;                                      // its own, or that of file_
   std::string buffer_;
 };
 

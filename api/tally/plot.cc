@@ -2,13 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <limits>
-#include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -208,24 +203,6 @@ svg polyline { fill: none; stroke-width: 1.5; stroke-linejoin: round; }
 </style></head><body>
 <h1>)",
                       Escaped(title), "</h1>\n", body, "</body></html>\n");
-}
-
-absl::Status WriteText(const std::string& path, absl::string_view text) {
-  // Not for devices and pipes, which cannot be replaced.
-  std::error_code ignored;
-  const bool replace =
-      !std::filesystem::exists(path, ignored) || std::filesystem::is_regular_file(path, ignored);
-  const std::string written = replace ? absl::StrCat(path, ".part") : path;
-  std::FILE* file = std::fopen(written.c_str(), "w");
-  int error = file == nullptr ? errno : 0;
-  if (file != nullptr) {
-    if (std::fwrite(text.data(), 1, text.size(), file) != text.size()) error = errno;
-    if (std::fclose(file) != 0 && error == 0) error = errno;
-    if (replace && error == 0 && std::rename(written.c_str(), path.c_str()) != 0) error = errno;
-    if (replace && error != 0) std::remove(written.c_str());
-  }
-  if (error == 0) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", std::strerror(error)));
 }
 
 }  // namespace tallystick::tally

@@ -7,7 +7,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
 namespace tallystick::tally {
@@ -39,9 +38,6 @@ std::string Svg(const Plot& plot);
 std::string Escaped(absl::string_view text);
 // A whole page; `body` is HTML.
 std::string Page(absl::string_view title, absl::string_view body);
-// A file is there under that name only when it is whole. Not OK when it could not be written: with
-// the path, and why.
-absl::Status WriteText(const std::string& path, absl::string_view text);
 
 }  // namespace tallystick::tally
 

@@ -163,7 +163,7 @@ class ProofWriter {
 
 absl::StatusOr<Proof> WriteProof(OfflineLedger& ledger, const Id& member, uint16_t program,
                                  const std::string& path) {
-  auto file = OutputFile::Create(path);
+  auto file = OutputFile::Create(path, &ledger);
   if (!file.ok()) return file.status();
   ProofWriter writer(ledger.identity(), member, program, *std::move(file));
   BooksReader reader;

@@ -4,33 +4,27 @@
 #define TALLYSTICK_API_TALLY_REJECTS_H_
 
 #include <cstdint>
-#include <fstream>
+#include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "api/tally/output_file.h"
 
 namespace tallystick::tally {
 
-// Written beside its place, as PATH.tmp, and moved there by Close: under its own name there is only
-// ever a whole file. What is no regular file (a pipe, /dev/stderr) is written in place.
 class RejectsFile {
  public:
-  // Closes without putting anything in place.
-  ~RejectsFile();
-
-  // InvalidArgument when it would overwrite one of `inputs`, under whatever name.
-  absl::Status Open(const std::string& path, const std::vector<std::string>& inputs);
+  // Errors: those of OutputFile.
+  absl::Status Open(const std::string& path);
   // Does nothing unless it is open.
   void Add(absl::string_view file, int64_t line, absl::string_view order, absl::string_view reason);
-  // OK when it was not opened.
+  // Puts it in its place; without, nothing is left of it. OK when it was not opened.
   absl::Status Close();
 
  private:
-  std::string path_;       // where it will be
-  std::string temporary_;  // where it is written; path_ itself for what is no regular file
-  std::ofstream out_;
+  std::unique_ptr<OutputFile> file_;
+  absl::Status written_;
 };
 
 }  // namespace tallystick::tally

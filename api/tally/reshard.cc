@@ -77,7 +77,7 @@ int Run(const Options& options) {
   const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   wal::Io& io = (*ledger)->io();
-  const auto made = NewLedger::Begin(io, options.directory, options.into);
+  const auto made = NewLedger::Begin(io, options.directory, (*ledger)->identity(), options.into);
   if (!made.ok()) return Fail(made.status());
   const auto begin = std::chrono::steady_clock::now();
   std::unique_ptr<Progress> progress;

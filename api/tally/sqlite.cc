@@ -31,10 +31,18 @@ std::string SqliteStatement::Text(int column) const {
 int SqliteStatement::Step() { return sqlite3_step(statement_); }
 void SqliteStatement::Reset() { sqlite3_reset(statement_); }
 
-absl::StatusOr<std::unique_ptr<Sqlite>> Sqlite::Open(const std::string& path, bool create) {
+absl::StatusOr<std::unique_ptr<Sqlite>> Sqlite::Open(const std::string& path) {
+  return Open(path, /*vfs=*/nullptr);
+}
+
+// https://www.sqlite.org/vfs.html#standard_unix_vfses
+absl::StatusOr<std::unique_ptr<Sqlite>> Sqlite::OpenOwn(const std::string& path) {
+  return Open(path, "unix-none");
+}
+
+absl::StatusOr<std::unique_ptr<Sqlite>> Sqlite::Open(const std::string& path, const char* vfs) {
   sqlite3* database = nullptr;
-  const int flags = create ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE;
-  const int opened = sqlite3_open_v2(path.c_str(), &database, flags, nullptr);
+  const int opened = sqlite3_open_v2(path.c_str(), &database, SQLITE_OPEN_READWRITE, vfs);
   std::unique_ptr<Sqlite> sqlite(new Sqlite(path, database));
   if (opened != SQLITE_OK) return sqlite->Failed();
   sqlite3_extended_result_codes(database, 1);

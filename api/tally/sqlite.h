@@ -42,8 +42,11 @@ class SqliteStatement {
 
 class Sqlite {
  public:
-  // `create`: the file must not be there; else it must.
-  static absl::StatusOr<std::unique_ptr<Sqlite>> Open(const std::string& path, bool create);
+  // A file that is there.
+  static absl::StatusOr<std::unique_ptr<Sqlite>> Open(const std::string& path);
+  // An empty file that no other process touches: SQLite locks nothing of it, so that the caller may
+  // hold a lock of its own on a descriptor of its own.
+  static absl::StatusOr<std::unique_ptr<Sqlite>> OpenOwn(const std::string& path);
   ~Sqlite();
   Sqlite(const Sqlite&) = delete;
   Sqlite& operator=(const Sqlite&) = delete;
@@ -60,6 +63,7 @@ class Sqlite {
   absl::Status Close();
 
  private:
+  static absl::StatusOr<std::unique_ptr<Sqlite>> Open(const std::string& path, const char* vfs);
   Sqlite(std::string path, sqlite3* database) : path_(std::move(path)), database_(database) {}
   absl::Status Failed() const;
 

@@ -687,6 +687,27 @@ TEST_F(Commands, BenchSaysWhereItCannotWriteItsPage) {
   EXPECT_THAT(ran.errors, HasSubstr("missing/report.html: No such file"));
 }
 
+TEST_F(Commands, BenchWritesANewPageOrNone) {
+  Start({"--create"});
+  const std::vector<std::string> bench = {"bench",   "--members", "5",         "--ops", "10",
+                                          "--batch", "1",         "--warm-up", "0"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), bench.begin(), bench.end());
+    return Run(more);
+  };
+  std::ofstream(Path("mine.html")) << "mine";
+  EXPECT_THAT(with({"--html", Path("mine.html")}).errors, HasSubstr("is there already"));
+  std::stringstream page;
+  page << std::ifstream(Path("mine.html")).rdbuf();
+  EXPECT_EQ(page.str(), "mine");
+  std::ofstream(Path("program.json")) << R"({"id": 9, "name": "Shop", "currency": "USD",
+      "time_zone": "UTC", "earn": {"points": 1, "per_spend": 1}})";
+  ASSERT_EQ(Run({"program", "put", Path("program.json")}).status, 0);
+  EXPECT_EQ(with({"--html", Path("new.html"), "--program", "9"}).status, 1);
+  EXPECT_FALSE(std::filesystem::exists(Path("new.html")));
+  EXPECT_FALSE(std::filesystem::exists(Path("new.html.unfinished")));
+}
+
 TEST_F(Commands, BenchRefusesNumbersThatMakeNoSense) {
   Start({"--create"});
   for (const char* option :

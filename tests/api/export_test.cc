@@ -1,8 +1,10 @@
 // tally log export and tally audit as processes, on a ledger that has one of everything: plain SQL
 // and plain arithmetic come to what the ledger itself answers.
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -337,7 +339,7 @@ TEST_F(Exports, WrongInputGetsASentence) {
     ExpectRefusal(Export({format, Path("new"), "--from", "0:7,2:7"}), "is no SHARD:POSITION");
     ExpectRefusal(Export({format, Path("new"), "--from", "0:1,1:99999"}), "its log ends at");
   }
-  ExpectRefusal(Export({"--sqlite", Path("no/folder")}), "unable to open database file");
+  ExpectRefusal(Export({"--sqlite", Path("no/folder")}), "No such file or directory");
   EXPECT_EQ(ReadFile(Path("there")), "mine");
   EXPECT_EQ(Export({}).status, 2);
   EXPECT_EQ(Export({"--to-csv", Path("new"), "--sqlite", Path("new2")}).status, 2);
@@ -356,6 +358,60 @@ TEST_F(Exports, WrongInputGetsASentence) {
   ExpectRefusal(Run({"audit", Path("ledger"), "--member", "2", "--proof", Path("there")}),
                 "is there already");
   EXPECT_EQ(Run({"audit", Path("ledger"), "--member", "2"}).status, 2);
+}
+
+TEST_F(Exports, NoOutputLiesInTheLedger) {
+  Open(/*create=*/true);
+  Fill(3);
+  ledger_.reset();
+  fs::create_directory(Path("elsewhere"));
+  fs::rename(Path("ledger/shard-0001"), Path("elsewhere/shard"));
+  fs::create_directory_symlink("../elsewhere/shard", Path("ledger/shard-0001"));
+  fs::create_directory_symlink("ledger", Path("link"));
+  const std::string identity = ReadFile(Path("ledger/LEDGER"));
+  std::ofstream(Path("there")) << "mine";
+  const auto expect_refused = [&](const std::string& name, const std::string& says) {
+    for (const char* format : {"--to-csv", "--postgres", "--sqlite"}) {
+      if (name == "there" && std::string(format) == "--sqlite") continue;
+      ExpectRefusal(Export({format, Path(name)}), says);
+    }
+    ExpectRefusal(Run({"audit", Path("ledger"), "--member", "2", "--proof", Path(name)}), says);
+    ExpectRefusal(Run({"log", "stat", Path("ledger"), "--html", Path(name)}), says);
+  };
+  for (const char* name : {"ledger/LEDGER", "ledger/new", "ledger/shard-0000/new", "link/new",
+                           "elsewhere/shard/new", "elsewhere/../link/shard-0000/new"}) {
+    SCOPED_TRACE(name);
+    expect_refused(name, "of the ledger that is read");
+  }
+  expect_refused("there", "is there already");
+  EXPECT_EQ(ReadFile(Path("ledger/LEDGER")), identity);
+  EXPECT_EQ(ReadFile(Path("there")), "mine");
+  EXPECT_EQ(Export({"--to-csv", Path("elsewhere/new")}).status, 0);
+}
+
+TEST_F(Exports, NoneTouchesWhatAnotherIsWriting) {
+  Open(/*create=*/true);
+  Fill(3);
+  std::ofstream(Path("new.unfinished")) << "theirs";
+  EXPECT_THAT(Export({"--to-csv", Path("new")}).errors, HasSubstr("is in use by a tallyd"));
+  EXPECT_EQ(ReadFile(Path("new.unfinished")), "theirs");
+  ledger_.reset();
+  const int other = open(Path("new.unfinished").c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_EQ(flock(other, LOCK_EX | LOCK_NB), 0);
+  for (const char* format : {"--to-csv", "--postgres", "--sqlite"}) {
+    const Ran ran = Export({format, Path("new")});
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.errors, HasSubstr("is being written by another process"));
+  }
+  EXPECT_EQ(ReadFile(Path("new.unfinished")), "theirs");
+  close(other);
+  // Left by a crash.
+  for (const char* format : {"--to-csv", "--postgres", "--sqlite"}) {
+    std::ofstream(Path("new.unfinished")) << "theirs";
+    EXPECT_EQ(Export({format, Path("new")}).status, 0) << format;
+    EXPECT_FALSE(fs::exists(Path("new.unfinished")));
+    fs::remove(Path("new"));
+  }
 }
 
 // ---- audit ----

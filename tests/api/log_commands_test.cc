@@ -289,7 +289,7 @@ TEST_F(LogCommands, StatCountsWhatTheLogHolds) {
             HasSubstr(" by when it occurred, from\n  20"), HasSubstr(" of 1048576 bytes\n")));
   EXPECT_EQ(Run({"log", "stat", Path("ledger"), "--html", Path("missing/page.html")}).status, 1);
   // A page that cannot be written whole is not there.
-  fs::create_directories(Path("page2.html.part"));
+  fs::create_directories(Path("page2.html.unfinished"));
   EXPECT_EQ(Run({"log", "stat", Path("ledger"), "--html", Path("page2.html")}).status, 1);
   EXPECT_FALSE(fs::exists(Path("page2.html")));
 }

@@ -79,7 +79,7 @@ class RealOrders : public ::testing::Test {
     orders_ = ReadOrders(csv);
     directory_ = fs::temp_directory_path() / ("tallystick_real_orders." + std::to_string(getpid()));
     LedgerOptions options;
-    options.directory = directory_;
+    options.directory = directory_ / "ledger";
     options.create = true;
     options.shards = 2;
     options.clock = ClockMode::kImport;
@@ -169,7 +169,7 @@ TEST_F(RealOrders, ComeToTheSameByPlainSql) {
   }
   ledger_.reset();
   const std::string file = directory_ / "book.db";
-  Process process({TALLY, "log", "export", directory_, "--sqlite", file});
+  Process process({TALLY, "log", "export", directory_ / "ledger", "--sqlite", file});
   ASSERT_EQ(process.End(), 0) << process.Errors();
   const auto sum = [&](const std::string& account) {
     return SqlNumber(

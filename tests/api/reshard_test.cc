@@ -43,7 +43,7 @@ class Resharding : public ::testing::Test {
                                            const std::string& into, uint16_t shards) {
     const auto identity = ReadIdentity(io, from);
     if (!identity.ok()) return identity.status();
-    const auto made = NewLedger::Begin(io, from, into);
+    const auto made = NewLedger::Begin(io, from, *identity, into);
     if (!made.ok()) return made.status();
     const auto report = Reshard(
         io, {.from = from, .identity = *identity, .into = (*made)->unfinished(), .shards = shards});
@@ -165,10 +165,8 @@ TEST_F(Resharding, WrongInputIsASentence) {
            {{Path("old"), "--shards", "0", "--into", Path("new")}, 2, "--shards"},
            {{Path("old"), "--shards", "1025", "--into", Path("new")}, 2, "--shards"},
            {{Path("old"), "--shards", "2", "--into", Path("full")}, 1, "is not empty"},
-           {{Path("old"), "--shards", "2", "--into", Path("old")}, 1, "name another directory"},
-           {{Path("old"), "--shards", "2", "--into", Path("old/new/")},
-            1,
-            "name another directory"}}) {
+           {{Path("old"), "--shards", "2", "--into", Path("old")}, 1, "name another place"},
+           {{Path("old"), "--shards", "2", "--into", Path("old/new/")}, 1, "name another place"}}) {
     std::vector<std::string> command = {TALLY, "reshard"};
     command.insert(command.end(), wrong.arguments.begin(), wrong.arguments.end());
     Process process(command);

@@ -53,7 +53,7 @@ class Restoring : public ::testing::Test {
                                                 const LogPoint& to, const std::string& into) {
     const auto identity = ReadIdentity(io, from);
     if (!identity.ok()) return identity.status();
-    const auto made = NewLedger::Begin(io, from, into);
+    const auto made = NewLedger::Begin(io, from, *identity, into);
     if (!made.ok()) return made.status();
     auto restored = tally::RestoreLedger(io, from, *identity, to, (*made)->unfinished());
     if (!restored.ok()) return restored.status();
@@ -229,6 +229,11 @@ TEST_F(Restoring, WrongInputIsASentence) {
   MakeRandomLedger({.directory = Path("old"), .shards = 2, .seed = 27, .requests = 10});
   fs::create_directories(Path("full/something"));
   fs::create_directories(Path("odd.unfinished"));
+  fs::create_directories(Path("empty"));
+  fs::create_symlink("old", Path("link"));
+  fs::create_symlink("empty", Path("to_empty"));
+  fs::create_symlink("nothing", Path("to_nothing"));
+  fs::create_symlink("old", Path("linked.unfinished"));
   std::fclose(std::fopen(Path("odd.unfinished/notes.txt").c_str(), "w"));
   struct Case {
     std::string from, to, into, says;
@@ -240,8 +245,15 @@ TEST_F(Restoring, WrongInputIsASentence) {
                          {"old", "0:5,1:123456789", "new", "ends with position"},
                          {"old", "yesterday", "new", "is no point of a log"},
                          {"old", "5", "full", "is not empty"},
-                         {"old", "5", "old", "name another directory"},
-                         {"old", "5", "odd", "is in the way"}}) {
+                         {"old", "5", "old", "name another place"},
+                         {"old", "5", "odd", "is in the way"},
+                         {"old", "5", "link/new", "name another place"},
+                         {"old", "5", "link/shard-0000/new", "name another place"},
+                         {"link", "5", "old/new", "name another place"},
+                         {"old", "5", "to_empty", "is a symbolic link"},
+                         {"old", "5", "to_empty/", "is a symbolic link"},
+                         {"old", "5", "to_nothing", "is a symbolic link"},
+                         {"old", "5", "linked", "linked.unfinished is a symbolic link"}}) {
     const Ran ran =
         RunTally({"restore", Path(wrong.from), "--to", wrong.to, "--into", Path(wrong.into)});
     EXPECT_EQ(ran.status, 1);
