@@ -168,9 +168,11 @@ void Declare(CLI::App& app, Flags& flags) {
                "accept a clock more than a week ahead of the ledger's, or an hour behind it");
 }
 
-// Blocked in all threads, and taken by the main one.
+// Blocked in all threads, and taken by the main one. What connections and limits of file sizes send
+// is an error of the call that meets it, too.
 sigset_t BlockSignals() {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);

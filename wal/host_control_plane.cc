@@ -37,6 +37,8 @@ absl::string_view Advice(int error) {
     case ENOSPC:
     case EDQUOT:
       return "; free some space";
+    case EFBIG:
+      return "; raise the limit of file sizes (ulimit -f)";
     case EMFILE:
       return "; raise the limit of open files (ulimit -n)";
     case EROFS:

@@ -1,5 +1,6 @@
 // tally: everything about a ledger but serving it.
 
+#include <csignal>
 #include <cstdio>
 #include <functional>
 #include <string>
@@ -68,4 +69,8 @@ void OnRun(CLI::App* command, std::function<int()> run) {
 
 }  // namespace tallystick::tally
 
-int main(int argc, char** argv) { return tallystick::tally::Main(argc, argv); }
+int main(int argc, char** argv) {
+  // A limit of file sizes is reported as a full disk is.
+  std::signal(SIGXFSZ, SIG_IGN);
+  return tallystick::tally::Main(argc, argv);
+}

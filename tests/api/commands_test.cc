@@ -607,6 +607,37 @@ TEST_F(Imports, OfThePastSayThatTheyNeedANewLedger) {
   EXPECT_THAT(ran.errors, AllOf(advises, HasSubstr("log time never goes back")));
 }
 
+// ---- limits ----
+
+// In units of 512 bytes.
+std::vector<std::string> WithFileSizes(const std::string& limit, const std::string& command) {
+  return {"/bin/sh", "-c", "ulimit -f " + limit + "; exec " + command};
+}
+
+TEST_F(Commands, ALimitOfFileSizesIsNoFullDiskButReportedAsOne) {
+  // 1 MiB: a segment, but no snapshot of 20,000 members.
+  server_ = std::make_unique<Process>(WithFileSizes(
+      "2048", std::string(TALLYD) + " --data " + Path("ledger") + " --listen " + Address() +
+                  " --segment-mib 1 --create --history off --archive off"));
+  ASSERT_THAT(server_->ReadLine(), HasSubstr("ready "));
+  const std::vector<std::string> bench = {"bench", "--members", "20000", "--ops",
+                                          "1000",  "--warm-up", "0"};
+  const Ran filled = Run(bench);
+  ASSERT_EQ(filled.status, 0) << filled.errors;
+  const Ran taken = Run({"snapshot", "take"});
+  EXPECT_EQ(taken.status, 1);
+  EXPECT_THAT(taken.errors, HasSubstr("File too large"));
+  EXPECT_EQ(Run(bench).status, 0) << "it goes on";
+  Stop();
+  const Ran exported =
+      RunToEnd(WithFileSizes("2048", std::string(TALLY) + " log export " + Path("ledger") +
+                                         " --to-csv " + Path("book.csv")));
+  EXPECT_EQ(exported.status, 1);
+  EXPECT_THAT(exported.errors,
+              AllOf(HasSubstr("book.csv: File too large"), HasSubstr("ulimit -f")));
+  EXPECT_FALSE(fs::exists(Path("book.csv.unfinished")));
+}
+
 // ---- bench ----
 
 TEST_F(Commands, BenchMeasuresEachKindOfLoad) {
