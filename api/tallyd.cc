@@ -27,6 +27,7 @@
 #include "api/ledger_files.h"
 #include "api/server.h"
 #include "api/tally/usage_error.h"
+#include "api/unsigned_options.h"
 #include "wal/posix_io.h"
 #include "wal/snapshot_writer.h"
 
@@ -166,6 +167,7 @@ void Declare(CLI::App& app, Flags& flags) {
   DeclareHistory(app, flags);
   app.add_flag("--confirm-clock", ledger.confirm_clock,
                "accept a clock more than a week ahead of the ledger's, or an hour behind it");
+  RefuseMinusSigns(app);
 }
 
 // Blocked in all threads, and taken by the main one. What connections and limits of file sizes send
@@ -190,13 +192,14 @@ void RaiseDescriptorLimit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Before a ledger is made, which would be there when the address is put right. Leaves nothing
-// behind. Not before one is opened: the kernel takes a moment to end the sockets of a server that
-// was killed.
-absl::Status CheckAddress(const std::string& address) {
+// Before a ledger is made, which would be there when the address is put right, or is opened, which
+// may take long. Leaves nothing behind. One that is in use may be free when a ledger has been
+// opened: the kernel takes a moment to end the sockets of a server that was killed.
+absl::Status CheckAddress(const std::string& address, bool create) {
   const auto io = wal::PosixIo::Create();
   if (!io.ok()) return io.status();
   const absl::StatusOr<wal::Handle> listener = (*io)->Listen(address);
+  if (absl::IsAlreadyExists(listener.status()) && !create) return absl::OkStatus();
   if (!listener.ok()) return listener.status();
   (*io)->Close(*listener);
   absl::string_view path = address;
@@ -214,11 +217,10 @@ void SayReady(const Server& server) {
 int Run(const Flags& flags) {
   const sigset_t signals = BlockSignals();
   RaiseDescriptorLimit();
-  if (flags.ledger.create) {
-    if (absl::Status address = CheckAddress(flags.listen); !address.ok()) {
-      Say(address.message());
-      return kExitCannotStart;
-    }
+  const absl::Status address = CheckAddress(flags.listen, flags.ledger.create);
+  if (!address.ok()) {
+    Say(address.message());
+    return kExitCannotStart;
   }
   absl::StatusOr<std::unique_ptr<Ledger>> ledger = Ledger::Open(flags.ledger);
   if (!ledger.ok()) {

@@ -16,6 +16,7 @@
 #include "api/tally/audit_rows.h"
 #include "api/tally/books.h"
 #include "api/tally/command.h"
+#include "api/tally/log_commands.h"
 #include "api/tally/proof.h"
 
 namespace tallystick::tally {
@@ -197,12 +198,12 @@ absl::Status PrintTextAudit(const Audit& audit, const std::vector<uint16_t>& pro
 
 absl::Status ParseDay(const std::string& text, const char* option, int64_t* day) {
   if (text.empty()) return absl::OkStatus();
-  const auto instant = ParseInstant(text);
-  if (!instant.ok() || *instant % kMicrosPerDay != 0) {
+  const auto civil = ParseCivil(text);
+  if (!civil.ok() || *civil != absl::CivilDay(*civil)) {
     return absl::InvalidArgumentError(
         absl::StrCat(option, " ", text, " is no day: write 2026-01-31"));
   }
-  *day = UtcDay(*instant);
+  *day = absl::CivilDay(*civil) - absl::CivilDay(1970);
   return absl::OkStatus();
 }
 
@@ -271,7 +272,7 @@ void AddAuditCommand(CLI::App& app) {
   CLI::App* command = app.add_subcommand(
       "audit", "Roll a ledger's books forward day by day and check every line, without its server");
   const auto options = std::make_shared<Options>();
-  command->add_option("directory", options->directory, "The ledger's data directory")->required();
+  AddDirectory(command, &options->directory);
   AddProgramOption(command, &options->program)->required(false);
   CLI::Option* since = command->add_option("--since", options->since, "First day, UTC");
   CLI::Option* until = command->add_option("--until", options->until, "Last day, UTC");

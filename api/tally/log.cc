@@ -6,7 +6,9 @@
 namespace tallystick::tally {
 
 void AddDirectory(CLI::App* command, std::string* directory) {
-  command->add_option("directory", *directory, "The ledger's data directory")->required();
+  command->add_option("directory", *directory, "The ledger's data directory")
+      ->required()
+      ->check(NotEmpty());
 }
 
 void AddLogCommands(CLI::App& app, const Server& server) {

@@ -203,7 +203,8 @@ void AddLogDiffCommand(CLI::App* log) {
   const auto options = std::make_shared<Options>();
   command->add_option("directories", options->directories, "The two ledgers' data directories")
       ->required()
-      ->expected(2);
+      ->expected(2)
+      ->check(NotEmpty());
   AddJsonFlag(command, &options->json);
   OnRun(command, [options] { return Run(*options); });
 }

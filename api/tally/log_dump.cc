@@ -92,6 +92,14 @@ absl::StatusOr<Filter> MakeFilter(const Options& options) {
     if (!parsed.ok()) return parsed.status();
     *instant = *parsed;
   }
+  if (filter.from > filter.to) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--from ", filter.from, " is behind --to ", filter.to));
+  }
+  if (filter.since >= filter.until) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--since ", options.since, " is not before --until ", options.until));
+  }
   for (const std::string& name : options.kinds) {
     const absl::StatusOr<Kind> kind = ParseKind(name);
     if (!kind.ok()) return kind.status();

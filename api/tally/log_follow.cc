@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,7 @@ namespace {
 
 struct Options {
   std::string from = "1";
-  int shard = -1;  // all
+  std::optional<uint16_t> shard;  // all
   bool to_end = false;
   bool json = false;
 };
@@ -35,7 +36,7 @@ class Follower {
     next_.resize(shards);
     ends_.resize(shards, options_.to_end ? 0 : std::numeric_limits<Position>::max());
     for (uint16_t shard = 0; shard < shards; ++shard) {
-      if (options_.shard >= 0 && options_.shard != shard) continue;
+      if (options_.shard.value_or(shard) != shard) continue;
       next_[shard] = from.PositionOf(shard);
       ++open_;
       Ask(shard);
@@ -93,9 +94,9 @@ int RunFollow(const Server& server, const Options& options) {
   auto client = server.Connect();
   if (!client.ok()) return Fail(client.status());
   const uint16_t shards = (*client)->server().shard_count;
-  if (options.shard >= shards) {
+  if (options.shard.value_or(0) >= shards) {
     return Fail(absl::InvalidArgumentError(
-        absl::StrCat("there is no shard ", options.shard, ": the ledger has ", shards)));
+        absl::StrCat("there is no shard ", *options.shard, ": the ledger has ", shards)));
   }
   if (from->time().has_value()) {
     return Fail(absl::InvalidArgumentError(
@@ -116,7 +117,7 @@ void AddLogFollowCommand(CLI::App* log, const Server& server) {
       ->add_option("--from", options->from,
                    "First position: of each shard, or 0:1234,1:567 of shards 0 and 1")
       ->capture_default_str();
-  follow->add_option("--shard", options->shard, "Only this one")->check(CLI::NonNegativeNumber);
+  follow->add_option("--shard", options->shard, "Only this one");
   follow->add_flag("--to-end", options->to_end, "End with the last that is there now");
   AddJsonFlag(follow, &options->json);
   OnRun(follow, [&server, options] { return RunFollow(server, *options); });

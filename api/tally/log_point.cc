@@ -25,8 +25,8 @@ bool NamesShards(absl::string_view text) {
 
 absl::StatusOr<LogPoint> LogPoint::Parse(absl::string_view text) {
   LogPoint point;
-  if (absl::SimpleAtoi(text, &point.all_)) {
-    if (point.all_ > 0) return point;
+  if (Position all = 0; absl::SimpleAtoi(text, &all)) {
+    if (all > 0) return LogPoint(all);
     return absl::InvalidArgumentError("position 0 is none: positions begin with 1");
   }
   if (!NamesShards(text)) {
@@ -72,7 +72,7 @@ absl::Status LogPoint::Check(uint16_t shard_count) const {
 }
 
 absl::Status LogPoint::CheckEnds(const std::map<uint16_t, Position>& ends) const {
-  if (time_.has_value() || (shards_.empty() && all_ == kLast)) return absl::OkStatus();
+  if (time_.has_value() || (shards_.empty() && !all_.has_value())) return absl::OkStatus();
   Position longest = 0;
   for (const auto& [shard, end] : ends) {
     longest = std::max(longest, end);
@@ -81,9 +81,9 @@ absl::Status LogPoint::CheckEnds(const std::map<uint16_t, Position>& ends) const
           "the log of shard ", shard, " ends with position ", end, ", before ", PositionOf(shard)));
     }
   }
-  if (!shards_.empty() || all_ <= longest) return absl::OkStatus();
+  if (!shards_.empty() || *all_ <= longest) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("no shard's log has a position ", all_, ": the longest ends with ", longest));
+      absl::StrCat("no shard's log has a position ", *all_, ": the longest ends with ", longest));
 }
 
 absl::Status LogPoint::CheckBeginning(uint16_t shard, Position position, Instant log_time) const {
@@ -99,7 +99,7 @@ absl::Status LogPoint::CheckBeginning(uint16_t shard, Position position, Instant
 
 Position LogPoint::PositionOf(uint16_t shard) const {
   const auto found = shards_.find(shard);
-  return found == shards_.end() ? all_ : found->second;
+  return found == shards_.end() ? all_.value_or(kLast) : found->second;
 }
 
 Position PointFollower::LastIn(const wal::BlockView& block) {

@@ -43,7 +43,7 @@ class LogPoint {
  private:
   static constexpr Position kLast = std::numeric_limits<Position>::max();
 
-  Position all_ = kLast;
+  std::optional<Position> all_;  // none: the end
   std::map<uint16_t, Position> shards_;
   std::optional<Instant> time_;
 };

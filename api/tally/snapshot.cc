@@ -187,7 +187,7 @@ void AddSnapshotCommands(CLI::App& app, const Server& server) {
   OnRun(take, [&server, options] { return RunTake(server, *options); });
   const auto offline = [&](const char* name, const char* what, int (*run)(const Options&)) {
     CLI::App* command = snapshot->add_subcommand(name, what);
-    command->add_option("directory", options->directory, "The ledger's data directory")->required();
+    AddDirectory(command, &options->directory);
     AddJsonFlag(command, &options->json);
     OnRun(command, [options, run] { return run(*options); });
     return command;

@@ -140,9 +140,16 @@ absl::StatusOr<std::unique_ptr<Loaded>> Load(OfflineLedger& ledger, uint16_t sha
   return loaded;
 }
 
-// The newest position that both have a snapshot of; else each one's newest.
-absl::StatusOr<std::pair<Position, Position>> Choose(OfflineLedger& first, OfflineLedger& second,
-                                                     uint16_t shard) {
+using PositionPair = std::pair<Position, Position>;
+
+// What is compared: of the newest position that both have a snapshot of, or else of each one's
+// newest.
+struct Choice {
+  PositionPair compared;
+  PositionPair newest;
+};
+
+absl::StatusOr<Choice> Choose(OfflineLedger& first, OfflineLedger& second, uint16_t shard) {
   const auto a = wal::ListSnapshots(first.io(), first.ShardPath(shard));
   if (!a.ok()) return a.status();
   const auto b = wal::ListSnapshots(second.io(), second.ShardPath(shard));
@@ -154,9 +161,10 @@ absl::StatusOr<std::pair<Position, Position>> Choose(OfflineLedger& first, Offli
     }
   }
   for (auto it = a->rbegin(); it != a->rend(); ++it) {
-    if (std::binary_search(b->begin(), b->end(), *it)) return std::pair{*it, *it};
+    if (!std::binary_search(b->begin(), b->end(), *it)) continue;
+    return Choice{{*it, *it}, {a->back(), b->back()}};
   }
-  return std::pair{a->back(), b->back()};
+  return Choice{{a->back(), b->back()}, {a->back(), b->back()}};
 }
 
 nlohmann::ordered_json ProgramJson(const ledger::StateMachine& machine, uint16_t id) {
@@ -271,11 +279,11 @@ nlohmann::ordered_json StateJson(const Loaded& loaded) {
 
 absl::StatusOr<nlohmann::ordered_json> CompareShard(OfflineLedger& first, OfflineLedger& second,
                                                     uint16_t shard) {
-  const auto positions = Choose(first, second, shard);
-  if (!positions.ok()) return positions.status();
-  const auto a = Load(first, shard, positions->first);
+  const auto choice = Choose(first, second, shard);
+  if (!choice.ok()) return choice.status();
+  const auto a = Load(first, shard, choice->compared.first);
   if (!a.ok()) return a.status();
-  const auto b = Load(second, shard, positions->second);
+  const auto b = Load(second, shard, choice->compared.second);
   if (!b.ok()) return b.status();
   nlohmann::ordered_json json = {
       {"shard", shard}, {"first", StateJson(**a)}, {"second", StateJson(**b)}};
@@ -285,6 +293,9 @@ absl::StatusOr<nlohmann::ordered_json> CompareShard(OfflineLedger& first, Offlin
   json["differing_accounts"] = rows.accounts;
   json["differing_receipts"] = rows.receipts;
   json["rows"] = std::move(rows.shown);
+  if (choice->newest != choice->compared) {
+    json["newest"] = {{"first", choice->newest.first}, {"second", choice->newest.second}};
+  }
   return json;
 }
 
@@ -300,6 +311,12 @@ void PrintShard(const nlohmann::ordered_json& json) {
                                  json["second"]["position"].get<uint64_t>())
                         .c_str(),
               IsEqual(json) ? "the same" : "they differ");
+  if (json.contains("newest")) {
+    std::printf(
+        "  compared at the newest position that both have; their newest snapshots are of "
+        "positions %lu and %lu\n",
+        json["newest"]["first"].get<uint64_t>(), json["newest"]["second"].get<uint64_t>());
+  }
   if (IsEqual(json)) return;
   PrintFields(json["fields"], "  ");
   for (const auto& program : json["programs"]) {
@@ -357,7 +374,8 @@ void AddSnapshotDiffCommand(CLI::App* snapshot) {
   const auto options = std::make_shared<Options>();
   command->add_option("directories", options->directories, "The two ledgers' data directories")
       ->required()
-      ->expected(2);
+      ->expected(2)
+      ->check(NotEmpty());
   AddJsonFlag(command, &options->json);
   OnRun(command, [options] { return Run(*options); });
 }

@@ -8,6 +8,7 @@
 
 #include "api/tally/command.h"
 #include "api/tally/usage_error.h"
+#include "api/unsigned_options.h"
 
 namespace tallystick::tally {
 namespace {
@@ -44,6 +45,7 @@ int Main(int argc, char** argv) {
   AddUpgradeCommand(app);
   AddBenchCommand(app, server);
   AddSampleOrdersCommand(app);
+  RefuseMinusSigns(app);
 
   try {
     app.parse(argc, argv);

@@ -122,6 +122,40 @@ TEST_F(LogCommands, DumpRefusesFiltersThatMeanNothing) {
   EXPECT_THAT(Run({"log", "dump", Path("ledger"), "--shard", "3"}).errors,
               HasSubstr("there is no shard 3"));
   EXPECT_EQ(Run({"log", "dump", Path("ledger"), "--member", "0"}).status, 1);
+  EXPECT_THAT(Run({"log", "dump", Path("ledger"), "--from", "10", "--to", "5"}).errors,
+              HasSubstr("--from 10 is behind --to 5"));
+  EXPECT_THAT(
+      Run({"log", "dump", Path("ledger"), "--since", "2024-02-01", "--until", "2024-01-01"}).errors,
+      HasSubstr("--since 2024-02-01 is not before --until 2024-01-01"));
+}
+
+TEST_F(LogCommands, NumbersWithoutASignRefuseOne) {
+  Create("ledger", 1);
+  Close();
+  for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+           {"log", "dump", Path("ledger"), "--from", "-1"},
+           {"log", "dump", Path("ledger"), "--to=-18446744073709551615"},
+           {"log", "dump", Path("ledger"), "--shard", "-1"},
+           {"log", "cut", Path("ledger"), "--shard", "-1", "--at", "3"},
+           {"log", "follow", "--shard", "-1"},
+           {"sample-orders", "--seed", "-1"}}) {
+    const Ran ran = Run(command);
+    EXPECT_EQ(ran.status, 2) << command[1];
+    EXPECT_LE(ran.errors.size(), 120u) << ran.errors;
+  }
+}
+
+TEST_F(LogCommands, ADirectoryHasAName) {
+  for (const std::vector<std::string>& command :
+       std::vector<std::vector<std::string>>{{"log", "verify", ""},
+                                             {"log", "diff", "", ""},
+                                             {"log", "export", "", "--to-csv", "x"},
+                                             {"audit", ""},
+                                             {"snapshot", "list", ""}}) {
+    const Ran ran = Run(command);
+    EXPECT_EQ(ran.status, 2) << command[1];
+    EXPECT_THAT(ran.errors, HasSubstr("is empty"));
+  }
 }
 
 // ---- replay ----
@@ -180,6 +214,7 @@ TEST_F(LogCommands, ReplayTakesAPositionOfEachShard) {
   EXPECT_THAT(error("0:5,1:5,2:5"), HasSubstr("there is no shard 2"));
   EXPECT_THAT(error("0:5,1:999999"), HasSubstr("the log of shard 1 ends with position "));
   EXPECT_THAT(error("999999"), HasSubstr("no shard's log has a position 999999"));
+  EXPECT_THAT(error("18446744073709551615"), HasSubstr("no shard's log has a position 184467440"));
   EXPECT_THAT(error("0:5,0:6"), HasSubstr("named twice"));
   EXPECT_THAT(error("soon"), HasSubstr("is no point of a log"));
 }

@@ -99,6 +99,10 @@ TEST_F(TallydTest, AddressThatCannotBeIsNamed) {
   EXPECT_EQ(process.End(0), 1);
   EXPECT_THAT(process.Errors(), HasSubstr("tallyd: cannot listen on \"tcp:0.0.0.0:99\": "));
   EXPECT_FALSE(std::filesystem::exists(directory_ / "ledger")) << "nothing was made";
+  // Not after a ledger has been looked for, and opened.
+  Process opening({TALLYD, "--data", directory_ / "ledger", "--listen", "tcp:127.0.0.1:x"});
+  EXPECT_EQ(opening.End(0), 1);
+  EXPECT_THAT(opening.Errors(), HasSubstr("the port is a number from 0 (any) to 65535"));
 }
 
 TEST_F(TallydTest, WrongCommandLinesAreRefused) {
