@@ -10,6 +10,19 @@
 #include "api/outcomes.h"
 
 namespace tallystick::tally {
+namespace {
+
+// By the one command that this process runs.
+struct WhatWasTold {
+  bool object = false;  // of JSON
+  std::string failure;  // the first
+};
+WhatWasTold& Told() {
+  static WhatWasTold told;
+  return told;
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Client>> Server::Connect(ClientOptions options) const {
   if (address.empty()) {
@@ -23,14 +36,18 @@ absl::StatusOr<std::unique_ptr<Client>> Server::Connect(ClientOptions options) c
 int Fail(const absl::Status& status) {
   const std::string message(status.message());
   std::fprintf(stderr, "tally: %s\n", message.c_str());
+  if (Told().failure.empty()) Told().failure = message;
   return 1;
 }
 
 int Refuse(Outcome outcome, Field field) {
-  const std::string name(OutcomeName(outcome));
-  std::fprintf(stderr, "tally: refused, %s: %s\n", name.c_str(),
-               ExplainOutcome(outcome, field).c_str());
-  return 1;
+  return Fail(absl::FailedPreconditionError(
+      absl::StrCat("refused, ", OutcomeName(outcome), ": ", ExplainOutcome(outcome, field))));
+}
+
+void PrintFailure(JsonOutput output) {
+  const bool told = Told().object && output == JsonOutput::kObject;
+  if (!told && !Told().failure.empty()) PrintJson({{"error", Told().failure}});
 }
 
 absl::Status FlushOutput() {
@@ -41,6 +58,7 @@ absl::Status FlushOutput() {
 
 void PrintJson(const nlohmann::ordered_json& json) {
   using Json = nlohmann::ordered_json;
+  Told().object = true;
   std::printf("%s\n", json.dump(-1, ' ', false, Json::error_handler_t::replace).c_str());
 }
 

@@ -29,13 +29,21 @@ struct Server {
   absl::StatusOr<std::unique_ptr<Client>> Connect(ClientOptions options = {}) const;
 };
 
-// Makes `run` what the program does when `command` is chosen; it returns the exit status.
-void OnRun(CLI::App* command, std::function<int()> run);
+// What a command prints with --json: one object, or one a line.
+enum class JsonOutput { kObject, kLines };
+// Makes `run` what the program does when `command` is chosen; it returns the exit status. With
+// --json, one that fails prints its sentence as the object, if it has printed none, or as the last
+// line.
+void OnRun(CLI::App* command, std::function<int()> run, JsonOutput output = JsonOutput::kObject);
 
 // "tally: sentence" on stderr; returns the exit status of a failure.
 int Fail(const absl::Status& status);
 // The same for an operation or a question that the ledger refused.
 int Refuse(Outcome outcome, Field field = Field::None);
+
+// {"error": the first sentence that Fail or Refuse has told}, if any; and none if it is told in an
+// object that was printed.
+void PrintFailure(JsonOutput output);
 
 // Not OK when standard output has not taken all that was printed.
 absl::Status FlushOutput();

@@ -159,7 +159,8 @@ void AddLogDumpCommand(CLI::App* log) {
       ->add_option("--until", options->until,
                    "Only what occurred before this instant (a date is its 00:00 UTC)")
       ->check(NotEmpty());
-  OnRun(command, [options] { return Run(*options); });
+  OnRun(
+      command, [options] { return Run(*options); }, JsonOutput::kLines);
 }
 
 }  // namespace tallystick::tally

@@ -120,7 +120,8 @@ void AddLogFollowCommand(CLI::App* log, const Server& server) {
   follow->add_option("--shard", options->shard, "Only this one");
   follow->add_flag("--to-end", options->to_end, "End with the last that is there now");
   AddJsonFlag(follow, &options->json);
-  OnRun(follow, [&server, options] { return RunFollow(server, *options); });
+  OnRun(
+      follow, [&server, options] { return RunFollow(server, *options); }, JsonOutput::kLines);
 }
 
 }  // namespace tallystick::tally

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/strip.h"
 #include "api/ids.h"
 #include "api/replay_block.h"
 #include "api/tally/command.h"
@@ -115,6 +116,15 @@ absl::Status Verify(wal::Io& io, const Options& options, const LedgerIdentity& l
   return same;
 }
 
+// A snapshot that is not sound.
+nlohmann::ordered_json ProblemJson(uint16_t shard, Position position, const std::string& path,
+                                   const absl::Status& status) {
+  absl::string_view cause = status.message();
+  while (absl::ConsumePrefix(&cause, absl::StrCat(path, ": "))) {
+  }
+  return {{"shard", shard}, {"position", position}, {"path", path}, {"cause", std::string(cause)}};
+}
+
 // What `look` finds wrong with any snapshot of any shard; it adds to what is told of it. One that a
 // server removes meanwhile is left out.
 int ForEach(const Options& options,
@@ -125,7 +135,7 @@ int ForEach(const Options& options,
   const auto ledger = RequireLedger(**io, options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   nlohmann::ordered_json snapshots = nlohmann::ordered_json::array();
-  std::vector<std::string> problems;
+  nlohmann::ordered_json problems = nlohmann::ordered_json::array();
   for (uint16_t shard = 0; shard < ledger->shard_count; ++shard) {
     const std::string folder = ShardDirectory(options.directory, shard);
     const auto positions = wal::ListSnapshots(**io, folder);
@@ -138,8 +148,11 @@ int ForEach(const Options& options,
       if (sound.ok()) {
         snapshots.push_back(HeadJson(**reader));
         sound = look(**io, *ledger, **reader, &snapshots.back());
+      } else {
+        snapshots.push_back({{"shard", shard}, {"position", position}, {"sound", false}});
       }
-      if (!sound.ok()) problems.emplace_back(sound.message());
+      if (sound.ok()) continue;
+      problems.push_back(ProblemJson(shard, position, wal::SnapshotPath(folder, position), sound));
     }
   }
   if (options.json) {
@@ -149,7 +162,10 @@ int ForEach(const Options& options,
   } else if (snapshots.empty() && problems.empty()) {
     std::printf("There are no snapshots.\n");
   }
-  for (const std::string& problem : problems) Fail(absl::DataLossError(problem));
+  for (const auto& problem : problems) {
+    Fail(absl::DataLossError(absl::StrCat(problem["path"].get<std::string>(), ": ",
+                                          problem["cause"].get<std::string>())));
+  }
   return problems.empty() ? 0 : 1;
 }
 

@@ -65,8 +65,15 @@ int Main(int argc, char** argv) {
 
 }  // namespace
 
-void OnRun(CLI::App* command, std::function<int()> run) {
-  command->callback([run = std::move(run)] { ChosenRun() = run; });
+void OnRun(CLI::App* command, std::function<int()> run, JsonOutput output) {
+  command->callback([command, run = std::move(run), output] {
+    ChosenRun() = [command, run, output] {
+      const int status = run();
+      const CLI::Option* json = command->get_option_no_throw("--json");
+      if (status != 0 && json != nullptr && json->count() > 0) PrintFailure(output);
+      return status;
+    };
+  });
 }
 
 }  // namespace tallystick::tally

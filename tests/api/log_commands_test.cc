@@ -329,6 +329,103 @@ TEST_F(LogCommands, StatCountsWhatTheLogHolds) {
   EXPECT_FALSE(fs::exists(Path("page2.html")));
 }
 
+// ---- snapshots ----
+
+TEST_F(LogCommands, ProblemsOfSnapshotsHaveTheirPlace) {
+  Create("ledger", 1);
+  Accrue(1, 5);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Accrue(6, 5);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Close();
+  const json sound = RunJson({"snapshot", "verify", Path("ledger")});
+  ASSERT_EQ(sound["snapshots"].size(), 2u);
+  const json position = sound["snapshots"][0]["position"];
+  std::string path;
+  for (const auto& entry : fs::directory_iterator(Shard("ledger", 0))) {
+    if (entry.path().extension() == ".snap" && (path.empty() || entry.path() < path)) {
+      path = entry.path();
+    }
+  }
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).put('x');
+  for (const char* verb : {"list", "verify"}) {
+    const json found = RunJson({"snapshot", verb, Path("ledger")}, 1);
+    ASSERT_EQ(found["snapshots"].size(), 2u);
+    EXPECT_EQ(found["snapshots"][0],
+              json({{"shard", 0}, {"position", position}, {"sound", false}}));
+    ASSERT_EQ(found["problems"].size(), 1u);
+    const json& problem = found["problems"][0];
+    EXPECT_EQ(problem["shard"], 0);
+    EXPECT_EQ(problem["position"], position);
+    EXPECT_EQ(problem["path"], path);
+    EXPECT_EQ(problem["cause"], "offset 0: the snapshot is damaged: no chunk begins here");
+    EXPECT_EQ(Run({"snapshot", verb, Path("ledger")}).errors,
+              "tally: " + path + ": offset 0: the snapshot is damaged: no chunk begins here\n");
+  }
+}
+
+TEST_F(LogCommands, SnapshotDiffSaysWhatItHasNotCompared) {
+  Create("ledger", 1);
+  Accrue(1, 5);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Close();
+  Copy("ledger", "copy");
+  Open("copy");
+  Accrue(6, 5);
+  ASSERT_TRUE(ledger_->Snapshot().ok());
+  Close();
+  const json states = RunJson({"snapshot", "diff", Path("ledger"), Path("copy")});
+  EXPECT_TRUE(states["equal"]);
+  const json& shard = states["shards"][0];
+  EXPECT_EQ(shard["newest"]["first"], shard["first"]["position"]);
+  EXPECT_GT(shard["newest"]["second"], shard["second"]["position"]);
+  EXPECT_THAT(Run({"snapshot", "diff", Path("ledger"), Path("copy")}).output,
+              HasSubstr("compared at the newest position that both have; their newest snapshots"));
+}
+
+// ---- failures in JSON ----
+
+TEST_F(LogCommands, WithJsonAFailureIsAnObject) {
+  Create("ledger", 1);
+  Accrue(1, 50);
+  const auto fails = [&](const std::vector<std::string>& command, const std::string& says) {
+    const json told = RunJson(command, 1);
+    ASSERT_TRUE(told.is_object()) << told;
+    EXPECT_EQ(told.size(), 1u) << told;
+    EXPECT_THAT(told.value("error", ""), HasSubstr(says)) << command[0] << " " << command[1];
+  };
+  const auto each_fails = [&](const std::string& directory, const std::string& says) {
+    for (const char* verb : {"verify", "dump", "replay", "stat"})
+      fails({"log", verb, directory}, says);
+    fails({"log", "diff", directory, directory}, says);
+    fails({"log", "export", directory, "--to-csv", Path("csv")}, says);
+    fails({"audit", directory}, says);
+    fails({"restore", directory, "--to", "3", "--into", Path("new")}, says);
+    fails({"reshard", directory, "--shards", "3", "--into", Path("new")}, says);
+    fails({"upgrade", directory}, says);
+  };
+  each_fails(Path("ledger"), "is in use by a tallyd");
+  Close();
+  each_fails(Path("nowhere"), "holds no ledger");
+  for (const char* verb : {"list", "verify"}) {
+    fails({"snapshot", verb, Path("nowhere")}, "holds no ledger");
+  }
+  fails({"log", "replay", Path("ledger"), "--to", "999"}, "no shard's log has a position 999");
+  fails({"balance", "7", "--program", "1"}, "which server?");
+
+  Flip("ledger", 0, Blocks("ledger", 0)[20]);
+  const Ran dump = Run({"log", "dump", Path("ledger"), "--json"});
+  EXPECT_EQ(dump.status, 1);
+  std::stringstream lines(dump.output);
+  std::vector<json> objects;
+  for (std::string line; std::getline(lines, line);) objects.push_back(json::parse(line));
+  ASSERT_GT(objects.size(), 10u);
+  EXPECT_EQ("tally: " + objects.back().value("error", "") + "\n", dump.errors);
+  EXPECT_FALSE(objects[objects.size() - 2].contains("error"));
+  // An object that says it all is the only one.
+  EXPECT_FALSE(RunJson({"log", "verify", Path("ledger")}, 1).contains("error"));
+}
+
 // ---- media that cannot be written ----
 
 TEST_F(LogCommands, AllButCutReadWhatCannotBeWritten) {
