@@ -10,6 +10,7 @@
 #include "wal/aligned_bytes.h"
 #include "wal/block.h"
 #include "wal/check.h"
+#include "wal/missing_segment.h"
 #include "wal/segment_source.h"
 
 namespace tallystick::wal {
@@ -35,8 +36,9 @@ struct BlockFetcher::State {
     }
   };
 
-  State(Io& io, const LogFolders& folders_in, LogIndex& index_in, size_t cache_blocks_in)
-      : folders(folders_in),
+  State(Io& io_in, const LogFolders& folders_in, LogIndex& index_in, size_t cache_blocks_in)
+      : io(io_in),
+        folders(folders_in),
         index(index_in),
         cache_blocks(std::max<size_t>(cache_blocks_in, 1)),
         source(io, folders),
@@ -51,6 +53,7 @@ struct BlockFetcher::State {
   void Finish(absl::StatusOr<BlockView> result);
   absl::Status Damaged(const char* cause) const;
 
+  Io& io;
   const LogFolders folders;
   LogIndex& index;
   const size_t cache_blocks;
@@ -78,10 +81,7 @@ absl::Status BlockFetcher::State::Damaged(const char* cause) const {
 
 absl::Status BlockFetcher::State::Start(uint64_t wanted) {
   const std::optional<LogIndex::Place> place = index.Find(wanted);
-  if (!place.has_value()) {
-    return absl::NotFoundError(
-        absl::StrCat(folders.log, ": position ", wanted, " lies before the log's first block"));
-  }
+  if (!place.has_value()) return MissingBefore(io, folders, index.first_segment());
   if (place->segment != source.segment()) {
     if (absl::Status opened = source.Open(place->segment); !opened.ok()) return opened;
   }

@@ -28,8 +28,8 @@ class BlockFetcher {
   // Calls back with the whole, verified block that holds `position`: at once if it is at hand, else
   // from Io::Poll. The view is valid inside the callback only. One fetch at a time; the callback
   // may start the next. REQUIRES: position is durable; !busy().
-  // DataLoss: the block is damaged. NotFound: its segment was removed or lost, or the position lies
-  // before the log's first.
+  // DataLoss: the block is damaged, or its segment lost. NotFound: the archive's limits removed it;
+  // says with which position the log begins.
   void Fetch(uint64_t position, Callback callback);
   bool busy() const;
 

@@ -26,7 +26,8 @@ class LogIndex {
   // A block of a segment that is there already, found later: the next search there begins nearer.
   void Learn(uint64_t segment, uint64_t offset, uint64_t first_position);
 
-  // Of the newest block; 0: there is none.
+  // Of the oldest and of the newest block; 0: there is none.
+  uint64_t first_segment() const { return segments_.empty() ? 0 : segments_.front().number; }
   uint64_t last_segment() const { return segments_.empty() ? 0 : segments_.back().number; }
 
   // Nothing for a position before the first block. O(log n).

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "wal/check.h"
+#include "wal/missing_segment.h"
 
 namespace tallystick::wal {
 
@@ -54,6 +55,7 @@ absl::Status OpenFiles::OpenSegment(const LogFolders& folders, File& file) const
   if (!absl::IsNotFound(plain)) return plain;
   absl::StatusOr<std::unique_ptr<ArchiveFile>> archive = ArchiveFile::Open(
       io_, FilePath(folders.archive, file.number, FileKind::kArchive), file.number);
+  if (absl::IsNotFound(archive.status())) return MissingSegment(io_, folders, file.number);
   if (!archive.ok()) return archive.status();
   file.archive = *std::move(archive);
   file.handle = file.archive->handle();

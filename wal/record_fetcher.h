@@ -41,9 +41,9 @@ class RecordFetcher {
   // error. A block that holds several neighbours in the list is read once; of an archived segment
   // its frames are read, and unpacked on this thread (a few hundred microseconds each). All calls
   // come from Io::Poll, or at once if nothing is to be read; `done` may fetch again.
-  // DataLoss: a block, an archive or an index is damaged; NotFound: a position is in no indexed
-  // segment, or its segment was removed.
-  // REQUIRES: positions fall; !busy().
+  // DataLoss: a block, an archive or an index is damaged, or a segment lost. NotFound: a position
+  // is in no indexed segment, or the archive's limits removed its segment. REQUIRES: positions
+  // fall; !busy().
   void Fetch(std::vector<uint64_t> positions, Visit visit, Done done);
   bool busy() const;
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "wal/check.h"
+#include "wal/missing_segment.h"
 
 namespace tallystick::wal {
 
@@ -23,11 +24,7 @@ absl::Status SegmentSource::Open(uint64_t number) {
   if (!absl::IsNotFound(plain)) return plain;
   absl::Status archive = OpenArchive(number);
   if (!absl::IsNotFound(archive)) return archive;
-  return absl::NotFoundError(
-      absl::StrCat("segment ", number, " is not there: neither ",
-                   FilePath(folders_.log, number, FileKind::kSegment), " nor ",
-                   FilePath(folders_.archive, number, FileKind::kArchive),
-                   ". It was removed as the archive's limits say, or is lost"));
+  return MissingSegment(io_, folders_, number);
 }
 
 absl::Status SegmentSource::OpenPlain(uint64_t number) {

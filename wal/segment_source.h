@@ -25,9 +25,11 @@ class SegmentSource {
   SegmentSource(const SegmentSource&) = delete;
   SegmentSource& operator=(const SegmentSource&) = delete;
 
-  // Turns to segment `number`: N.log if it is there, else N.arc. NotFound: neither is. Errors of
-  // archives as in archive_file.h. Reads the archive's head and table. REQUIRES: !busy().
+  // Turns to segment `number`: N.log if it is there, else N.arc. Where neither is, errors as of
+  // MissingSegment; of archives as in archive_file.h. Reads the archive's head and table. REQUIRES:
+  // !busy().
   absl::Status Open(uint64_t number);
+  // NotFound: that one is not there.
   absl::Status OpenPlain(uint64_t number);
   absl::Status OpenArchive(uint64_t number);
   // Any file, as it is: its number is 0.

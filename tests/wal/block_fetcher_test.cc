@@ -5,6 +5,7 @@
 #include <random>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/sim/sim_io.h"
@@ -109,13 +110,47 @@ TEST_F(BlockFetcherTest, ADamagedArchiveIsNamed) {
   EXPECT_THAT(status.ToString(), HasSubstr(ArchivePath(1)));
 }
 
-TEST_F(BlockFetcherTest, WhatWasRemovedIsNotFound) {
+TEST_F(BlockFetcherTest, WhatTheLimitsRemovedIsNotFoundAndWhatIsLostIsDamage) {
   MoveToArchive(io, log, 1);
   ASSERT_TRUE(io.Remove(ArchivePath(1)).ok());
   BlockFetcher fetcher(io, kLogDirectory, session.writer->index(), 1);
-  const absl::Status status = Fetch(fetcher, 2).status();
+  absl::Status status = Fetch(fetcher, 2).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.ToString(), HasSubstr("segment 1 is lost"));
+  ASSERT_TRUE(MarkGone(io, LogFolders(kLogDirectory).archive, 1).ok());
+  status = Fetch(fetcher, 2).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(status.ToString(), HasSubstr("segment 1 is not there"));
+  const auto second = std::find_if(log.blocks.begin(), log.blocks.end(),
+                                   [](const BlockCopy& block) { return block.segment == 2; });
+  EXPECT_THAT(status.ToString(), HasSubstr(absl::StrCat("the log begins at position ",
+                                                        second->header.first_position, ":")));
+}
+
+// Opened without them, the log's index does not know the first segments.
+TEST_F(BlockFetcherTest, WhatLiesBeforeTheFirstSegmentIsRemovedOrLostToo) {
+  LogIndex index;
+  uint64_t first = 0;
+  for (const BlockCopy& block : log.blocks) {
+    if (block.segment < 3) continue;
+    if (first == 0) first = block.header.first_position;
+    index.Add(block.segment, block.offset, block.header.first_position);
+  }
+  MoveToArchive(io, log, 1);
+  MoveToArchive(io, log, 2);
+  BlockFetcher fetcher(io, kLogDirectory, index, 1);
+  io.Contents(ArchivePath(2)).resize(100);
+  absl::Status status = Fetch(fetcher, first - 1).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.ToString(), HasSubstr(ArchivePath(2)));
+  ASSERT_TRUE(io.Remove(ArchivePath(2)).ok());
+  status = Fetch(fetcher, 2).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(status.ToString(), HasSubstr("segment 2 is lost"));
+  ASSERT_TRUE(MarkGone(io, LogFolders(kLogDirectory).archive, 2).ok());
+  status = Fetch(fetcher, 2).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(status.ToString(),
+              HasSubstr(absl::StrCat("the log begins at position ", first, ":")));
 }
 
 TEST_F(BlockFetcherTest, CachedBlockIsGivenAtOnceUntilOthersDisplaceIt) {

@@ -152,6 +152,8 @@ TEST_F(RecordFetcherTest, ArchivedSegmentsAreReadLikePlainOnes) {
   EXPECT_THAT(std::string(damaged.message()), HasSubstr(ArchivePath(2)));
   ASSERT_EQ(io.Remove(ArchivePath(2)), absl::OkStatus());
   RecordFetcher without(io, kLogDirectory, set);
+  EXPECT_TRUE(absl::IsDataLoss(Fetch(without, positions)));
+  ASSERT_EQ(MarkGone(io, LogFolders(kLogDirectory).archive, 2), absl::OkStatus());
   EXPECT_TRUE(absl::IsNotFound(Fetch(without, positions)));
 }
 
