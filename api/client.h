@@ -63,7 +63,8 @@ class Client {
   absl::StatusOr<ProgramPutAnswer> PutProgram(const Id& id, absl::Span<const uint8_t> program);
   // NotFound: unknown program.
   absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);
-  // The answers below carry an outcome: UnknownProgram, UnknownMember or Ok.
+  // The answers below carry an outcome: UnknownProgram, UnknownMember or Ok. What the log has no
+  // more or cannot be read of it is NotFound or DataLoss, as Ledger says.
   absl::StatusOr<BalanceAnswer> Balance(uint16_t program, const Id& member, Instant as_of = 0);
   absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,

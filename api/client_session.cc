@@ -26,6 +26,18 @@ int64_t NowMs() {
       .count();
 }
 
+// Of a refused request.
+absl::StatusCode CodeOf(protocol::Missing missing) {
+  switch (missing) {
+    case protocol::Missing::removed:
+      return absl::StatusCode::kNotFound;
+    case protocol::Missing::unreadable:
+      return absl::StatusCode::kDataLoss;
+    default:
+      return absl::StatusCode::kInvalidArgument;
+  }
+}
+
 }  // namespace
 
 ClientSession::ClientSession(const std::string& address, const ClientOptions& options,
@@ -276,7 +288,7 @@ void ClientSession::TakeError(const protocol::Frame& frame) {
     Fail(absl::InternalError(
         absl::StrCat(name_, " refuses request ", number, ", which is not under way: ", message)));
   } else {
-    Answer(number, absl::InvalidArgumentError(message));
+    Answer(number, absl::Status(CodeOf(error.missing()), message));
   }
 }
 

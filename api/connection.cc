@@ -428,19 +428,31 @@ void Connection::AppendBuilt(uint64_t request) {
   gathered_.AppendFrame(context_.builder);
 }
 
-void Connection::RefuseRequest(uint64_t request, const std::string& message) {
-  BuildError(context_.builder, request, protocol::ErrorCode::refused, message);
+void Connection::RefuseRequest(uint64_t request, const std::string& message,
+                               protocol::Missing missing) {
+  BuildError(context_.builder, request, protocol::ErrorCode::refused, message, missing);
   gathered_.AppendFrame(context_.builder);
   Touch();
 }
 
+// A shard that has stopped may serve again when the server is started anew; what is not in the log
+// will not come by itself.
 void Connection::NotServed(uint64_t request, const absl::Status& status) {
   if (state_ >= State::kGone) return;
-  if (absl::IsResourceExhausted(status) || absl::IsInvalidArgument(status) ||
-      absl::IsOutOfRange(status)) {
-    return RefuseRequest(request, std::string(status.message()));
+  const std::string message(status.message());
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kFailedPrecondition:
+      return EndWith({request, protocol::ErrorCode::unavailable, message});
+    case absl::StatusCode::kResourceExhausted:
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+      return RefuseRequest(request, message);
+    case absl::StatusCode::kNotFound:
+      return RefuseRequest(request, message, protocol::Missing::removed);
+    default:
+      return RefuseRequest(request, message, protocol::Missing::unreadable);
   }
-  EndWith({request, protocol::ErrorCode::unavailable, std::string(status.message())});
 }
 
 void Connection::EndWith(LastWords last_words) {

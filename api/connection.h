@@ -101,8 +101,9 @@ class Connection {
   Dispatcher::Done<Answer> Answers(Call& call);
   void AppendBuilt(uint64_t request);
   // An error of one request.
-  void RefuseRequest(uint64_t request, const std::string& message);
-  // The dispatcher's: the request's fault, or the connection's end.
+  void RefuseRequest(uint64_t request, const std::string& message,
+                     protocol::Missing missing = protocol::Missing::none);
+  // The dispatcher's: the request's failure, or the connection's end.
   void NotServed(uint64_t request, const absl::Status& status);
   // The last frame says why the connection ends.
   void EndWith(LastWords last_words);

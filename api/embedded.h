@@ -60,9 +60,9 @@ struct LedgerOptions {
   uint32_t archive_keep_days = 0;
   uint64_t archive_keep_bytes = 0;
   // Each sealed segment is indexed, so that transactions of any age are found at once, operations
-  // that are too old among them. Off: such operations stay refused, and what is read of the past is
-  // found along the members' history chains. Memory: of all shards together, for the parts of the
-  // indexes that spare a lookup its reads: 3 bytes a record.
+  // that are too old among them. Off: such operations stay refused as TooOld, and what is read of
+  // the past is found along the members' history chains. Memory: of all shards together, for the
+  // parts of the indexes that spare a lookup its reads: 3 bytes a record.
   bool history = true;
   size_t history_memory_bytes = size_t{256} << 20;
   // Free space on the disk below which logs prepare no more segments and no snapshot starts, so
@@ -104,10 +104,14 @@ class Ledger {
   absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);
   absl::StatusOr<BalanceAnswer> Balance(uint16_t program, const Id& member, Instant as_of = 0);
   absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
+  // Where the history cannot be read any farther, the answer ends there, perhaps without movements,
+  // and asking on from its `next` is an error. NotFound: the archive's limits have removed the
+  // rest; DataLoss and others: it cannot be read, says which file.
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
                                             uint32_t limit = 0);
   // The newest of the account's transactions with this id, of whatever age. Outcome
   // UnknownOriginal: there is none, or it lies in a segment that the archive's limits have removed.
+  // DataLoss and others: it may lie where the log cannot be read, says which file.
   absl::StatusOr<TransactionAnswer> Transaction(uint16_t program, const Id& member, const Id& id);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
   absl::StatusOr<ShardsAnswer> Shards();
@@ -116,6 +120,8 @@ class Ledger {
   absl::StatusOr<SnapshotsAnswer> Snapshot();
   // Durable records of a shard from position `from` on (0, 1: from the first); when there are none
   // yet, waits for some, `wait_ms` (at most kMaxRecordsWaitMs). Ask on from the answer's `next`.
+  // OutOfRange: the log has not come to `from`. NotFound: the archive's limits have removed it,
+  // says with which position the log begins. DataLoss and others: it cannot be read.
   absl::StatusOr<RecordsAnswer> Records(uint16_t shard, Position from, uint32_t wait_ms = 0);
 
   // Manual mode: one turn of every worker's loop; waits at most `wait_us` when there is nothing to

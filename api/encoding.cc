@@ -246,10 +246,10 @@ void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
 }
 
 void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
-                absl::string_view message) {
+                absl::string_view message, protocol::Missing missing) {
   builder.Clear();
   const auto text = Write(builder, message);
-  Finish(builder, request, protocol::CreateError(builder, code, text));
+  Finish(builder, request, protocol::CreateError(builder, code, text, missing));
 }
 
 std::string Text(const flatbuffers::String* text) {

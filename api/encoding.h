@@ -55,7 +55,7 @@ void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answe
 void BuildReply(Builder& builder, uint64_t request, const RecordsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
 void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
-                absl::string_view message);
+                absl::string_view message, protocol::Missing missing = protocol::Missing::none);
 
 ServerInfo Decode(const protocol::HelloReply& reply);
 ProgramPutAnswer Decode(const protocol::ProgramPutReply& reply);

@@ -31,6 +31,9 @@ struct HistoryOptions {
   size_t memory_bytes = 0;  // of tables and filters
   // From the keeper. Null: no indexes are kept nor used.
   std::shared_ptr<BuiltIndexes> built;
+  // Why what lies before the log's first segment cannot be read; OK: nothing does, or the archive's
+  // limits have removed it.
+  absl::Status beginning = absl::OkStatus();
   // Asks the keeper for the index of a segment that is plain no more, or whose index is damaged.
   std::function<void(const wal::SealedSegment&)> build;
   std::function<void(const std::string&)> report;
@@ -59,6 +62,8 @@ class History {
   // How many indexes were found to be of no use while they were searched: a search that has failed
   // since one was lost is tried again without it.
   uint64_t indexes_lost() const { return indexes_lost_; }
+  // As HistoryOptions::beginning.
+  const absl::Status& beginning() const { return options_.beginning; }
   // The index of this position's segment has left out a record there: it is built anew.
   void Doubt(Position position);
 

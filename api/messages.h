@@ -82,7 +82,7 @@ inline constexpr uint32_t kMaxStatementMovements = 1000;
 struct StatementAnswer {
   Outcome outcome = Outcome::Ok;
   std::vector<MovementAnswer> movements;  // newest first
-  Position next = 0;                      // 0: this was all
+  Position next = 0;                      // 0: this was all; else ask on with `before` = next
 };
 
 struct TransactionAnswer {

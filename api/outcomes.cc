@@ -23,7 +23,7 @@ constexpr OutcomeText kOutcomes[] = {
     {"too_old",
      "occurred_at lies before what the ledger still remembers: it may have been applied long ago, "
      "so don't "
-     "send it again; book a correction as an adjustment."},
+     "send it again; look it up by its id, and book an adjustment only where it is not there."},
     {"too_early",
      "occurred_at lies in the future: check the clock of the caller, or send it when its time has "
      "come."},
@@ -63,6 +63,10 @@ constexpr OutcomeText kOutcomes[] = {
     {"chain_refused",
      "Another operation of the same chain was refused, so none was applied: see that one's "
      "outcome."},
+    {"not_looked_up",
+     "It is too old to be applied, and the part of the log that would say whether it was applied "
+     "long ago cannot be read: book nothing in its place; the server's own log names the file. "
+     "Send the same operation again when that is mended."},
 };
 static_assert(std::size(kOutcomes) == kOutcomeCount);
 

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "api/load_image.h"
 #include "api/outcomes.h"
+#include "wal/missing_segment.h"
 #include "wal/snapshot_files.h"
 #include "wal/snapshot_reader.h"
 
@@ -59,6 +60,7 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
   HistoryOptions history = options.history;
   history.folders = shard->Folders();
   history.identity = options.log.identity;
+  history.beginning = shard->Beginning();
   history.report = [s = shard.get()](const std::string& sentence) {
     s->options_.report(absl::StrCat("shard ", s->number(), ": ", sentence));
   };
@@ -81,6 +83,13 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
       [s = shard.get()](ShardRequest& request) { s->Answer(request); });
   shard->snapshots_->Recovered(shard->snapshot_position_, shard->replayed_slots_ * kSlotBytes);
   return shard;
+}
+
+absl::Status Shard::Beginning() const {
+  const wal::LogIndex& index = writer_->index();
+  if (index.first_segment() == 0 || index.Find(1).has_value()) return absl::OkStatus();
+  absl::Status missing = wal::MissingBefore(io_, Folders(), index.first_segment());
+  return absl::IsNotFound(missing) ? absl::OkStatus() : missing;
 }
 
 void Shard::OpenReaders() {

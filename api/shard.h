@@ -133,6 +133,8 @@ class Shard {
   void NoteTooOld(SubmitPart& part, size_t answered);
   // True: it is answered when they are.
   bool LookUpTooOld(SubmitPart& part);
+  // As HistoryOptions::beginning.
+  absl::Status Beginning() const;
   void OpenReaders();
   // shard_control.cc: programs and reads
   bool ServePut(ControlRequest& request);

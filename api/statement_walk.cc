@@ -70,9 +70,10 @@ void StatementWalk::Read(absl::StatusOr<wal::BlockView> block) {
   Advance();
 }
 
-// The archive has limits: what is there is answered, and who asks on is told.
+// Where the history cannot be read any farther, what is there is answered, if only with where that
+// is, and who asks on from there is told.
 void StatementWalk::Went(absl::StatusOr<bool> more) {
-  if (absl::IsNotFound(more.status()) && !answer().movements.empty()) {
+  if (!more.ok() && request().before != at_ + 1) {
     answer().next = at_ + 1;
     more = false;
   }

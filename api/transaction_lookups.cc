@@ -129,11 +129,11 @@ void TransactionLookups::Answer(ControlRequest& request, const TransactionSought
   answer.time = sought.time;
 }
 
-// Where the history cannot be read, it stays too old: so nothing is applied twice.
 void TransactionLookups::Answer(SubmitPart& part, size_t number, const TransactionSought& sought) {
-  if (!sought.status.ok()) return;
   Result& result = part.results[part.too_old[number].index];
-  if (sought.found) {
+  if (!sought.status.ok()) {
+    result.mutate_outcome(Outcome::NotLookedUp);
+  } else if (sought.found) {
     result = sought.movement.result;
     result.mutate_flags(result.flags() | kReplayed);
   } else if (sought.other) {

@@ -4,6 +4,7 @@
 // Such an operation is refused because no receipt is kept any more that could say whether it was
 // accepted long ago. The log says it: the same bytes under the same id, and the answer is the
 // original result, replayed; other bytes, and it is a conflict; neither, and it stays refused.
+// Where the log cannot be read, it is NotLookedUp, lest somebody book it once more in another way.
 // Nothing is applied, so its order among other operations is of no consequence.
 
 #ifndef TALLYSTICK_API_TRANSACTION_LOOKUPS_H_

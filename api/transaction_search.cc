@@ -222,7 +222,10 @@ bool TransactionSearch::BeginNext() {
     if (lost && by_index && sought.same == nullptr) sought.found = false;
     if (IsSettled(sought)) continue;
     if (lost) progress.next = 0;
-    if (!lost && progress.next == 0) progress.at = 0;
+    // Of what the indexes have, that was all; there may have been more before.
+    if (!lost && progress.next == 0 && std::exchange(progress.at, 0) != 0) {
+      sought.status = history_.beginning();
+    }
     again |= lost && progress.at != 0;
     more |= progress.next != 0;
   }

@@ -239,6 +239,13 @@ int Import::Run() {
     }
     Fail(why);
   }
+  const int64_t not_looked_up = counts_.refused[static_cast<size_t>(Outcome::NotLookedUp)];
+  if (not_looked_up > 0) {
+    return Fail(absl::DataLossError(
+        absl::StrCat(not_looked_up,
+                     " orders could not be looked up, though they may have been applied long ago: "
+                     "mend what the server's own log names, and import the same files again")));
+  }
   if (lines_ > 0 && counts_.accepted + counts_.replayed == 0) {
     return Fail(absl::FailedPreconditionError(
         absl::StrCat("not one order was accepted: the counts say why",

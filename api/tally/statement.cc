@@ -37,6 +37,27 @@ void PrintText(const MovementAnswer& movement) {
               result.pending(), id.c_str());
 }
 
+// From where on, to the past, the history is not there.
+struct Missing {
+  Position position = 0;
+  absl::Status why;  // OK: nothing is missing
+};
+
+nlohmann::ordered_json MissingJson(const Missing& missing) {
+  return {{"position", missing.position},
+          {"removed", absl::IsNotFound(missing.why)},
+          {"why", std::string(missing.why.message())}};
+}
+
+// What the archive's limits have removed is as it should be.
+int Status(const Missing& missing) {
+  if (missing.why.ok()) return 0;
+  const int failed = Fail(absl::Status(
+      missing.why.code(), absl::StrCat("the history is not there from position ", missing.position,
+                                       " back: ", missing.why.message())));
+  return absl::IsNotFound(missing.why) ? 0 : failed;
+}
+
 int Run(const Server& server, const Options& options) {
   const auto member = RequireId(options.account.member, "member");
   if (!member.ok()) return Fail(member.status());
@@ -44,6 +65,7 @@ int Run(const Server& server, const Options& options) {
   if (!client.ok()) return Fail(client.status());
   std::vector<MovementAnswer> movements;
   Position before = 0;
+  Missing missing;
   bool more = true;
   while (more) {
     const uint64_t wanted =
@@ -52,6 +74,10 @@ int Run(const Server& server, const Options& options) {
             : std::min<uint64_t>(kMaxStatementMovements, options.limit - movements.size());
     const auto answer = (*client)->Statement(options.account.program, *member, before,
                                              static_cast<uint32_t>(wanted));
+    if (before != 0 && (absl::IsNotFound(answer.status()) || absl::IsDataLoss(answer.status()))) {
+      missing = {before - 1, answer.status()};
+      break;
+    }
     if (!answer.ok()) return Fail(answer.status());
     if (answer->outcome != Outcome::Ok) return Refuse(answer->outcome);
     movements.insert(movements.end(), answer->movements.begin(), answer->movements.end());
@@ -61,19 +87,21 @@ int Run(const Server& server, const Options& options) {
   if (options.account.json) {
     auto list = nlohmann::ordered_json::array();
     for (const MovementAnswer& movement : movements) list.push_back(MovementJson(movement));
-    PrintJson({{"member", FormatId(*member)},
-               {"program", options.account.program},
-               {"complete", before == 0},
-               {"movements", list}});
-    return 0;
+    nlohmann::ordered_json json = {{"member", FormatId(*member)},
+                                   {"program", options.account.program},
+                                   {"complete", before == 0},
+                                   {"movements", list}};
+    if (!missing.why.ok()) json["missing"] = MissingJson(missing);
+    PrintJson(json);
+    return Status(missing);
   }
   std::printf("Member %s in program %d, newest first\n", FormatId(*member).c_str(),
               options.account.program);
   std::printf("%-27s  %-10s %12s %12s %12s  %s\n", "occurred", "what", "points", "available",
               "pending", "transaction");
   for (const MovementAnswer& movement : movements) PrintText(movement);
-  if (before != 0) std::printf("There is more: say --limit 0.\n");
-  return 0;
+  if (before != 0 && missing.why.ok()) std::printf("There is more: say --limit 0.\n");
+  return Status(missing);
 }
 
 }  // namespace
