@@ -159,14 +159,13 @@ void TransactionSearch::Asked(size_t i, const absl::StatusOr<wal::KeyMatches>& m
   GoOn();
 }
 
-bool TransactionSearch::LostAnIndex() const {
-  return history_.indexes_lost() != indexes_lost_ && rounds_ < kMaxRounds;
-}
+bool TransactionSearch::LostAnIndex() const { return history_.indexes_lost() != indexes_lost_; }
 
 // Without the index that was lost, it is sought again.
 void TransactionSearch::Failed(size_t i, const absl::Status& status) {
   const bool found = sought_[i].found && sought_[i].same != nullptr;
-  if (!found && !LostAnIndex()) sought_[i].status.Update(status);
+  const bool again = LostAnIndex() && rounds_ < kMaxRounds;
+  if (!found && !again) sought_[i].status.Update(status);
 }
 
 bool TransactionSearch::Fetch() {
@@ -221,6 +220,11 @@ bool TransactionSearch::BeginNext() {
     const bool by_index = sought.found && sought.movement.result.position() <= progress.at;
     if (lost && by_index && sought.same == nullptr) sought.found = false;
     if (IsSettled(sought)) continue;
+    if (lost && rounds_ == kMaxRounds && progress.at != 0) {
+      sought.status = absl::ResourceExhaustedError(
+          "the indexes of the history are lost one after the other, and built anew: try again");
+      continue;
+    }
     if (lost) progress.next = 0;
     // Of what the indexes have, that was all; there may have been more before.
     if (!lost && progress.next == 0 && std::exchange(progress.at, 0) != 0) {

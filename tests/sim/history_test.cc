@@ -8,21 +8,29 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "api/built_indexes.h"
 #include "api/dispatcher.h"
 #include "api/embedded.h"
+#include "api/history.h"
 #include "api/program_file.h"
 #include "api/transaction_lookups.h"
+#include "api/transaction_search.h"
 #include "api/worker.h"
 #include "tests/sim/process_io.h"
 #include "tests/sim/sim_io.h"
+#include "wal/block_fetcher.h"
 #include "wal/key_index.h"
 #include "wal/key_index_files.h"
+#include "wal/log_reader.h"
+#include "wal/record_fetcher.h"
 #include "wal/segment_files.h"
 
 namespace tallystick::sim {
@@ -118,6 +126,14 @@ class HistoryTest : public testing::Test {
   std::vector<uint64_t> Indexes() { return *wal::ListKeyIndexes(*machine_, kShard); }
   std::vector<uint64_t> Archives() {
     return *wal::ListArchives(*machine_, wal::LogFolders(kShard).archive);
+  }
+  wal::LogTail ReadTail() {
+    auto reader = wal::LogReader::Open(*machine_, kShard, std::nullopt);
+    EXPECT_TRUE(reader.ok()) << reader.status();
+    wal::BlockView block;
+    while (*(*reader)->Next(&block)) {
+    }
+    return (*reader)->TakeTail();
   }
   uint64_t LastSegment() { return ledger_->Shards()->shards[0].segment; }
   // All segments that are there, but the last, have sound indexes, and nothing else is left.
@@ -435,6 +451,50 @@ TEST_F(HistoryTest, AnIndexThatLeavesARecordOutIsFoundOut) {
   reports_.clear();
   EXPECT_EQ(WholeStatements(), expected);
   EXPECT_THAT(reports_, IsEmpty());
+}
+
+// In each round another search finds an index to be of no use, just before it is asked; in the last
+// one it is that of the transaction.
+TEST_F(HistoryTest, ASearchThatLosesAnIndexInEveryRoundDoesNotSayThatThereIsNone) {
+  Create();
+  Buy(900);
+  Work();
+  ASSERT_EQ(ledger_->Close(), absl::OkStatus());
+  wal::LogTail tail = ReadTail();
+  auto history = History::Open(*machine_,
+                               {.folders = wal::LogFolders(kShard),
+                                .identity = tail.identity,
+                                .built = std::make_shared<BuiltIndexes>(),
+                                .build = [](const wal::SealedSegment&) {},
+                                .report = [](const std::string&) {}},
+                               tail.segment);
+  ASSERT_TRUE(history.ok()) << history.status();
+  Position in_eighth = (*history)->covered_until() - 1;
+  for (int i = 1; i < 8; ++i) {
+    in_eighth = (*history)->indexes().HeaderAt(in_eighth)->first_position - 1;
+  }
+  size_t number = 0;
+  while (results_[number].position() + 20 < in_eighth) ++number;
+  wal::BlockFetcher blocks(*machine_, wal::LogFolders(kShard), tail.index, 16);
+  wal::RecordFetcher records(*machine_, wal::LogFolders(kShard), (*history)->indexes());
+  TransactionSearch search(**history, blocks, records);
+  TransactionSought sought;
+  sought.program = kProgram;
+  sought.member = Purchase(number).member();
+  sought.id = Purchase(number).id();
+  for (size_t i = number; i < results_.size(); i += kMembers) sought.head = results_[i].position();
+  search.Start({sought},
+               [&](const std::vector<TransactionSought>& found) { sought = found.front(); });
+  // A round begins with blocks of the chain.
+  int rounds = 0;
+  for (bool walking = false; search.busy(); machine_->Poll(-1)) {
+    if (std::exchange(walking, blocks.busy()) || !walking) continue;
+    (*history)->Doubt((*history)->covered_until() - 1);
+    ++rounds;
+  }
+  EXPECT_EQ(rounds, 8);
+  EXPECT_FALSE(sought.found);
+  EXPECT_FALSE(sought.status.ok());
 }
 
 // ---- faults ----
