@@ -127,10 +127,11 @@ class Shard {
   bool ServeSubmit(SubmitPart& part);
   bool Overtaken(const SubmitPart& part) const;
   void Overload(SubmitPart& part);
-  // Counts what the next `answered` results of the part tell its stream.
-  void CountOverloads(SubmitPart& part, size_t answered);
-  // Those of the next `answered` results that are too old, to be looked up.
-  void NoteTooOld(SubmitPart& part, size_t answered);
+  // Counts what the next `answered` results of the part tell its stream, and notes what is to be
+  // looked up.
+  void NoteRefused(SubmitPart& part, size_t answered);
+  // The operation of that index is too old.
+  void NoteTooOld(SubmitPart& part, size_t index);
   // True: it is answered when they are.
   bool LookUpTooOld(SubmitPart& part);
   // As HistoryOptions::beginning.

@@ -102,16 +102,13 @@ void Shard::AnswerDurable() {
 
 // A chain is refused as a whole, and so not looked up. Ticks have no member, and no record whose
 // account does not exist.
-void Shard::NoteTooOld(SubmitPart& part, size_t answered) {
+void Shard::NoteTooOld(SubmitPart& part, size_t index) {
   if (!history_->on()) return;
   const auto linked = [&part](size_t i) { return (part.operations[i].flags() & kLinked) != 0; };
-  for (size_t i = part.applied; i < part.applied + answered; ++i) {
-    if (part.results[i].outcome() != Outcome::TooOld) continue;
-    const Operation& operation = part.operations[i];
-    if (linked(i) || (i > 0 && linked(i - 1))) continue;
-    const Position head = machine_->LastPosition(operation.program(), operation.member());
-    if (head != 0) part.too_old.push_back({static_cast<uint32_t>(i), head});
-  }
+  if (linked(index) || (index > 0 && linked(index - 1))) return;
+  const Operation& operation = part.operations[index];
+  const Position head = machine_->LastPosition(operation.program(), operation.member());
+  if (head != 0) part.too_old.push_back({static_cast<uint32_t>(index), head});
 }
 
 // More than may wait are overloaded; they may be sent again at any time, as they change nothing.
@@ -240,18 +237,19 @@ void Shard::Overload(SubmitPart& part) {
     part.results[i] = Result();
     part.results[i].mutate_outcome(Outcome::Overloaded);
   }
-  CountOverloads(part, part.operations.size() - part.applied);
+  NoteRefused(part, part.operations.size() - part.applied);
   part.applied = part.operations.size();
 }
 
 // The state machine refuses by itself when its tables are full.
-void Shard::CountOverloads(SubmitPart& part, size_t answered) {
+void Shard::NoteRefused(SubmitPart& part, size_t answered) {
+  uint32_t overloads = 0;
+  for (size_t i = part.applied; i < part.applied + answered; ++i) {
+    const Outcome outcome = part.results[i].outcome();
+    if (outcome == Outcome::Overloaded) ++overloads;
+    if (outcome == Outcome::TooOld) NoteTooOld(part, i);
+  }
   if (part.call->stream == nullptr) return;
-  const Result* from = part.results + part.applied;
-  const auto overloads =
-      static_cast<uint32_t>(std::count_if(from, from + answered, [](const Result& result) {
-        return result.outcome() == Outcome::Overloaded;
-      }));
   part.overloads += overloads;
   part.call->stream->shards_[number()].refused += overloads;
 }
@@ -268,8 +266,7 @@ bool Shard::ServeSubmit(SubmitPart& part) {
     }
     const size_t applied =
         machine_->Apply(part.operations.subspan(part.applied), part.results + part.applied, *sink);
-    CountOverloads(part, applied);
-    NoteTooOld(part, applied);
+    NoteRefused(part, applied);
     part.applied += applied;
     if (part.applied == part.operations.size()) break;
     // The next one did not fit. Behind other operations it waits for the next turn's block.
