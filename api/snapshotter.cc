@@ -196,8 +196,14 @@ void Snapshotter::Fail(const absl::Status& failure) {
   }
 }
 
+// One that is under way leaves out what came behind it.
 void Snapshotter::TakeLast() {
-  if (writer_ == nullptr && unsaved_bytes_ > 0) Begin(io_.MonotonicMicros());
+  FinishUnderWay();
+  if (unsaved_bytes_ > 0 && log_.failure().ok()) Begin(io_.MonotonicMicros());
+  FinishUnderWay();
+}
+
+void Snapshotter::FinishUnderWay() {
   while (writer_ != nullptr && log_.failure().ok()) {
     if (Step(io_.MonotonicMicros(), /*busy=*/false) != 0) io_.Poll(-1);
   }

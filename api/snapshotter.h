@@ -81,6 +81,7 @@ class Snapshotter {
   absl::Status Continue(bool busy);
   void Publish(int64_t monotonic_us);
   void End(int64_t monotonic_us, const absl::Status& failure);
+  void FinishUnderWay();
   // The requests that were served.
   void Answer(const SnapshotState& state);
 

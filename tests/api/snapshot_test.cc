@@ -326,6 +326,19 @@ TEST_F(Snapshots, ALastOneIsTakenAtTheEnd) {
   ExpectAllThere();
 }
 
+TEST_F(Snapshots, ALastOneIsTakenBehindOneThatIsUnderWay) {
+  options_.snapshot_at_close = true;
+  options_.snapshot_log_bytes = 1;
+  for (int i = 0; i < 8; ++i) {
+    Close();
+    Open();
+    if (i > 0) {
+      EXPECT_THAT(reports_, Contains(HasSubstr("replayed 0 records"))) << i;
+    }
+    Buy(i % 3 + 2);
+  }
+}
+
 TEST_F(Snapshots, WhatACrashLeftHalfWrittenIsRemoved) {
   Buy(20);
   Close();
