@@ -25,6 +25,8 @@
 namespace tallystick {
 
 inline constexpr uint16_t kMaxShards = 1024;
+// Of a log whose ledger does not say.
+inline constexpr uint64_t kDefaultSegmentBytes = uint64_t{64} << 20;
 // What the LEDGER file has room for.
 inline constexpr size_t kMaxArchivePathBytes = 2048;
 

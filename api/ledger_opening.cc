@@ -18,7 +18,6 @@ namespace {
 // A program of the largest size fits into a block.
 constexpr uint64_t kMinSegmentBytes = 128 << 10;
 static_assert(kMinSegmentBytes >= 2 * ledger::kMaxProgramBytes);
-constexpr uint64_t kDefaultSegmentBytes = 64 << 20;
 
 std::string Name(wal::Durability durability) {
   switch (durability) {

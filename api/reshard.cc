@@ -19,7 +19,11 @@ namespace {
 
 class Resharder {
  public:
-  Resharder(wal::Io& io, const ReshardOptions& options) : io_(io), options_(options) {}
+  Resharder(wal::Io& io, const ReshardOptions& options)
+      : io_(io),
+        options_(options),
+        segment_bytes_(options.identity.segment_bytes != 0 ? options.identity.segment_bytes
+                                                           : kDefaultSegmentBytes) {}
 
   absl::StatusOr<ReshardReport> Run();
 
@@ -42,6 +46,7 @@ class Resharder {
 
   wal::Io& io_;
   const ReshardOptions& options_;
+  const uint64_t segment_bytes_;
   ReshardReport report_;
   std::vector<std::unique_ptr<OldShard>> old_;
   std::vector<std::unique_ptr<ReshardShard>> new_;
@@ -63,11 +68,12 @@ absl::Status Resharder::OpenAll() {
   report_.identity.ledger_id = {id.low(), id.high()};
   report_.identity.shard_count = options_.shards;
   for (uint16_t shard = 0; shard < options_.shards; ++shard) {
-    auto made =
-        ReshardShard::Create(io_, ShardDirectory(options_.into, shard),
-                             {report_.identity.ledger_id, shard, report_.identity.shard_count});
+    auto made = ReshardShard::Create(
+        io_, ShardDirectory(options_.into, shard),
+        {report_.identity.ledger_id, shard, report_.identity.shard_count}, segment_bytes_);
     if (!made.ok()) return made.status();
     new_.push_back(*std::move(made));
+    ShowProgress();
   }
   return absl::OkStatus();
 }
@@ -88,20 +94,21 @@ void Resharder::Wait(const OldShard& old) {
 absl::Status Resharder::Advance(OldShard& old) {
   if (absl::Status s = old.Advance(); !s.ok()) return s;
   Wait(old);
-  ShowProgress();
+  constexpr uint64_t kUnitsBetween = 1024;
+  if (++units_ % kUnitsBetween == 0) ShowProgress();
   return absl::OkStatus();
 }
 
+// The first segments of many shards may take longer than all that goes into them.
 void Resharder::ShowProgress() {
-  constexpr uint64_t kUnitsBetween = 1024;
-  if (options_.progress == nullptr || ++units_ % kUnitsBetween != 0) return;
-  uint64_t read = 0;
-  uint64_t total = 0;
+  if (options_.progress == nullptr) return;
+  uint64_t done = new_.size() * segment_bytes_;
+  uint64_t total = options_.shards * segment_bytes_;
   for (const auto& old : old_) {
-    read += old->bytes_read();
+    done += old->bytes_read();
     total += old->bytes_total();
   }
-  options_.progress(read, total);
+  options_.progress(done, total);
 }
 
 absl::Status Resharder::Merge() {

@@ -14,10 +14,6 @@ namespace {
 
 // So many slots make a block: the disk's full rate.
 constexpr size_t kBlockSlots = 2048;
-// Large enough for whatever one account may have due, small enough that many shards of little cost
-// little.
-constexpr uint64_t kSegmentBytes = uint64_t{32} << 20;
-static_assert(kSegmentBytes > 2 * wal::kMaxBlockBytes);
 // What an operation may take beyond what it took: the state machine asks for as much.
 constexpr size_t kSpareSlots = 3;
 
@@ -47,12 +43,14 @@ bool SameRecord(Record a, Record b) {
 ReshardShard::ReshardShard(wal::Io& io, std::unique_ptr<wal::LogWriter> writer)
     : io_(io), writer_(std::move(writer)), machine_(ledger::Limits{}, RandomId().low()) {}
 
-absl::StatusOr<std::unique_ptr<ReshardShard>> ReshardShard::Create(
-    wal::Io& io, const std::string& directory, const wal::LogIdentity& identity) {
+absl::StatusOr<std::unique_ptr<ReshardShard>> ReshardShard::Create(wal::Io& io,
+                                                                   const std::string& directory,
+                                                                   const wal::LogIdentity& identity,
+                                                                   uint64_t segment_bytes) {
   wal::LogWriterOptions options;
   options.directory = directory;
   options.identity = identity;
-  options.segment_bytes = kSegmentBytes;
+  options.segment_bytes = segment_bytes;
   options.blocks_in_flight = 2;
   options.spare_segments = 1;
   auto writer = wal::LogWriter::Open(io, options, wal::LogTail());

@@ -20,13 +20,15 @@ namespace tallystick {
 
 // Units wait until they fill a block, or the next one cannot stand in the same: under the wall
 // clock a block has one log time, under the import clock none of its operations may be dated behind
-// the log time that it had. Holds its state, and three of the largest blocks.
+// the log time that it had. Holds its state, and three of the largest blocks that a segment takes.
 class ReshardShard {
  public:
-  // `directory` is missing.
+  // `directory` is missing; its log's segments are of `segment_bytes`. The first is written at
+  // once, full of zeros.
   static absl::StatusOr<std::unique_ptr<ReshardShard>> Create(wal::Io& io,
                                                               const std::string& directory,
-                                                              const wal::LogIdentity& identity);
+                                                              const wal::LogIdentity& identity,
+                                                              uint64_t segment_bytes);
 
   // Takes a copy. `from`: the unit's old shard, for errors. Units other than ticks; log time stands
   // still where one comes too late. DataLoss: a unit that waited comes to another result than it

@@ -6,9 +6,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "api/new_ledger.h"
@@ -125,10 +127,44 @@ TEST_F(Resharding, ThereAndBackGivesTheSameRecords) {
   EXPECT_EQ(there->time, back->time);
 }
 
+// And no file is larger, nor are there more, than a log needs.
+TEST_F(Resharding, KeepsTheSizeOfSegmentsAndTellsHowFarItIs) {
+  auto io = wal::PosixIo::Create();
+  ASSERT_TRUE(io.ok());
+  Make(2, ClockMode::kImport, 11);
+  auto identity = ReadIdentity(**io, Path("old"));
+  ASSERT_TRUE(identity.ok());
+  identity->segment_bytes = 256 << 10;
+  const auto made = NewLedger::Begin(**io, Path("old"), Path("new"));
+  ASSERT_TRUE(made.ok()) << made.status();
+  std::vector<uint64_t> done;
+  const auto report = Reshard(**io, {.from = Path("old"),
+                                     .identity = *identity,
+                                     .into = (*made)->unfinished(),
+                                     .shards = 20,
+                                     .progress = [&](uint64_t bytes, uint64_t of_bytes) {
+                                       done.push_back(bytes);
+                                       EXPECT_LE(bytes, of_bytes);
+                                     }});
+  ASSERT_TRUE(report.ok()) << report.status();
+  EXPECT_EQ(report->identity.segment_bytes, identity->segment_bytes);
+  EXPECT_GE(done.size(), 20u);
+  EXPECT_TRUE(std::is_sorted(done.begin(), done.end()));
+  for (uint16_t shard = 0; shard < 20; ++shard) {
+    uint64_t segments = 0;
+    for (const auto& file : fs::directory_iterator(ShardDirectory((*made)->unfinished(), shard))) {
+      EXPECT_LE(file.file_size(), identity->segment_bytes);
+      segments += file.path().extension() == ".log" ? 1 : 0;
+      EXPECT_NE(file.path().extension(), ".spare");
+    }
+    EXPECT_GE(segments, 1u);
+  }
+}
+
 TEST_F(Resharding, AKilledProcessLeavesNothingAndCanBeRunAgain) {
   Make(2, ClockMode::kImport, 8);
   const uint64_t kills = DieUntilDone(
-      29, [&](wal::Io& io) { return Run(io, Path("old"), Path("new"), 3).ok(); },
+      3, [&](wal::Io& io) { return Run(io, Path("old"), Path("new"), 3).ok(); },
       [&] { EXPECT_FALSE(fs::exists(Path("new"))); });
   EXPECT_GT(kills, 10u);
   EXPECT_TRUE(fs::exists(Path("new")));
