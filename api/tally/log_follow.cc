@@ -23,6 +23,7 @@ struct Options {
   std::string from = "1";
   std::optional<uint16_t> shard;  // all
   bool to_end = false;
+  int64_t patience_s = 10;
   bool json = false;
 };
 
@@ -91,7 +92,9 @@ class Follower {
 int RunFollow(const Server& server, const Options& options) {
   const auto from = LogPoint::Parse(options.from);
   if (!from.ok()) return Fail(from.status());
-  auto client = server.Connect();
+  ClientOptions client_options;
+  client_options.reconnect_ms = options.patience_s * 1000;
+  auto client = server.Connect(client_options);
   if (!client.ok()) return Fail(client.status());
   const uint16_t shards = (*client)->server().shard_count;
   if (options.shard.value_or(0) >= shards) {
@@ -119,6 +122,11 @@ void AddLogFollowCommand(CLI::App* log, const Server& server) {
       ->capture_default_str();
   follow->add_option("--shard", options->shard, "Only this one");
   follow->add_flag("--to-end", options->to_end, "End with the last that is there now");
+  follow
+      ->add_option("--patience", options->patience_s,
+                   "Seconds to try to connect again when the connection breaks")
+      ->check(CLI::Range(0, 86'400))
+      ->capture_default_str();
   AddJsonFlag(follow, &options->json);
   OnRun(
       follow, [&server, options] { return RunFollow(server, *options); }, JsonOutput::kLines);

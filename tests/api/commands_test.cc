@@ -638,6 +638,29 @@ TEST_F(Commands, ALimitOfFileSizesIsNoFullDiskButReportedAsOne) {
   EXPECT_FALSE(fs::exists(Path("book.csv.unfinished")));
 }
 
+// ---- log follow ----
+
+TEST_F(Commands, FollowGoesOnBehindAServerThatWasStoppedOrKilled) {
+  StartWithProgram();
+  ASSERT_EQ(Run({"accrue", "7", "1", "--program", "1"}).status, 0);
+  Process follower(
+      {TALLY, "--connect", Address(), "log", "follow", "--from", "1", "--patience", "60"});
+  const auto next = [&] {
+    std::string line = follower.ReadLine();
+    while (!line.empty() && line.find("accrue") == std::string::npos) line = follower.ReadLine();
+    return line;
+  };
+  EXPECT_THAT(next(), HasSubstr("points +1"));
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    EXPECT_EQ(server_->End(signal), signal == SIGTERM ? 0 : -SIGKILL);
+    Start({});
+    const std::string points = std::to_string(signal);
+    ASSERT_EQ(Run({"accrue", "7", points, "--program", "1"}).status, 0);
+    EXPECT_THAT(next(), HasSubstr("points +" + points));
+  }
+  EXPECT_EQ(follower.End(SIGTERM), -SIGTERM);
+}
+
 // ---- bench ----
 
 TEST_F(Commands, BenchMeasuresEachKindOfLoad) {
