@@ -135,7 +135,7 @@ TEST_F(Resharding, KeepsTheSizeOfSegmentsAndTellsHowFarItIs) {
   auto identity = ReadIdentity(**io, Path("old"));
   ASSERT_TRUE(identity.ok());
   identity->segment_bytes = 256 << 10;
-  const auto made = NewLedger::Begin(**io, Path("old"), Path("new"));
+  const auto made = NewLedger::Begin(**io, Path("old"), *identity, Path("new"));
   ASSERT_TRUE(made.ok()) << made.status();
   std::vector<uint64_t> done;
   const auto report = Reshard(**io, {.from = Path("old"),
