@@ -227,7 +227,7 @@ absl::Status SegmentKeeper::CheckArchived() {
 absl::Status SegmentKeeper::BeginArchive() {
   const SealedSegment& segment = sealed_.front();
   if (absl::Status s = CheckArchived(); !s.ok()) return s;
-  const absl::Status there = CheckArchiveOf(io_, options_.folders, options_.identity, segment);
+  absl::Status there = CheckArchiveOf(io_, options_.folders, options_.identity, segment);
   if (there.ok()) {
     comparison_ = std::make_unique<ArchiveComparison>(io_, options_.folders, segment.number);
     return there;
@@ -239,8 +239,9 @@ absl::Status SegmentKeeper::BeginArchive() {
 absl::Status SegmentKeeper::BeginWriting() {
   absl::StatusOr<std::unique_ptr<ArchiveWriter>> writer =
       ArchiveWriter::Begin(io_, options_.folders, options_.identity, sealed_.front());
-  if (writer.ok()) writer_ = *std::move(writer);
-  return writer.status();
+  if (!writer.ok()) return writer.status();
+  writer_ = *std::move(writer);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> SegmentKeeper::Archive() {
