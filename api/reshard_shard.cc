@@ -139,7 +139,7 @@ absl::Status ReshardShard::OpenBlock(size_t least) {
   writer_->Tick(io_.MonotonicMicros());
   while (!writer_->CanOpenBlock(slots)) {
     if (!writer_->failure().ok()) return writer_->failure();
-    const absl::Status space = writer_->space_status();
+    absl::Status space = writer_->space_status();
     if (!space.ok() && !absl::IsUnavailable(space)) return space;
     io_.Poll(writer_->Tick(io_.MonotonicMicros()));
   }
