@@ -211,5 +211,48 @@ TEST_F(ShortenedLog, IsNotResharded) {
                 "put the older segments back");
 }
 
+// A crash between archiving a segment and giving it up leaves both; either may be damaged.
+TEST_F(ShortenedLog, ASegmentThatIsPlainAndArchivedIsCheckedInBothPlaces) {
+  const std::string name = "0000000000000001.log";
+  options_.directory = Path("twins");
+  options_.create = true;
+  options_.shards = 1;
+  options_.archive = false;
+  options_.archive_keep_bytes = 0;
+  OpenWith(options_);
+  PutProgram();
+  for (int i = 0; i < 3; ++i) {
+    Accrue(1 + i * 200, 200);
+    ASSERT_TRUE(ledger_->Snapshot().ok());
+  }
+  Close();
+  fs::copy(Shard("twins", 0) + "/" + name, Path(name));
+  options_.create = false;
+  options_.archive = true;
+  OpenWith(options_);
+  Work();
+  Close();
+  ASSERT_FALSE(fs::exists(File("twins", 0, 1)));
+  fs::copy(Path(name), File("twins", 0, 1));
+  EXPECT_EQ(Run({"log", "verify", Path("twins")}).status, 0);
+
+  Place block;
+  for (const Place& place : Blocks("twins", 0)) {
+    if (place.segment == 1 && place.records) block = place;
+  }
+  Flip("twins", 0, block);
+  const json damaged = RunJson({"log", "verify", Path("twins")}, 1);
+  ASSERT_EQ(damaged["problems"].size(), 1u) << damaged;
+  EXPECT_EQ(damaged["problems"][0]["path"], File("twins", 0, 1));
+  EXPECT_THAT(damaged["problems"][0]["to_do"].dump(), HasSubstr("Nothing is lost"));
+
+  fs::copy(Path(name), File("twins", 0, 1), fs::copy_options::overwrite_existing);
+  const std::string archive = Shard("twins", 0) + "/archive/0000000000000001.arc";
+  fs::resize_file(archive, fs::file_size(archive) - 4'096);
+  const json cut = RunJson({"log", "verify", Path("twins")}, 1);
+  ASSERT_EQ(cut["problems"].size(), 1u) << cut;
+  EXPECT_EQ(cut["problems"][0]["path"], archive);
+}
+
 }  // namespace
 }  // namespace tallystick
