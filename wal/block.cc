@@ -50,6 +50,13 @@ bool BodyMatches(const BlockHeader& header, const std::byte* block) {
   return header.body_crc == Crc32c(block + sizeof(BlockHeader), header.bytes - sizeof(BlockHeader));
 }
 
+bool IsStartOf(uint64_t segment, const std::byte* bytes, size_t size) {
+  if (size < sizeof(BlockHeader)) return false;
+  const auto& header = *reinterpret_cast<const BlockHeader*>(bytes);
+  return HeaderFault(header) == nullptr && header.type == BlockType::kStart &&
+         header.segment == segment && header.bytes <= size && BodyMatches(header, bytes);
+}
+
 Id128 HeaderHash(const BlockHeader& header) { return Hash128(&header, sizeof(header)); }
 
 }  // namespace tallystick::wal

@@ -37,6 +37,10 @@ const char* HeaderFault(const BlockHeader& header);
 // Whether the body's checksum is right. REQUIRES: header.bytes bytes at `block`.
 bool BodyMatches(const BlockHeader& header, const std::byte* block);
 
+// Whether a segment's first bytes, up to a sector of them, are the sound start block of segment
+// `segment`. REQUIRES: aligned to 8.
+bool IsStartOf(uint64_t segment, const std::byte* bytes, size_t size);
+
 // What the next block's previous_hash is.
 Id128 HeaderHash(const BlockHeader& header);
 

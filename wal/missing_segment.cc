@@ -28,8 +28,7 @@ absl::StatusOr<Start> ReadStart(Io& io, const LogFolders& folders, uint64_t segm
   const absl::StatusOr<size_t> got = source.ReadAt(0, sector.data(), kSectorBytes);
   if (!got.ok()) return got.status();
   const auto& header = *reinterpret_cast<const BlockHeader*>(sector.data());
-  if (*got < kSectorBytes || HeaderFault(header) != nullptr || header.type != BlockType::kStart ||
-      !BodyMatches(header, sector.data())) {
+  if (!IsStartOf(segment, sector.data(), *got)) {
     return absl::DataLossError(absl::StrCat(
         source.path(), ": it does not begin with a sound start block: verify the log"));
   }

@@ -191,11 +191,7 @@ absl::Status SegmentCatalog::LoadStart(SegmentWindow& first_sector, Segment& seg
   if (!IsHeader(header)) return absl::OkStatus();
   absl::Status identity = TakeIdentity(header, first_sector.path());
   if (!identity.ok()) return identity;
-  if (HeaderFault(header) != nullptr || header.type != BlockType::kStart ||
-      header.segment != segment.number || bytes->size() < header.bytes ||
-      !BodyMatches(header, bytes->data())) {
-    return absl::OkStatus();
-  }
+  if (!IsStartOf(segment.number, bytes->data(), bytes->size())) return absl::OkStatus();
   segment.has_start = true;
   segment.start = header;
   std::memcpy(&segment.info, bytes->data() + sizeof(BlockHeader), sizeof(StartInfo));

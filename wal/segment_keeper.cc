@@ -101,8 +101,7 @@ absl::Status SegmentKeeper::FindSealed(uint64_t sealed_before) {
     const auto& header = *reinterpret_cast<const BlockHeader*>(bytes->data());
     StartInfo info;
     std::memcpy(&info, bytes->data() + sizeof(BlockHeader), sizeof(info));
-    if (HeaderFault(header) != nullptr || header.type != BlockType::kStart ||
-        header.segment != at || !BodyMatches(header, bytes->data())) {
+    if (!IsStartOf(at, bytes->data(), bytes->size())) {
       Report(absl::StrCat(window.path(), " does not begin with a sound start block: it is not ",
                           "archived, nor is what lies before it. Restore it from a copy"));
       break;
