@@ -168,12 +168,46 @@ absl::string_view KindName(Kind kind) {
       return "adjust";
     case Kind::Tick:
       return "tick";
+    case Kind::Hold:
+      return "hold";
+    case Kind::Capture:
+      return "capture";
+    case Kind::Release:
+      return "release";
+    case Kind::ReverseRedemption:
+      return "reverse_redemption";
+    case Kind::Activate:
+      return "activate";
+    case Kind::Cancel:
+      return "cancel";
+    case Kind::Freeze:
+      return "freeze";
+    case Kind::Unfreeze:
+      return "unfreeze";
+    case Kind::Close:
+      return "close";
+    case Kind::Extend:
+      return "extend";
     case Kind::Activation:
       return "activation";
     case Kind::Expiry:
       return "expiry";
+    case Kind::HoldTimeout:
+      return "hold_timeout";
   }
   return "unknown_kind";
+}
+
+absl::string_view StatusName(ledger::AccountStatus status) {
+  switch (status) {
+    case ledger::AccountStatus::kActive:
+      return "active";
+    case ledger::AccountStatus::kFrozen:
+      return "frozen";
+    case ledger::AccountStatus::kClosed:
+      return "closed";
+  }
+  return "unknown_status";
 }
 
 }  // namespace tallystick

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "ledger/holds.h"
 #include "ledger/types.h"
 
 namespace tallystick {
@@ -22,6 +23,7 @@ absl::string_view FieldName(Field field);
 std::string ExplainOutcome(Outcome outcome, Field field);
 // "purchase", as JSON carries it. Stable.
 absl::string_view KindName(Kind kind);
+absl::string_view StatusName(ledger::AccountStatus status);
 
 }  // namespace tallystick
 

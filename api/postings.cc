@@ -14,18 +14,22 @@ namespace {
 using Sum = PostingSums::Sum;
 
 constexpr std::array<absl::string_view, kPostingAccountCount> kNames = {
-    "pending",     "available", "debt",       "issued",   "redeemed",   "expired",
-    "clawed_back", "adjusted",  "reinstated", "forgiven", "written_off"};
+    "pending",     "available", "debt",       "issued",   "redeemed",    "expired",
+    "clawed_back", "adjusted",  "reinstated", "forgiven", "written_off", "held"};
 
-// Where the points of a kind come from or go to; nothing: they stay the member's.
+// Where the points of a kind without details come from or go to; nothing: they stay the member's.
 std::optional<PostingAccount> ProgramAccountOf(Kind kind) {
   switch (kind) {
     case Kind::Accrue:
     case Kind::Purchase:
       return PostingAccount::kIssued;
     case Kind::Redeem:
+    case Kind::Capture:
       return PostingAccount::kRedeemed;
+    case Kind::ReverseRedemption:
+      return PostingAccount::kReinstated;
     case Kind::Return:
+    case Kind::Cancel:
       return PostingAccount::kClawedBack;
     case Kind::Adjust:
       return PostingAccount::kAdjusted;
@@ -34,6 +38,19 @@ std::optional<PostingAccount> ProgramAccountOf(Kind kind) {
     default:
       return std::nullopt;
   }
+}
+
+bool MovesHeld(Kind kind) {
+  return kind == Kind::Hold || kind == Kind::Capture || kind == Kind::Release ||
+         kind == Kind::HoldTimeout;
+}
+
+template <typename Detail>
+Detail DetailAt(const Record& slot) {
+  Detail detail;
+  static_assert(sizeof(detail) == sizeof(slot));
+  std::memcpy(&detail, static_cast<const void*>(&slot), sizeof(detail));
+  return detail;
 }
 
 bool IsTicked(const Record& record) { return (record.result.flags() & kTicked) != 0; }
@@ -51,6 +68,31 @@ bool AddLine(PostingAccount account, Sum amount, PostedRecord* posted) {
   }
   posted->line[posted->line_count++] = {account, static_cast<Points>(amount)};
   return true;
+}
+
+// The program's lines of a record that says in a detail slot what its points came from and went to.
+bool AddDetails(Kind kind, const Record& slot, PostedRecord* posted, Points* written_off) {
+  switch (kind) {
+    case Kind::Capture: {
+      const auto detail = DetailAt<CaptureDetail>(slot);
+      return AddLine(PostingAccount::kRedeemed, detail.captured, posted) &&
+             AddLine(PostingAccount::kForgiven, -Sum{detail.forgiven}, posted);
+    }
+    case Kind::ReverseRedemption: {
+      const auto detail = DetailAt<ReversalDetail>(slot);
+      *written_off = -detail.repaid;
+      return AddLine(PostingAccount::kReinstated, -Sum{detail.reinstated}, posted) &&
+             AddLine(PostingAccount::kClawedBack, detail.repaid, posted) &&
+             AddLine(PostingAccount::kExpired, detail.forfeited, posted);
+    }
+    case Kind::Close: {
+      const auto detail = DetailAt<CloseDetail>(slot);
+      return AddLine(PostingAccount::kExpired, Sum{detail.pending} + detail.available, posted) &&
+             AddLine(PostingAccount::kForgiven, -Sum{detail.forgiven}, posted);
+    }
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -95,7 +137,7 @@ PostingSums SumsOf(const ledger::Totals& totals) {
   sums.members = totals.members;
   sums.amount = {totals.pending,    totals.available, totals.debt,        totals.issued,
                  totals.redeemed,   totals.expired,   totals.clawed_back, totals.adjusted,
-                 totals.reinstated, totals.forgiven,  totals.written_off};
+                 totals.reinstated, totals.forgiven,  totals.written_off, totals.held};
   for (size_t i = 0; i < sums.amount.size(); ++i) {
     if (IsNegated(static_cast<PostingAccount>(i))) sums.amount[i] = -sums.amount[i];
   }
@@ -106,16 +148,19 @@ struct Poster::Block {
   const ledger::BlockTime& time;
   Position first_position;
   absl::Span<const Record> slots;
-  size_t operation = std::numeric_limits<size_t>::max();  // index of the last one
+  // The last operation, and what may be an expiry of what it made or gave back.
+  const Operation* operation = nullptr;
+  size_t behind_operation = 0;
 
   Position position(size_t index) const { return first_position + index; }
   bool IsDerivedAt(size_t index) const { return IsDerived(slots[index].operation.kind()); }
-  // An expiry of what the operation right before it made, which was past already: no settling. One
-  // that came later would have happened then.
+  // An expiry of what the operation right before it made or gave back, which was past already: no
+  // settling, for all else that was past had happened before the operation.
   bool IsAtOnce(size_t index, Instant log_time) const {
-    return index == operation + 1 && slots[index].operation.kind() == Kind::Expiry &&
-           slots[index].operation.related().low() == position(operation) &&
-           slots[index].operation.occurred_at() <= log_time;
+    const Operation& op = slots[index].operation;
+    return operation != nullptr && index == behind_operation && op.kind() == Kind::Expiry &&
+           op.member() == operation->member() && op.program() == operation->program() &&
+           op.occurred_at() <= log_time;
   }
 };
 
@@ -130,12 +175,15 @@ Instant Poster::TimeOf(const ledger::BlockTime& time, const Record& record) cons
 void Poster::Begin(const ledger::StateMachine& machine) {
   struct Balances : ledger::RowVisitor {
     explicit Balances(Accounts& to) : accounts(to) {}
-    void OnAccount(const ledger::Account& account, absl::Span<const ledger::Lot>) override {
+    void OnAccount(const ledger::AccountRows& rows) override {
+      const ledger::Account& account = rows.account;
       accounts[{account.member, account.program}] = {.pending = account.pending,
                                                      .available = account.available,
+                                                     .held = rows.held,
                                                      .last_position = account.last_position};
     }
-    void OnReceipt(uint16_t, const Id&, const ledger::Receipt&, const ledger::Returned&) override {}
+    void OnReceipt(uint16_t, const Id&, const ledger::Receipt&, const ledger::Returned&,
+                   absl::Span<const ledger::Taking>) override {}
     Accounts& accounts;
   };
   Balances balances(accounts_);
@@ -152,11 +200,13 @@ absl::Status Poster::Post(const ledger::BlockTime& time, Position first_position
   while (next < slots.size()) {
     if (block.IsDerivedAt(next) && block.IsAtOnce(next, log_time_)) {
       if (absl::Status s = PostOne(block, next++, posted); !s.ok()) return s;
+      block.behind_operation = next;
       continue;
     }
     if (absl::Status s = PostGroup(block, &next, posted); !s.ok()) return s;
     const PostedRecord& last = posted->back();
-    if (!IsDerived(last.record->operation.kind())) block.operation = last.position - first_position;
+    block.operation = IsDerived(last.record->operation.kind()) ? nullptr : &last.record->operation;
+    block.behind_operation = next;
   }
   return absl::OkStatus();
 }
@@ -205,25 +255,32 @@ absl::Status Poster::PostMember(const Block& block, size_t index, PostedRecord* 
   }
   const auto debt = [](Points available) { return std::max<Sum>(-Sum{available}, 0); };
   const auto points = [](Points available) { return std::max<Points>(available, 0); };
+  const Sum moved =
+      Sum{result.pending()} - account.pending + result.available() - account.available;
+  const Sum held = MovesHeld(op.kind()) ? Sum{result.points()} - moved : 0;
   bool fits = AddLine(PostingAccount::kPending, Sum{result.pending()} - account.pending, posted);
   fits &= AddLine(PostingAccount::kAvailable,
                   Sum{points(result.available())} - points(account.available), posted);
+  fits &= AddLine(PostingAccount::kHeld, held, posted);
   fits &=
       AddLine(PostingAccount::kDebt, debt(account.available) - debt(result.available()), posted);
-  if (const auto program = ProgramAccountOf(op.kind())) {
+  Points written_off = 0;
+  if ((result.flags() & kDetailed) != 0 && posted->slots > 1) {
+    fits &= AddDetails(op.kind(), block.slots[index + 1], posted, &written_off);
+  } else if (const auto program = ProgramAccountOf(op.kind())) {
     fits &= AddLine(*program, -Sum{result.points()}, posted);
   }
   Sum sum = 0;
   for (const PostingLine& line : posted->lines()) sum += line.amount;
-  if (!fits || sum != 0) {
+  if (!fits || sum != 0 || held + account.held < 0) {
     return Wrong(posted->position, "its member's balances moved by something else than its points");
   }
   if ((result.flags() & kWrittenOff) != 0 && posted->slots > 1) {
-    ReturnDetail detail;
-    std::memcpy(&detail, static_cast<const void*>(&block.slots[index + 1]), sizeof(detail));
-    AddLine(PostingAccount::kWrittenOff, detail.written_off, posted);
+    written_off = DetailAt<ReturnDetail>(block.slots[index + 1]).written_off;
   }
-  account = {result.pending(), result.available(), posted->position};
+  AddLine(PostingAccount::kWrittenOff, written_off, posted);
+  account = {result.pending(), result.available(), static_cast<Points>(account.held + held),
+             posted->position};
   sums_[op.program()].Add(*posted);
   return absl::OkStatus();
 }

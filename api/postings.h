@@ -1,9 +1,9 @@
 // Double entry: what each record of a log moves between accounts. docs/postings.md is the page.
 //
-// A member has three accounts (pending, available, debt), a program one for each of its totals. The
-// lines of a record sum to zero, and the sum of all lines is what the ledger owes. An account's
-// sign is that of points which the ledger owes or has disposed of; issued, adjusted, reinstated,
-// forgiven and debt therefore are negative sums.
+// A member has four accounts (pending, available, held, debt), a program one for each of its
+// totals. The lines of a record sum to zero, and the sum of all lines is what the ledger owes. An
+// account's sign is that of points which the ledger owes or has disposed of; issued, adjusted,
+// reinstated, forgiven and debt therefore are negative sums.
 
 #ifndef TALLYSTICK_API_POSTINGS_H_
 #define TALLYSTICK_API_POSTINGS_H_
@@ -37,8 +37,9 @@ enum class PostingAccount : uint8_t {
   kReinstated = 8,
   kForgiven = 9,
   kWrittenOff = 10,  // memo: taken from nobody, so outside the sum
+  kHeld = 11,
 };
-inline constexpr size_t kPostingAccountCount = 11;
+inline constexpr size_t kPostingAccountCount = 12;
 
 // "clawed_back", as exports carry it.
 absl::string_view PostingAccountName(PostingAccount account);
@@ -53,7 +54,7 @@ struct PostingLine {
 
 // A record with its lines: those of the member, then the program's, then the memo.
 struct PostedRecord {
-  static constexpr size_t kMaxLines = 5;
+  static constexpr size_t kMaxLines = 8;
 
   Position position = 0;
   Instant log_time = 0;
@@ -86,7 +87,7 @@ PostingSums SumsOf(const ledger::Totals& totals);
 
 // Translates one shard's log, block by block. The split between a member's accounts
 // is the difference of its balances in this record and the one before it in its history, so it
-// keeps 48 bytes a member.
+// keeps 56 bytes a member.
 class Poster {
  public:
   struct AccountKey {
@@ -101,6 +102,7 @@ class Poster {
   struct Account {
     Points pending = 0;
     Points available = 0;  // negative: a debt
+    Points held = 0;
     Position last_position = 0;
   };
   using Accounts = absl::flat_hash_map<AccountKey, Account>;

@@ -185,6 +185,13 @@ std::string ProgramToJson(const Program& program) {
   const Redeem* redeem = program.redeem();  // absent: as one that says nothing
   json["redeem"] = {{"minimum", redeem == nullptr ? 1 : redeem->minimum()},
                     {"step", redeem == nullptr ? 1 : redeem->step()}};
+  const HoldRules* hold = program.hold();
+  json["hold"] = {{"timeout_minutes", hold == nullptr ? 15 : hold->timeout_minutes()}};
+  const ReversalRules* reversal = program.reversal();
+  json["reversal"] = {
+      {"expired", EnumNameExpiredReversal(reversal == nullptr ? ExpiredReversal::restore
+                                                              : reversal->expired())},
+      {"grace_days", reversal == nullptr ? 30 : reversal->grace_days()}};
   json["debt_floor"] = program.debt_floor();
   json["retention_days"] = program.retention_days();
   json["return_days"] = program.return_days();

@@ -15,7 +15,8 @@ absl::Status ReplayBlock(const wal::BlockView& block, const std::string& directo
         absl::StrCat(where, "written by engine ", header.engine_version, ", this program knows ",
                      ledger::kEngineVersion, ": use the newer program"));
   }
-  const ledger::BlockTime time{header.timestamp_us, (header.flags & kBlockImportClock) != 0};
+  const ledger::BlockTime time{header.timestamp_us, (header.flags & kBlockImportClock) != 0,
+                               header.engine_version};
   const absl::Span<const Record> records(reinterpret_cast<const Record*>(block.slots.data()),
                                          block.slots.size());
   absl::Status status = machine.Replay(time, header.first_position, records, last);

@@ -20,37 +20,51 @@ bool SameLot(const ledger::Lot& a, const ledger::Lot& b) {
          a.original == b.original && a.remaining == b.remaining && a.pending == b.pending;
 }
 
+// Timeouts at one instant are in the order of positions, which are others in the other ledger.
+bool SameHold(const ledger::StateMachine::OpenHold& a, const ledger::StateMachine::OpenHold& b) {
+  return a.times_out_at == b.times_out_at && a.points == b.points &&
+         std::equal(a.lots.begin(), a.lots.end(), b.lots.begin(), b.lots.end(), SameLot);
+}
+
 // Looks each account up in the other ledger.
 class Finder : public ledger::RowVisitor {
  public:
   explicit Finder(const Shards& after) : after_(after) {}
 
-  void OnAccount(const ledger::Account& account, absl::Span<const ledger::Lot> lots) override {
+  void OnAccount(const ledger::AccountRows& rows) override {
     ++count_;
-    if (!status_.ok() || Same(account, lots)) return;
+    if (!status_.ok() || Same(rows)) return;
+    const ledger::Account& account = rows.account;
     status_ = absl::InternalError(absl::StrCat("member ", FormatId(account.member), " of program ",
                                                account.program,
                                                " has another balance in the new ledger, which was "
                                                "not made: go on with the old one"));
   }
-  void OnReceipt(uint16_t, const Id&, const ledger::Receipt&, const ledger::Returned&) override {}
+  void OnReceipt(uint16_t, const Id&, const ledger::Receipt&, const ledger::Returned&,
+                 absl::Span<const ledger::Taking>) override {}
 
   uint64_t count() const { return count_; }
   const absl::Status& status() const { return status_; }
 
  private:
-  bool Same(const ledger::Account& account, absl::Span<const ledger::Lot> lots) const {
+  bool Same(const ledger::AccountRows& rows) const {
+    const ledger::Account& account = rows.account;
     const auto shard = ShardOf(account.member, static_cast<uint16_t>(after_.size()));
     const ledger::StateMachine& machine = *after_[shard];
     const auto balance = machine.BalanceAt(account.program, account.member, kAsItStands);
     if (!balance.has_value() || balance->available - balance->debt != account.available ||
-        balance->pending != account.pending ||
-        balance->lifetime_earned != account.lifetime_earned) {
+        balance->pending != account.pending || balance->held != rows.held ||
+        balance->lifetime_earned != account.lifetime_earned ||
+        machine.StatusOf(account.program, account.member) != rows.status) {
+      return false;
+    }
+    const auto holds = machine.HoldsAt(account.program, account.member, kAsItStands);
+    if (!std::equal(holds.begin(), holds.end(), rows.holds.begin(), rows.holds.end(), SameHold)) {
       return false;
     }
     const std::vector<ledger::Lot> found =
         machine.LotsAt(account.program, account.member, kAsItStands);
-    return std::equal(found.begin(), found.end(), lots.begin(), lots.end(), SameLot);
+    return std::equal(found.begin(), found.end(), rows.lots.begin(), rows.lots.end(), SameLot);
   }
 
   const Shards& after_;

@@ -114,11 +114,19 @@ absl::StatusOr<std::vector<uint8_t>> ResolveProgram(const Program& source, uint1
   if (const Redeem* r = source.redeem(); r != nullptr) {
     redeem = CreateRedeem(builder, r->minimum(), r->step());
   }
+  flatbuffers::Offset<HoldRules> hold;
+  if (const HoldRules* h = source.hold(); h != nullptr) {
+    hold = CreateHoldRules(builder, h->timeout_minutes());
+  }
+  flatbuffers::Offset<ReversalRules> reversal;
+  if (const ReversalRules* r = source.reversal(); r != nullptr) {
+    reversal = CreateReversalRules(builder, r->expired(), r->grace_days());
+  }
   builder.Finish(CreateProgram(
       builder, source.id(), name, source.decimals(), currency, time_zone, earn, pending, expiry,
       redeem, source.debt_floor(), source.retention_days(), source.return_days(),
       source.implicit_enrolment(), source.unknown_original(), effective_at, version, *effective_us,
-      initial_offset_s, builder.CreateVectorOfStructs(transitions)));
+      initial_offset_s, builder.CreateVectorOfStructs(transitions), hold, reversal));
   return std::vector<uint8_t>(builder.GetBufferPointer(),
                               builder.GetBufferPointer() + builder.GetSize());
 }

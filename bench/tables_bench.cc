@@ -86,16 +86,16 @@ void IndexReplace(benchmark::State& state) {
 
 // A receipt arrives, the oldest leaves.
 void ReceiptsPass(benchmark::State& state) {
-  ledger::Receipts receipts(1u << 30, 0);
+  ledger::Receipts receipts(1u << 30, 0, 0);
   ledger::ReceiptQueue queue;
   tally::Random random(1);
   uint64_t position = 0;
   const auto append = [&](const Id& id) {
-    const uint32_t row = receipts.Append(queue, receipts.Hash(1, id));
+    const uint32_t row = receipts.Append(queue, receipts.Hash(1, id), ++position);
     ledger::Receipt& receipt = receipts[row];
     receipt = {};
     receipt.id = id;
-    receipt.position = ++position;
+    receipt.position = position;
     receipt.account = 1;
     receipt.link = kNoRow;
   };

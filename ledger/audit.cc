@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "ledger/aside.h"
 #include "ledger/program_state.h"
 #include "ledger/row_hash.h"
 
@@ -19,39 +20,31 @@ std::optional<StateMachine::Balance> StateMachine::BalanceAt(uint16_t program, c
   const uint32_t row = accounts_.Find(program, member);
   if (row == kNoRow) return std::nullopt;
   Balance balance;
-  SettleAside(accounts_[row], std::min(time, kLastInstant), &balance);
+  SettleAside(row, std::min(time, kLastInstant), &balance);
   return balance;
 }
 
 std::vector<Lot> StateMachine::LotsAt(uint16_t program, const Id& member, Instant time) const {
-  std::vector<Lot> lots;
   const uint32_t row = accounts_.Find(program, member);
-  if (row == kNoRow) return lots;
-  time = std::min(time, kLastInstant);
-  const Account& account = accounts_[row];
-  Points debt = std::max<Points>(-account.available, 0);
-  const LotList& available = account.available_lots;
-  for (uint32_t r = lots_.First(available); r != kNoRow; r = lots_.Next(available, r)) {
-    if (lots_[r].expires_at > time) lots.push_back(lots_[r]);
-  }
-  std::vector<Lot> pending;
-  const LotList& waiting = account.pending_lots;
-  for (uint32_t r = lots_.First(waiting); r != kNoRow; r = lots_.Next(waiting, r)) {
-    Lot lot = lots_[r];
-    if (PendingEventAt(lot) > time) {
-      pending.push_back(lot);
-      continue;
-    }
-    if (!WillActivate(lot)) continue;
-    const Points paid = std::min(debt, lot.remaining);
-    debt -= paid;
-    lot.remaining -= paid;
-    lot.pending = false;
-    if (lot.remaining > 0 && lot.expires_at > time) lots.push_back(lot);
-  }
-  std::sort(lots.begin(), lots.end(), SpentBefore);
-  lots.insert(lots.end(), pending.begin(), pending.end());
+  if (row == kNoRow) return {};
+  const Aside aside = SettledAside(row, std::min(time, kLastInstant));
+  std::vector<Lot> lots(aside.spendable.begin(), aside.spendable.end());
+  lots.insert(lots.end(), aside.waiting.begin(), aside.waiting.end());
   return lots;
+}
+
+std::vector<StateMachine::OpenHold> StateMachine::HoldsAt(uint16_t program, const Id& member,
+                                                          Instant time) const {
+  const uint32_t row = accounts_.Find(program, member);
+  if (row == kNoRow || accounts_[row].has_extra == 0) return {};
+  const Aside aside = SettledAside(row, std::min(time, kLastInstant));
+  return {aside.holds.begin(), aside.holds.end()};
+}
+
+AccountStatus StateMachine::StatusOf(uint16_t program, const Id& member) const {
+  const uint32_t row = accounts_.Find(program, member);
+  if (row == kNoRow || accounts_[row].has_extra == 0) return AccountStatus::kActive;
+  return holds_.ExtraOf(accounts_[row], row)->status;
 }
 
 Position StateMachine::LastPosition(uint16_t program, const Id& member) const {
@@ -93,6 +86,11 @@ uint64_t StateMachine::Digest() const {
       if (!IsLive(*program, receipt, log_time_)) return;
       sum += RowHash::OfReceipt(program->id, accounts_[receipt.account].member, receipt,
                                 receipts_.ReturnedOf(receipt));
+      size_t number = 0;
+      for (uint32_t taking = receipts_.LatestTaking(receipt); taking != kNoRow;
+           taking = receipts_.taking(taking).earlier) {
+        sum += RowHash::OfTaking(receipt, number++, receipts_.taking(taking));
+      }
     };
     for (const ReceiptQueue& queue : program->queues) receipts_.ForEach(queue, add);
   }
@@ -104,6 +102,17 @@ uint64_t StateMachine::Digest() const {
         sum += RowHash::OfLot(account, lots_[lot]);
       }
     }
+    const AccountExtra* extra = holds_.ExtraOf(account, row);
+    if (extra == nullptr) continue;
+    sum += RowHash::OfStatus(account, extra->status);
+    for (uint32_t hold = extra->first_hold; hold != kNoRow; hold = holds_[hold].next) {
+      sum += RowHash::OfHold(account, holds_[hold].position, holds_[hold].times_out_at,
+                             holds_[hold].points);
+      const LotList& list = holds_[hold].lots;
+      for (uint32_t lot = lots_.First(list); lot != kNoRow; lot = lots_.Next(list, lot)) {
+        sum += RowHash::OfHeld(holds_[hold].position, lots_[lot]);
+      }
+    }
   }
   return sum;
 }
@@ -112,10 +121,43 @@ namespace {
 
 struct Sums {
   int64_t members = 0;
-  Points pending = 0, available = 0, debt = 0;
+  Points pending = 0, available = 0, held = 0, debt = 0;
 };
 
 }  // namespace
+
+// Null: all is well. `*count`: grows by the lots.
+const char* StateMachine::CheckHolds(const AccountExtra& extra, uint32_t* count) const {
+  Points held = 0;
+  uint32_t holds = 0;
+  for (uint32_t h = extra.first_hold; h != kNoRow; h = holds_[h].next, ++holds) {
+    const Hold& hold = holds_[h];
+    if (hold.next != kNoRow && holds_[hold.next].times_out_at < hold.times_out_at) {
+      return "holds are out of order";
+    }
+    if (const uint32_t receipt = ReceiptOf(hold);
+        receipt != kNoRow && HoldOf(receipts_[receipt]) != h) {
+      return "a hold's receipt is another's";
+    }
+    Points points = 0;
+    uint32_t previous = kNoRow;
+    for (uint32_t r = lots_.First(hold.lots); r != kNoRow; r = lots_.Next(hold.lots, r)) {
+      const Lot& lot = lots_[r];
+      if (!lot.held || lot.pending || lot.remaining <= 0) return "a held lot is none";
+      if (previous != kNoRow && (lot.previous != previous || !SpentBefore(lots_[previous], lot))) {
+        return "held lots are out of order";
+      }
+      previous = r;
+      points += lot.remaining;
+      ++*count;
+    }
+    if (points != hold.points || points == 0) return "a hold's points are not its lots";
+    held += points;
+  }
+  if (held != extra.held) return "held points are not those of its holds";
+  return holds == extra.hold_count && holds <= kMaxHoldsPerAccount ? nullptr
+                                                                   : "holds are miscounted";
+}
 
 absl::Status StateMachine::CheckInvariants() const {
   std::vector<Sums> sums(programs_.size());
@@ -136,7 +178,7 @@ absl::Status StateMachine::CheckInvariants() const {
       uint32_t previous = kNoRow;
       for (uint32_t r = first; r != kNoRow; previous = r, r = lots_.Next(list, r), ++count) {
         const Lot& lot = lots_[r];
-        if ((r != first && lot.previous != previous) || lot.pending != pending) {
+        if ((r != first && lot.previous != previous) || lot.pending != pending || lot.held) {
           return wrong("a lot is in the wrong list");
         }
         if (lot.remaining <= 0) return wrong("an empty lot is listed");
@@ -151,10 +193,14 @@ absl::Status StateMachine::CheckInvariants() const {
         listed[pending ? 1 : 0] += lot.remaining;
       }
     }
+    if (const AccountExtra* extra = holds_.ExtraOf(a, row)) {
+      if (const char* what = CheckHolds(*extra, &count)) return wrong(what);
+      sums[program_slots_[a.program] - 1].held += extra->held;
+    }
     if (count != a.lot_count || count > kMaxLotsPerAccount) return wrong("lots are miscounted");
     if (listed[0] != std::max<Points>(a.available, 0)) return wrong("available is not its lots");
     if (listed[1] != a.pending) return wrong("pending is not its lots");
-    if (a.next_due > lots_.NextDue(a)) return wrong("its next event comes before it is due");
+    if (a.next_due > NextDueOf(row)) return wrong("its next event comes before it is due");
     Sums& sum = sums[program_slots_[a.program] - 1];
     ++sum.members;
     sum.pending += a.pending;
@@ -164,7 +210,7 @@ absl::Status StateMachine::CheckInvariants() const {
   for (size_t i = 0; i < programs_.size(); ++i) {
     const Totals& t = programs_[i]->totals;
     if (t.members != sums[i].members || t.pending != sums[i].pending ||
-        t.available != sums[i].available || t.debt != sums[i].debt) {
+        t.available != sums[i].available || t.held != sums[i].held || t.debt != sums[i].debt) {
       return absl::InternalError(
           absl::StrCat("program ", programs_[i]->id, ": totals are not the sums over members"));
     }

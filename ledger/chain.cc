@@ -11,6 +11,9 @@ StateMachine::ChainUndo::ChainUndo(StateMachine& machine) : machine_(machine) {
   lots_.reserve(kMaxLotsPerAccount);
   freed_.reserve(kMaxLotsPerAccount + kMaxChainOperations);
   allocated_.reserve(kMaxChainOperations);
+  holds_.reserve(kMaxHoldsPerAccount);
+  holds_made_.reserve(kMaxChainOperations);
+  holds_ended_.reserve(kMaxHoldsPerAccount + kMaxChainOperations);
   appended_.reserve(kMaxChainOperations);
   superseded_.reserve(kMaxChainOperations);
   returns_.reserve(kMaxLotsPerAccount + kMaxChainOperations);
@@ -31,13 +34,27 @@ void StateMachine::ChainUndo::Begin(ProgramState* program, uint32_t account_row,
   appended_.clear();
   superseded_.clear();
   returns_.clear();
+  extra_.reset();
+  holds_.clear();
+  holds_made_.clear();
+  holds_ended_.clear();
   if (account_row == kNoRow) return;
   account_ = machine_.accounts_[account_row];
+  KeepLots(account_.available_lots);
+  KeepLots(account_.pending_lots);
+  const AccountExtra* extra = machine_.holds_.ExtraOf(account_, account_row);
+  if (extra == nullptr) return;
+  extra_ = *extra;
+  for (uint32_t row = extra->first_hold; row != kNoRow; row = machine_.holds_[row].next) {
+    holds_.push_back({row, machine_.holds_[row]});
+    KeepLots(machine_.holds_[row].lots);
+  }
+}
+
+void StateMachine::ChainUndo::KeepLots(const LotList& list) {
   const Lots& lots = machine_.lots_;
-  for (const LotList& list : {account_.available_lots, account_.pending_lots}) {
-    for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
-      lots_.push_back({row, lots[row]});
-    }
+  for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
+    lots_.push_back({row, lots[row]});
   }
 }
 
@@ -50,6 +67,7 @@ void StateMachine::ChainUndo::Returning(uint32_t receipt) {
 void StateMachine::ChainUndo::Commit() {
   active_ = false;
   for (const uint32_t row : freed_) machine_.lots_.Free(row);
+  for (const uint32_t row : holds_ended_) machine_.holds_.Free(row);
 }
 
 void StateMachine::ChainUndo::Rollback(RecordSink& out) {
@@ -60,8 +78,7 @@ void StateMachine::ChainUndo::Rollback(RecordSink& out) {
   for (auto it = returns_.rbegin(); it != returns_.rend(); ++it) {
     Receipt& row = receipts[it->receipt];
     if (it->had_returns) {
-      receipts.SetReturned(row, it->returned.amount, it->returned.claimed);
-      receipts.SetLost(row, it->returned.lost);
+      receipts.SetReturned(row, it->returned);
     } else {
       receipts.ClearReturned(row);
     }
@@ -77,6 +94,7 @@ void StateMachine::ChainUndo::Rollback(RecordSink& out) {
 void StateMachine::ChainUndo::RestoreAccount() {
   machine_.Reschedule(account_row_, kNever);
   for (const uint32_t row : allocated_) machine_.lots_.Free(row);
+  RestoreHolds();
   if (created_) {
     machine_.accounts_.Discard(account_hash_, account_row_);
     return;
@@ -87,11 +105,29 @@ void StateMachine::ChainUndo::RestoreAccount() {
     const uint32_t image = lot.image;
     lot = saved.lot;
     lot.image = image;
+    if (!lot.held) machine_.LinkToReceipt(saved.row);
   }
   const Instant due = account_.next_due;
   machine_.accounts_[account_row_] = account_;
   machine_.accounts_[account_row_].next_due = kNever;
   machine_.Reschedule(account_row_, due);
+}
+
+void StateMachine::ChainUndo::RestoreHolds() {
+  Holds& holds = machine_.holds_;
+  Account& account = machine_.accounts_[account_row_];
+  for (const uint32_t row : holds_made_) holds.Free(row);
+  for (const SavedHold& saved : holds_) {
+    holds[saved.row] = saved.hold;
+    if (const uint32_t receipt = machine_.ReceiptOf(saved.hold); receipt != kNoRow) {
+      machine_.receipts_.SetLink(machine_.receipts_[receipt], saved.row);
+    }
+  }
+  if (extra_.has_value()) {
+    *holds.ExtraOf(account, account_row_) = *extra_;
+  } else if (account.has_extra != 0) {
+    holds.DropExtra(account, account_row_);
+  }
 }
 
 // Of the chain that begins here: up to and with the first operation that is not linked.
@@ -113,6 +149,28 @@ bool IsChain(absl::Span<const Operation> chain) {
 
 }  // namespace
 
+// At the most: two events of each lot, what each link writes, and an expiry of each lot that a
+// reversal makes again.
+size_t StateMachine::SlotsOfChain(absl::Span<const Operation> chain, uint32_t account_row) const {
+  const size_t lots = account_row == kNoRow ? 0 : accounts_[account_row].lot_count;
+  size_t slots = 2 * lots + kSlotsPerLink * chain.size();
+  for (const Operation& link : chain) {
+    if (link.kind() != Kind::ReverseRedemption || account_row == kNoRow) continue;
+    const uint32_t original =
+        receipts_.Find(receipts_.Hash(account_row, link.related()), account_row, link.related());
+    if (original == kNoRow) {
+      // Perhaps of a link before it.
+      slots += lots + chain.size();
+      continue;
+    }
+    for (uint32_t taking = receipts_.LatestTaking(receipts_[original]); taking != kNoRow;
+         taking = receipts_.taking(taking).earlier) {
+      ++slots;
+    }
+  }
+  return slots;
+}
+
 bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out) {
   if (!IsChain(chain)) {
     for (size_t i = 0; i < chain.size(); ++i) {
@@ -121,8 +179,14 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
     return true;
   }
   const uint32_t row = AccountOf(chain[0]);
-  const size_t lots = row == kNoRow ? 0 : accounts_[row].lot_count;
-  if (out.room() < 2 * lots + kSlotsPerLink * chain.size()) return false;
+  const size_t slots = SlotsOfChain(chain, row);
+  if (slots > kMaxSlotsPerChain) {
+    for (size_t i = 0; i < chain.size(); ++i) {
+      Refuse(chain[i], row, Outcome::OverLimit, Field::None, results[i]);
+    }
+    return true;
+  }
+  if (out.room() < slots) return false;
 
   // Before it is kept for the undoing: what is undone does not undo the image.
   if (row != kNoRow) image_->BeforeAccount(row);

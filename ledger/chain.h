@@ -5,13 +5,15 @@
 #define TALLYSTICK_LEDGER_CHAIN_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "ledger/state_machine.h"
 
 namespace tallystick::ledger {
 
-// Bounded: one account, its lots (kMaxLotsPerAccount), and kMaxChainOperations of everything else.
+// Bounded: one account, its lots (kMaxLotsPerAccount) and holds (kMaxHoldsPerAccount), and
+// kMaxChainOperations of everything else.
 // The state machine tells it of each change; outside a chain that costs a test of one flag.
 class StateMachine::ChainUndo {
  public:
@@ -38,6 +40,14 @@ class StateMachine::ChainUndo {
     if (active_) freed_.push_back(lot);
     return active_;
   }
+  void HoldMade(uint32_t hold) {
+    if (active_) holds_made_.push_back(hold);
+  }
+  // True: the hold is freed later, by Commit.
+  bool KeepsHold(uint32_t hold) {
+    if (active_) holds_ended_.push_back(hold);
+    return active_;
+  }
   void Appended(ReceiptQueue& queue) {
     if (active_) appended_.push_back(&queue);
   }
@@ -51,12 +61,18 @@ class StateMachine::ChainUndo {
     uint32_t row;
     Lot lot;
   };
+  struct SavedHold {
+    uint32_t row;
+    Hold hold;
+  };
   struct SavedReturn {
     uint32_t receipt;
     bool had_returns;
     Returned returned;
   };
+  void KeepLots(const LotList& list);
   void RestoreAccount();
+  void RestoreHolds();
 
   StateMachine& machine_;
   bool active_ = false;
@@ -68,6 +84,10 @@ class StateMachine::ChainUndo {
   Instant log_time_ = 0;
   Account account_{};
   Totals totals_;
+  std::optional<AccountExtra> extra_;
+  std::vector<SavedHold> holds_;
+  std::vector<uint32_t> holds_made_;
+  std::vector<uint32_t> holds_ended_;
   std::vector<SavedLot> lots_;
   std::vector<uint32_t> allocated_;
   std::vector<uint32_t> freed_;

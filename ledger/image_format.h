@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ledger/holds.h"
 #include "ledger/lots.h"
 #include "ledger/program.h"
 #include "ledger/totals.h"
@@ -14,7 +15,9 @@
 
 namespace tallystick::ledger {
 
-inline constexpr uint16_t kImageVersion = 1;
+//   1: the foundation.
+//   2: what engine 2 remembers: written_off in returns, and the rows behind kEnd.
+inline constexpr uint16_t kImageVersion = 2;
 
 // Each begins with its type, and takes a multiple of 8 bytes.
 enum class ImageRow : uint8_t {
@@ -23,8 +26,11 @@ enum class ImageRow : uint8_t {
   kVersion,
   kReceipt,
   kAccount,
-  kLots,  // behind their account
-  kEnd    // the last
+  kLots,      // behind their account
+  kEnd,       // the last
+  kTakings,   // behind their receipt
+  kStanding,  // behind their account, as are holds
+  kHold
 };
 
 struct StateRow {
@@ -48,7 +54,9 @@ struct ProgramRow {
   uint16_t reserved2;
   Totals totals;
 };
-static_assert(sizeof(ProgramRow) == 8 + 14 * 8);
+static_assert(sizeof(ProgramRow) == 8 + 16 * 8);
+// Of version 1: without what it has apart of `expired`.
+inline constexpr size_t kProgramRowBytesOfV1 = 8 + 14 * 8;
 
 struct VersionRow {
   ImageRow type;
@@ -87,8 +95,10 @@ struct ReturnedRow {
   int64_t amount;
   Points claimed;
   Points lost;
+  Points written_off;
 };
-static_assert(sizeof(ReturnedRow) == 24);
+static_assert(sizeof(ReturnedRow) == 32);
+inline constexpr size_t kReturnedRowBytesOfV1 = 24;
 
 struct AccountRow {
   ImageRow type;
@@ -123,6 +133,36 @@ struct LotRow {
 };
 static_assert(sizeof(LotRow) == 40);
 
+// Of the redemption whose receipt is before it; the latest first. `count` LotRows follow: the lots
+// as they were, `remaining` is what was taken.
+struct TakingsRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t count;
+  uint32_t reserved2;
+};
+static_assert(sizeof(TakingsRow) == 8);
+
+// Of an account that is not active.
+struct StandingRow {
+  ImageRow type;
+  AccountStatus status;
+  uint16_t reserved;
+  uint32_t account;
+};
+static_assert(sizeof(StandingRow) == 8);
+
+// An open hold; `count` LotRows follow: what it has, in spending order.
+struct HoldRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t count;
+  uint32_t account;
+  Position position;
+  Instant times_out_at;
+};
+static_assert(sizeof(HoldRow) == 24);
+
 struct EndRow {
   ImageRow type;
   uint8_t reserved[7];
@@ -132,9 +172,12 @@ struct EndRow {
 };
 static_assert(sizeof(EndRow) == 32);
 
-// Rows that are written at once: an account with all its lots.
+// Rows that are written at once: an account with all its lots and holds.
 inline constexpr size_t kMaxImageRowBytes =
-    sizeof(AccountRow) + 2 * sizeof(LotsRow) + kMaxLotsPerAccount * sizeof(LotRow);
+    sizeof(AccountRow) + 2 * sizeof(LotsRow) + kMaxLotsPerAccount * sizeof(LotRow) +
+    sizeof(StandingRow) + kMaxHoldsPerAccount * sizeof(HoldRow);
+static_assert(kMaxImageRowBytes >= sizeof(ReceiptRow) + sizeof(ReturnedRow) + sizeof(TakingsRow) +
+                                       kMaxLotsPerAccount * sizeof(LotRow));
 static_assert(kMaxImageRowBytes >= sizeof(VersionRow) + kMaxProgramBytes);
 
 }  // namespace tallystick::ledger

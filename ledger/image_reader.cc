@@ -42,7 +42,7 @@ class ImageReader::State {
   static constexpr size_t kAhead = 16;
 
   // The size of the row at the front of `bytes`, with what follows it; 0: it is not whole, or none.
-  static size_t SizeOf(absl::Span<const std::byte> bytes);
+  size_t SizeOf(absl::Span<const std::byte> bytes) const;
   // As a row of the type. REQUIRES: SizeOf was not 0.
   template <typename Row>
   static const Row& As(const std::byte* row) {
@@ -58,17 +58,27 @@ class ImageReader::State {
   absl::Status ReadReceipt(const Pending& pending);
   absl::Status ReadAccount(const Pending& pending);
   absl::Status ReadLots(const LotsRow& row);
+  absl::Status ReadTakings(const TakingsRow& row);
+  absl::Status ReadStanding(const StandingRow& row);
+  absl::Status ReadHold(const HoldRow& row);
+  bool IsLot(const LotRow& row) const;
+  // Of an account that was read, and is of a program; null: there is none.
+  Account* AccountAt(uint32_t number);
+  absl::Status LinkHolds();
   // Of accounts with many.
   void LinkLots();
   absl::Status CheckAccounts() const;
   absl::Status LinkReceipts(ProgramState& program);
   absl::Status CheckTotals() const;
+  // What the account has of it that is not held.
   uint32_t LotAt(const Account& account, Position position) const;
   ProgramState* Find(uint16_t program) const { return machine_.FindProgram(program); }
 
   StateMachine& machine_;
   bool begun_ = false;
   bool ended_ = false;
+  uint16_t version_ = 0;
+  uint32_t last_receipt_ = kNoRow;  // of the row before, if it was one
   Position position_ = 0;
   uint16_t programs_ = 0;
   uint32_t accounts_ = 0;
@@ -81,9 +91,11 @@ class ImageReader::State {
   std::vector<uint16_t> versions_;                        // of each program, as its row says
   std::vector<std::pair<uint32_t, uint32_t>> many_lots_;  // account and row, where they are many
   std::vector<std::pair<Position, uint32_t>> lots_at_;    // the same, as they are found
+  std::vector<std::pair<Position, uint32_t>> holds_at_;   // holds by position
+  std::vector<std::pair<Position, uint32_t>> held_at_;    // what they have, by the lot's position
 };
 
-size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
+size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) const {
   if (bytes.size() < 8) return 0;
   size_t size = 0;
   const auto whole = [&](size_t row_size) { return bytes.size() >= row_size ? row_size : 0; };
@@ -91,7 +103,7 @@ size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
     case ImageRow::kState:
       return whole(sizeof(StateRow));
     case ImageRow::kProgram:
-      return whole(sizeof(ProgramRow));
+      return whole(version_ == 1 ? kProgramRowBytesOfV1 : sizeof(ProgramRow));
     case ImageRow::kEnd:
       return whole(sizeof(EndRow));
     case ImageRow::kVersion:
@@ -100,13 +112,21 @@ size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
       return whole(sizeof(VersionRow) + size);
     case ImageRow::kReceipt:
       if (whole(sizeof(ReceiptRow)) == 0) return 0;
-      size = (As<ReceiptRow>(bytes.data()).flags & kHasReturns) != 0 ? sizeof(ReturnedRow) : 0;
+      size = version_ == 1 ? kReturnedRowBytesOfV1 : sizeof(ReturnedRow);
+      if ((As<ReceiptRow>(bytes.data()).flags & kHasReturns) == 0) size = 0;
       return whole(sizeof(ReceiptRow) + size);
     case ImageRow::kAccount:
       return whole(sizeof(AccountRow));
     case ImageRow::kLots:
       if (whole(sizeof(LotsRow)) == 0) return 0;
       return whole(sizeof(LotsRow) + As<LotsRow>(bytes.data()).count * sizeof(LotRow));
+    case ImageRow::kTakings:
+      return whole(sizeof(TakingsRow) + As<TakingsRow>(bytes.data()).count * sizeof(LotRow));
+    case ImageRow::kStanding:
+      return whole(sizeof(StandingRow));
+    case ImageRow::kHold:
+      if (whole(sizeof(HoldRow)) == 0) return 0;
+      return whole(sizeof(HoldRow) + As<HoldRow>(bytes.data()).count * sizeof(LotRow));
   }
   return 0;
 }
@@ -116,6 +136,9 @@ size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) {
 absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
   if (reinterpret_cast<uintptr_t>(part.data()) % 8 != 0) return Wrong("a part is not aligned");
   rows_.clear();
+  if (!begun_ && part.size() >= sizeof(StateRow)) {
+    version_ = As<StateRow>(part.data()).image_version;
+  }
   while (!part.empty()) {
     const size_t size = SizeOf(part);
     if (size == 0) return Wrong("a row is not whole");
@@ -167,12 +190,22 @@ absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
       case ImageRow::kLots:
         status = ReadLots(As<LotsRow>(pending.row));
         break;
+      case ImageRow::kTakings:
+        status = ReadTakings(As<TakingsRow>(pending.row));
+        break;
+      case ImageRow::kStanding:
+        status = ReadStanding(As<StandingRow>(pending.row));
+        break;
+      case ImageRow::kHold:
+        status = ReadHold(As<HoldRow>(pending.row));
+        break;
       case ImageRow::kEnd:
         end_ = As<EndRow>(pending.row);
         ended_ = true;
         break;
     }
     if (!status.ok()) return status;
+    if (type != ImageRow::kReceipt) last_receipt_ = kNoRow;
   }
   return absl::OkStatus();
 }
@@ -207,7 +240,9 @@ absl::Status ImageReader::State::ReadProgram(const ProgramRow& row) {
   }
   auto program = std::make_unique<ProgramState>();
   program->id = row.program;
-  program->totals = row.totals;
+  const size_t totals_bytes =
+      (version_ == 1 ? kProgramRowBytesOfV1 : sizeof(ProgramRow)) - offsetof(ProgramRow, totals);
+  std::memcpy(&program->totals, &row.totals, totals_bytes);
   machine_.programs_.push_back(std::move(program));
   machine_.program_slots_[row.program] = static_cast<uint16_t>(machine_.programs_.size());
   versions_.push_back(row.versions);
@@ -244,7 +279,8 @@ absl::Status ImageReader::State::ReadReceipt(const Pending& pending) {
     return Wrong(absl::StrCat("the receipt of position ", row.position));
   }
   ReceiptQueue& queue = program->QueueOf(row.kind, static_cast<uint16_t>(row.version - 1));
-  const uint32_t at = machine_.receipts_.Append(queue, pending.hash);
+  const uint32_t at = machine_.receipts_.Append(queue, pending.hash, row.position);
+  last_receipt_ = at;
   Receipt& receipt = machine_.receipts_[at];
   receipt = {row.id,
              row.key_time,
@@ -261,8 +297,8 @@ absl::Status ImageReader::State::ReadReceipt(const Pending& pending) {
              static_cast<uint8_t>(row.flags & ~kHasReturns)};
   if ((row.flags & kHasReturns) != 0) {
     const auto& returned = As<ReturnedRow>(pending.row + sizeof(ReceiptRow));
-    machine_.receipts_.SetReturned(receipt, returned.amount, returned.claimed);
-    machine_.receipts_.SetLost(receipt, returned.lost);
+    machine_.receipts_.SetReturned(receipt, {returned.amount, returned.claimed, returned.lost,
+                                             version_ == 1 ? 0 : returned.written_off, kNoRow, 0});
   }
   return absl::OkStatus();
 }
@@ -305,8 +341,7 @@ absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
   const bool pending = row.pending != 0;
   for (size_t i = 0; i < row.count; ++i) {
     const LotRow& from = lots[i];
-    if (machine_.lots_.full() || from.position == 0 || from.position > position_ ||
-        from.remaining <= 0 || from.remaining > from.original || from.remaining > missing.points) {
+    if (machine_.lots_.full() || !IsLot(from) || from.remaining > missing.points) {
       return Wrong(absl::StrCat("a lot of account ", row.account));
     }
     missing.points -= from.remaining;
@@ -321,6 +356,7 @@ absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
            kNoRow,
            kNoRow,
            pending,
+           false,
            0,
            {}};
     digest_ += RowHash::OfLot(account, lot);
@@ -336,6 +372,116 @@ absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
   missing.lots -= row.count;
   lots_read_ += row.count;
   return absl::OkStatus();
+}
+
+bool ImageReader::State::IsLot(const LotRow& row) const {
+  return row.position != 0 && row.position <= position_ && row.remaining > 0 &&
+         row.remaining <= row.original;
+}
+
+Account* ImageReader::State::AccountAt(uint32_t number) {
+  const bool there = number < accounts_ && !IsZero(machine_.accounts_[number].member);
+  return there ? &machine_.accounts_[number] : nullptr;
+}
+
+absl::Status ImageReader::State::ReadTakings(const TakingsRow& row) {
+  Receipts& receipts = machine_.receipts_;
+  if (last_receipt_ == kNoRow || !Receipts::Takes(receipts[last_receipt_].kind) ||
+      row.count > kMaxLotsPerAccount || receipts.taking_room() < row.count) {
+    return Wrong("what a redemption took is not behind its receipt");
+  }
+  Receipt& receipt = receipts[last_receipt_];
+  const auto* lots = reinterpret_cast<const LotRow*>(&row + 1);
+  Points points = 0;
+  for (size_t i = 0; i < row.count; ++i) {
+    if (!IsLot(lots[i]) || AddOverflows(points, lots[i].remaining)) {
+      return Wrong(absl::StrCat("what the redemption of position ", receipt.position, " took"));
+    }
+    points += lots[i].remaining;
+  }
+  // Each names the one before it.
+  for (size_t i = row.count; i > 0; --i) {
+    const LotRow& lot = lots[i - 1];
+    const uint32_t taking =
+        receipts.AddTaking({lot.position, lot.activates_at, lot.expires_at, lot.original,
+                            lot.remaining, receipts.LinkOf(receipt), kNoRow, kNoRow, 0});
+    receipts.SetLink(receipt, taking);
+    digest_ += RowHash::OfTaking(receipt, i - 1, receipts.taking(taking));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadStanding(const StandingRow& row) {
+  Account* account = AccountAt(row.account);
+  if (account == nullptr || row.status == AccountStatus::kActive ||
+      row.status > AccountStatus::kClosed) {
+    return Wrong(absl::StrCat("the status of account ", row.account));
+  }
+  AccountExtra& extra = machine_.holds_.MakeExtra(*account, row.account);
+  if (extra.status != AccountStatus::kActive) {
+    return Wrong(absl::StrCat("account ", row.account, " has two statuses"));
+  }
+  extra.status = row.status;
+  digest_ += RowHash::OfStatus(*account, row.status);
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
+  Account* account = AccountAt(row.account);
+  const auto wrong = [&] { return Wrong(absl::StrCat("a hold of account ", row.account)); };
+  if (account == nullptr || row.position == 0 || row.position > position_ || row.count == 0 ||
+      row.count > missing_[row.account].lots || machine_.holds_.full()) {
+    return wrong();
+  }
+  AccountExtra& extra = machine_.holds_.MakeExtra(*account, row.account);
+  if (extra.hold_count == kMaxHoldsPerAccount) return wrong();
+  const uint32_t at = machine_.holds_.Allocate();
+  Hold& hold = machine_.holds_[at];
+  hold = {row.position, row.times_out_at, 0, LotList(), kNoRow, kNoRow, 0};
+  const auto* lots = reinterpret_cast<const LotRow*>(&row + 1);
+  for (size_t i = 0; i < row.count; ++i) {
+    const LotRow& from = lots[i];
+    if (!IsLot(from) || machine_.lots_.full() || AddOverflows(extra.held, from.remaining)) {
+      return wrong();
+    }
+    const uint32_t before = hold.lots.last;
+    const uint32_t piece = machine_.lots_.Allocate();
+    Lot& lot = machine_.lots_[piece];
+    lot = {from.position,
+           from.activates_at,
+           from.expires_at,
+           from.original,
+           from.remaining,
+           kNoRow,
+           kNoRow,
+           kNoRow,
+           false,
+           true,
+           0,
+           {}};
+    if (before != kNoRow && !SpentBefore(machine_.lots_[before], lot)) return wrong();
+    machine_.lots_.Append(hold.lots, piece);
+    hold.points += from.remaining;
+    extra.held += from.remaining;
+    held_at_.emplace_back(from.position, piece);
+    digest_ += RowHash::OfHeld(hold.position, lot);
+  }
+  machine_.holds_.Link(extra, at);
+  holds_at_.emplace_back(row.position, at);
+  digest_ += RowHash::OfHold(*account, hold.position, hold.times_out_at, hold.points);
+  account->lot_count += row.count;
+  account->next_due = std::min(account->next_due, row.times_out_at);
+  missing_[row.account].lots -= row.count;
+  lots_read_ += row.count;
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::LinkHolds() {
+  std::sort(holds_at_.begin(), holds_at_.end());
+  std::sort(held_at_.begin(), held_at_.end());
+  const auto same = std::adjacent_find(holds_at_.begin(), holds_at_.end(),
+                                       [](auto& a, auto& b) { return a.first == b.first; });
+  return same == holds_at_.end() ? absl::OkStatus() : Wrong("two holds are of one position");
 }
 
 void ImageReader::State::LinkLots() {
@@ -374,7 +520,7 @@ uint32_t ImageReader::State::LotAt(const Account& account, Position position) co
 // A purchase and its lot, if both are there, know of each other.
 absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
   absl::Status status;
-  const auto link = [&](ReceiptQueue& queue, uint32_t row) -> absl::Status {
+  const auto link = [&](uint32_t row) -> absl::Status {
     Receipt& receipt = machine_.receipts_[row];
     const Account& account = machine_.accounts_[receipt.account];
     if (account.program != program.id) {
@@ -382,10 +528,23 @@ absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
     }
     digest_ += RowHash::OfReceipt(program.id, account.member, receipt,
                                   machine_.receipts_.ReturnedOf(receipt));
-    if (&queue == program.queues.data() || receipt.kind == Kind::Redeem) return absl::OkStatus();
+    const auto at = [&](const auto& rows) {
+      return std::lower_bound(rows.begin(), rows.end(), std::pair{receipt.position, uint32_t{0}});
+    };
+    if (receipt.kind == Kind::Hold) {
+      if (const auto it = at(holds_at_); it != holds_at_.end() && it->first == receipt.position) {
+        machine_.receipts_.SetLink(receipt, it->second);
+        machine_.holds_[it->second].receipt = row;
+      }
+      return absl::OkStatus();
+    }
+    if (!ProgramState::Earns(receipt.kind)) return absl::OkStatus();
+    for (auto it = at(held_at_); it != held_at_.end() && it->first == receipt.position; ++it) {
+      machine_.lots_[it->second].receipt = row;
+    }
     const uint32_t lot = LotAt(account, receipt.position);
     if (lot == kNoRow) return absl::OkStatus();
-    machine_.receipts_.SetLot(receipt, lot);
+    machine_.receipts_.SetLink(receipt, lot);
     machine_.lots_[lot].receipt = row;
     return absl::OkStatus();
   };
@@ -404,7 +563,7 @@ absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
       }
       if (machine_.receipts_[row].position <= before) return Wrong("receipts are out of order");
       before = machine_.receipts_[row].position;
-      if (status = link(queue, row); !status.ok()) return status;
+      if (status = link(row); !status.ok()) return status;
       ++place.offset;
     }
   }
@@ -438,12 +597,16 @@ absl::Status ImageReader::State::CheckTotals() const {
     const uint64_t size = account.available < 0 ? -static_cast<uint64_t>(account.available)
                                                 : static_cast<uint64_t>(account.available);
     owed = static_cast<Points>(static_cast<uint64_t>(owed) + size);
+    if (const AccountExtra* extra = machine_.holds_.ExtraOf(account, row)) {
+      sum.held =
+          static_cast<Points>(static_cast<uint64_t>(sum.held) + static_cast<uint64_t>(extra->held));
+    }
   }
   for (size_t i = 0; i < sums.size(); ++i) {
     const Totals& totals = machine_.programs_[i]->totals;
     if (totals.members != sums[i].members || totals.pending != sums[i].pending ||
-        totals.available != sums[i].available || totals.debt != sums[i].debt ||
-        !totals.Balanced()) {
+        totals.available != sums[i].available || totals.held != sums[i].held ||
+        totals.debt != sums[i].debt || !totals.Balanced()) {
       return Wrong(absl::StrCat("the totals of program ", machine_.programs_[i]->id,
                                 " are not those of its members"));
     }
@@ -459,6 +622,7 @@ absl::Status ImageReader::State::Finish() {
   }
   if (absl::Status accounts = CheckAccounts(); !accounts.ok()) return accounts;
   LinkLots();
+  if (absl::Status holds = LinkHolds(); !holds.ok()) return holds;
   machine_.RebuildSchedule(machine_.log_time_);
   for (size_t i = 0; i < machine_.programs_.size(); ++i) {
     ProgramState& program = *machine_.programs_[i];

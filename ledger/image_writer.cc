@@ -45,10 +45,10 @@ bool StateMachine::ImageWriter::Begin(Position position, ImageSink& sink) {
     for (uint32_t i = 0; i < program->queues.size(); ++i) {
       ReceiptQueue& queue = program->queues[i];
       if (Receipts::empty(queue)) continue;
-      // The first is of receipts that live for the retention, the others of versions.
+      // Receipts in a queue have one length of life.
+      const Receipt& front = machine_.receipts_.Front(queue);
       const Instant dead_before =
-          machine_.DeadBefore(*program, i == 0 ? Kind::Enrol : Kind::Accrue,
-                              static_cast<uint16_t>(i == 0 ? 0 : i - 1), machine_.log_time_);
+          machine_.DeadBefore(*program, front.kind, front.version, machine_.log_time_);
       queues_.push_back({program.get(), i, Receipts::FirstPlace(queue), dead_before});
       queue.held_from = 0;
     }
@@ -197,9 +197,14 @@ bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t
   bool has_returns = (receipt.flags & kHasReturns) != 0;
   if (has_returns) {
     if (const Returned* kept = Kept(row); kept != nullptr) returned = *kept;
-    has_returns = (returned.amount | returned.claimed | returned.lost) != 0;
+    has_returns = (returned.amount | returned.claimed | returned.lost | returned.written_off) != 0;
   }
-  auto* out = RoomFor<ReceiptRow>(ImageRow::kReceipt, has_returns ? sizeof(ReturnedRow) : 0);
+  const uint32_t latest = machine_.receipts_.LatestTaking(receipt);
+  size_t takings = 0;
+  for (uint32_t t = latest; t != kNoRow; t = machine_.receipts_.taking(t).earlier) ++takings;
+  const size_t returned_bytes = has_returns ? sizeof(ReturnedRow) : 0;
+  const size_t takings_bytes = takings > 0 ? sizeof(TakingsRow) + takings * sizeof(LotRow) : 0;
+  auto* out = RoomFor<ReceiptRow>(ImageRow::kReceipt, returned_bytes + takings_bytes);
   if (out == nullptr) return false;
   out->kind = receipt.kind;
   out->program = cursor.program->id;
@@ -216,7 +221,20 @@ bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t
   out->available = receipt.available;
   out->pending = receipt.pending;
   if (has_returns) {
-    new (out + 1) ReturnedRow{returned.amount, returned.claimed, returned.lost};
+    new (out + 1)
+        ReturnedRow{returned.amount, returned.claimed, returned.lost, returned.written_off};
+  }
+  if (takings > 0) {
+    auto* head = new (reinterpret_cast<std::byte*>(out + 1) + returned_bytes)
+        TakingsRow{ImageRow::kTakings, 0, static_cast<uint16_t>(takings), 0};
+    auto* lot = reinterpret_cast<LotRow*>(head + 1);
+    size_t number = 0;
+    for (uint32_t t = latest; t != kNoRow; t = machine_.receipts_.taking(t).earlier) {
+      const Taking& taking = machine_.receipts_.taking(t);
+      new (lot++) LotRow{taking.lot_position, taking.activates_at, taking.expires_at,
+                         taking.original, taking.points};
+      digest_ += RowHash::OfTaking(receipt, number++, taking);
+    }
   }
   digest_ += RowHash::OfReceipt(cursor.program->id, machine_.accounts_[receipt.account].member,
                                 receipt, returned);
@@ -291,18 +309,68 @@ void StateMachine::ImageWriter::Put(const Account& account, uint32_t number, Acc
 LotRow StateMachine::ImageWriter::Put(const Account& account, const Lot& lot) {
   ++lots_;
   digest_ += RowHash::OfLot(account, lot);
+  return RowOf(lot);
+}
+
+LotRow StateMachine::ImageWriter::RowOf(const Lot& lot) {
   return {lot.position, lot.activates_at, lot.expires_at, lot.original, lot.remaining};
+}
+
+StateMachine::ImageWriter::ExtraSize StateMachine::ImageWriter::SizeOfExtra(const Account& account,
+                                                                            uint32_t number) const {
+  const AccountExtra* extra = machine_.holds_.ExtraOf(account, number);
+  ExtraSize size;
+  if (extra == nullptr) return size;
+  const Lots& lots = machine_.lots_;
+  for (uint32_t hold = extra->first_hold; hold != kNoRow; hold = machine_.holds_[hold].next) {
+    const LotList& list = machine_.holds_[hold].lots;
+    for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
+      ++size.held_lots;
+    }
+  }
+  size.bytes =
+      sizeof(StandingRow) + extra->hold_count * sizeof(HoldRow) + size.held_lots * sizeof(LotRow);
+  return size;
+}
+
+std::byte* StateMachine::ImageWriter::PutExtra(const Account& account, uint32_t number,
+                                               std::byte* next) {
+  const AccountExtra* extra = machine_.holds_.ExtraOf(account, number);
+  if (extra == nullptr) return next;
+  if (extra->status != AccountStatus::kActive) {
+    new (next) StandingRow{ImageRow::kStanding, extra->status, 0, number};
+    next += sizeof(StandingRow);
+    digest_ += RowHash::OfStatus(account, extra->status);
+  }
+  const Lots& lots = machine_.lots_;
+  for (uint32_t at = extra->first_hold; at != kNoRow; at = machine_.holds_[at].next) {
+    const Hold& hold = machine_.holds_[at];
+    auto* head =
+        new (next) HoldRow{ImageRow::kHold, 0, 0, number, hold.position, hold.times_out_at};
+    digest_ += RowHash::OfHold(account, hold.position, hold.times_out_at, hold.points);
+    auto* out = reinterpret_cast<LotRow*>(head + 1);
+    for (uint32_t row = lots.First(hold.lots); row != kNoRow; row = lots.Next(hold.lots, row)) {
+      new (out++) LotRow{RowOf(lots[row])};
+      ++head->count;
+      ++lots_;
+      digest_ += RowHash::OfHeld(hold.position, lots[row]);
+    }
+    next = reinterpret_cast<std::byte*>(out);
+  }
+  return next;
 }
 
 bool StateMachine::ImageWriter::WriteAccount(uint32_t number) {
   const Account& account = machine_.accounts_[number];
-  const size_t most = sizeof(AccountRow) + 2 * sizeof(LotsRow) + account.lot_count * sizeof(LotRow);
+  const ExtraSize extra = SizeOfExtra(account, number);
+  const size_t most = sizeof(AccountRow) + 2 * sizeof(LotsRow) +
+                      (account.lot_count - extra.held_lots) * sizeof(LotRow) + extra.bytes;
   std::byte* const room = Room(most);
   if (room == nullptr) return false;
   std::byte* next = room;
   if (account.image != number_) {
     Put(account, number, *new (next) AccountRow{});
-    next += sizeof(AccountRow);
+    next = PutExtra(account, number, next + sizeof(AccountRow));
   }
   const Lots& lots = machine_.lots_;
   for (const bool pending : {false, true}) {
@@ -330,9 +398,14 @@ void StateMachine::ImageWriter::GiveUp() {
 void StateMachine::ImageWriter::SaveAccount(uint32_t row) {
   Account& account = machine_.accounts_[row];
   if (row < next_account_ || row >= accounts_ || account.image == number_) return;
-  auto* out = RoomFor<AccountRow>(ImageRow::kAccount);
+  const size_t most = SizeOfExtra(account, row).bytes;
+  auto* out = RoomFor<AccountRow>(ImageRow::kAccount, most);
   if (out == nullptr) return GiveUp();
   Put(account, row, *out);
+  auto* const extra = reinterpret_cast<std::byte*>(out + 1);
+  const size_t unused = most - static_cast<size_t>(PutExtra(account, row, extra) - extra);
+  used_ -= unused;
+  written_ -= unused;
   account.image = number_;
 }
 

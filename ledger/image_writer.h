@@ -24,6 +24,8 @@ class StateMachine::ImageWriter {
   explicit ImageWriter(StateMachine& machine) : machine_(machine) {}
 
   bool active() const { return sink_ != nullptr; }
+  // What a lot is marked with that is not to be written any more.
+  uint32_t number() const { return number_; }
 
   // As StateMachine::BeginImage and the two behind it.
   bool Begin(Position position, ImageSink& sink);
@@ -72,6 +74,14 @@ class StateMachine::ImageWriter {
   bool WriteAccount(uint32_t number);
   void Put(const Account& account, uint32_t number, AccountRow& row);
   LotRow Put(const Account& account, const Lot& lot);
+  static LotRow RowOf(const Lot& lot);
+  // The account's status and holds, into `next`; returns what is behind them.
+  std::byte* PutExtra(const Account& account, uint32_t number, std::byte* next);
+  struct ExtraSize {
+    size_t held_lots = 0;
+    size_t bytes = 0;  // with them
+  };
+  ExtraSize SizeOfExtra(const Account& account, uint32_t number) const;
   // Written ahead of its turn, or not part of the image.
   bool Passes(const Lot& lot) const { return lot.position > position_ || lot.image == number_; }
   bool WriteEnd();

@@ -2,6 +2,7 @@
 // have a room of their own.
 
 #include <algorithm>
+#include <cstring>
 
 #include "ledger/chain.h"
 #include "ledger/image_writer.h"
@@ -22,23 +23,62 @@ Outcome StateMachine::Check(Request& request) {
   const CompiledProgram& rules = *request.rules;
   if (op.occurred_at() - kSkew > request.t) return Outcome::TooEarly;
   if (op.occurred_at() < TooOldBound(*request.program, request.t)) return Outcome::TooOld;
-  if (request.row == kNoRow && !MayEnrol(op.kind(), rules)) return Outcome::UnknownMember;
+  if (request.row == kNoRow) {
+    if (!MayEnrol(op.kind(), rules)) return Outcome::UnknownMember;
+  } else if (request.account->has_extra != 0) [[unlikely]] {
+    if (const Outcome outcome = CheckStatus(request); outcome != Outcome::Ok) return outcome;
+  }
   switch (op.kind()) {
     case Kind::Accrue:
     case Kind::Purchase:
       return CheckEarning(request);
     case Kind::Redeem:
-      if (op.amount() < rules.redeem_minimum) return Outcome::BelowMinimum;
-      if (op.amount() % rules.redeem_step != 0) return Outcome::BelowStep;
-      return op.amount() > request.settled.available ? Outcome::InsufficientPoints : Outcome::Ok;
+      return CheckSpending(request);
     case Kind::Adjust:
       if (op.amount() > 0) return CheckEarning(request);
       return -op.amount() > request.settled.available ? Outcome::InsufficientPoints : Outcome::Ok;
     case Kind::Return:
       return CheckReturn(request);
+    case Kind::Hold:
+      return CheckHold(request);
+    case Kind::Capture:
+      return CheckCapture(request);
+    case Kind::Release:
+      return CheckOpenHold(request);
+    case Kind::ReverseRedemption:
+      return CheckReversal(request);
+    case Kind::Activate:
+      return CheckPending(request);
+    case Kind::Cancel:
+      return CheckCancel(request);
+    case Kind::Close:
+      return CheckClose(request);
     default:
       return Outcome::Ok;
   }
+}
+
+Outcome StateMachine::CheckStatus(const Request& request) const {
+  const AccountStatus status = holds_.ExtraOf(*request.account, request.row)->status;
+  if (status == AccountStatus::kClosed) return Outcome::Closed;
+  const Kind kind = request.operation.kind();
+  const bool spends = kind == Kind::Redeem || kind == Kind::Hold;
+  return status == AccountStatus::kFrozen && spends ? Outcome::Frozen : Outcome::Ok;
+}
+
+Outcome StateMachine::CheckSpending(const Request& request) {
+  const int64_t amount = request.operation.amount();
+  if (amount < request.rules->redeem_minimum) return Outcome::BelowMinimum;
+  if (amount % request.rules->redeem_step != 0) return Outcome::BelowStep;
+  return amount > request.settled.available ? Outcome::InsufficientPoints : Outcome::Ok;
+}
+
+bool StateMachine::FindRelated(Request& request) const {
+  const Id& related = request.operation.related();
+  const uint32_t row = receipts_.Find(receipts_.Hash(request.row, related), request.row, related);
+  if (row == kNoRow || !IsLive(*request.program, receipts_[row], request.t)) return false;
+  request.receipt = row;
+  return true;
 }
 
 Outcome StateMachine::CheckEarning(Request& request) {
@@ -48,6 +88,7 @@ Outcome StateMachine::CheckEarning(Request& request) {
   if (!wanted || AddOverflows(request.program->totals.credited, *wanted)) return Outcome::Overflow;
   if (*wanted > 0 && request.settled.lot_count >= kMaxLotsPerAccount) return Outcome::TooManyLots;
   request.points = *wanted;
+  request.lots = *wanted > 0 ? 1 : 0;
   return Outcome::Ok;
 }
 
@@ -76,6 +117,7 @@ void StateMachine::Perform(Request& request) {
       totals.redeemed += op.amount();
       TakeInSpendingOrder(request, op.amount());
       Accept(request, -op.amount(), 0);
+      receipts_[request.receipt].link = request.taking;
       break;
     case Kind::Adjust:
       totals.adjusted += op.amount();
@@ -89,6 +131,40 @@ void StateMachine::Perform(Request& request) {
     case Kind::Return:
       PerformReturn(request);
       break;
+    case Kind::Hold:
+      PerformHold(request);
+      break;
+    case Kind::Capture:
+      PerformCapture(request);
+      break;
+    case Kind::Release:
+      PerformRelease(request);
+      break;
+    case Kind::ReverseRedemption:
+      PerformReversal(request);
+      break;
+    case Kind::Activate:
+      PerformActivate(request);
+      break;
+    case Kind::Cancel:
+      PerformCancel(request);
+      break;
+    case Kind::Close:
+      PerformClose(request);
+      break;
+    case Kind::Extend:
+      PerformExtend(request);
+      break;
+    case Kind::Freeze:
+    case Kind::Unfreeze: {
+      const bool freezes = op.kind() == Kind::Freeze;
+      if (freezes || request.account->has_extra != 0) {
+        holds_.MakeExtra(*request.account, request.row).status =
+            freezes ? AccountStatus::kFrozen : AccountStatus::kActive;
+      }
+      Accept(request, 0, 0);
+      break;
+    }
     default:
       Accept(request, 0, 0);
   }
@@ -118,6 +194,7 @@ void StateMachine::Credit(Request& request) {
   lot.original = points;
   lot.remaining = points;
   lot.receipt = kNoRow;
+  lot.held = false;
   lot.image = 0;
   const bool past = lot.expires_at <= request.t;
   lot.pending = lot.activates_at > request.t || (past && !WillActivate(lot));
@@ -139,7 +216,8 @@ void StateMachine::Credit(Request& request) {
   lots_.Link(account, row);
   ++account.lot_count;
   if (past) {
-    ExpireLot(*request.program, request.row, row, request.t, request.out);
+    LotList& list = lot.pending ? account.pending_lots : account.available_lots;
+    ExpireLot(*request.program, request.row, list, row, request.t, request.out);
   } else {
     LowerDue(request.row, lot.pending ? PendingEventAt(lot) : lot.expires_at);
   }
@@ -164,11 +242,31 @@ Points StateMachine::TakeFromLot(Request& request, uint32_t row, Points most) {
 
 // REQUIRES: so many are available.
 void StateMachine::TakeInSpendingOrder(Request& request, Points points) {
+  const bool remembers = Receipts::Takes(request.operation.kind()) && block_.engine >= 2;
   while (points > 0) {
     const uint32_t first = lots_.First(request.account->available_lots);
     TALLYSTICK_LEDGER_CHECK(first != kNoRow);
+    if (remembers) RememberTaking(request, lots_[first], first, points);
     points -= TakeFromLot(request, first, points);
   }
 }
+
+void StateMachine::RememberTaking(Request& request, const Lot& lot, uint32_t row, Points most) {
+  request.taking =
+      receipts_.AddTaking({lot.position, lot.activates_at, lot.expires_at, lot.original,
+                           std::min(most, lot.remaining), request.taking, row, lot.receipt, 0});
+}
+
+template <typename Detail>
+void StateMachine::WriteDetail(Request& request, const Detail& detail) {
+  static_assert(sizeof(Detail) == kSlotBytes);
+  Out& out = request.out;
+  std::memcpy(static_cast<void*>(out.slots + out.used), &detail, sizeof(detail));
+  ++out.used;
+}
+template void StateMachine::WriteDetail(Request& request, const ReturnDetail& detail);
+template void StateMachine::WriteDetail(Request& request, const CaptureDetail& detail);
+template void StateMachine::WriteDetail(Request& request, const ReversalDetail& detail);
+template void StateMachine::WriteDetail(Request& request, const CloseDetail& detail);
 
 }  // namespace tallystick::ledger

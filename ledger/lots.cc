@@ -16,37 +16,55 @@ bool HappensBefore(const Lot& a, const Lot& b) {
 }
 
 void Lots::Link(Account& account, uint32_t row) {
-  Lot& lot = rows_[row];
+  const Lot& lot = rows_[row];
   LotList& list = ListOf(account, lot);
+  const auto before = lot.pending ? HappensBefore : SpentBefore;
+  if (empty(list) || !before(lot, rows_[list.last])) return Append(list, row);
+  const uint32_t first = rows_[list.last].next;
+  uint32_t ahead = list.last;  // of it
+  while (ahead != first && before(lot, rows_[rows_[ahead].previous])) ahead = rows_[ahead].previous;
+  InsertBefore(list, ahead, row);
+}
+
+// Touches no lot but the last.
+void Lots::Append(LotList& list, uint32_t row) {
+  Lot& lot = rows_[row];
   if (empty(list)) {
     lot.next = row;
-    list.last = row;
-    return;
+  } else {
+    lot.next = rows_[list.last].next;
+    lot.previous = list.last;
+    rows_[list.last].next = row;
   }
-  const auto before = lot.pending ? HappensBefore : SpentBefore;
-  const uint32_t last = list.last;
-  if (!before(lot, rows_[last])) {
-    // As a rule; touches no lot but the last.
-    lot.next = rows_[last].next;
-    lot.previous = last;
-    rows_[last].next = row;
-    list.last = row;
-    return;
-  }
-  const uint32_t first = rows_[last].next;
-  uint32_t ahead = last;  // of it
-  while (ahead != first && before(lot, rows_[rows_[ahead].previous])) ahead = rows_[ahead].previous;
+  list.last = row;
+}
+
+void Lots::InsertBefore(LotList& list, uint32_t ahead, uint32_t row) {
+  Lot& lot = rows_[row];
   // The first follows the last.
-  const uint32_t behind = ahead == first ? last : rows_[ahead].previous;
+  const bool is_first = ahead == rows_[list.last].next;
+  const uint32_t behind = is_first ? list.last : rows_[ahead].previous;
   lot.next = ahead;
   lot.previous = behind;
   rows_[behind].next = row;
   rows_[ahead].previous = row;
 }
 
-void Lots::Unlink(Account& account, uint32_t row) {
+void Lots::Merge(LotList& list, absl::Span<const uint32_t> rows,
+                 bool (*before)(const Lot& a, const Lot& b)) {
+  uint32_t ahead = First(list);
+  for (const uint32_t row : rows) {
+    while (ahead != kNoRow && before(rows_[ahead], rows_[row])) ahead = Next(list, ahead);
+    if (ahead == kNoRow) {
+      Append(list, row);
+    } else {
+      InsertBefore(list, ahead, row);
+    }
+  }
+}
+
+void Lots::Unlink(LotList& list, uint32_t row) {
   const Lot& lot = rows_[row];
-  LotList& list = ListOf(account, lot);
   if (lot.next == row) {
     list.last = kNoRow;
     return;

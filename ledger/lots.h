@@ -5,18 +5,19 @@
 
 #include <cstdint>
 
+#include "absl/types/span.h"
 #include "ledger/members.h"
 #include "ledger/slab.h"
 #include "ledger/types.h"
 
 namespace tallystick::ledger {
 
-// Lots with points left in one account at most. What bounds the records of one settling, and so the
-// largest log block: two events a lot.
+// Lots with points left in one account at most; what a hold has of a lot counts as one of its own.
+// What bounds the records of one settling, and so the largest log block: two events a lot.
 inline constexpr uint32_t kMaxLotsPerAccount = 10'240;
 
 struct Lot {
-  Position position;  // of the record that made it
+  Position position;  // of the record that made it; rows of one position have the same dates
   Instant activates_at;
   Instant expires_at;
   Points original;
@@ -25,6 +26,7 @@ struct Lot {
   uint32_t next;      // in its list; behind the last comes the first
   uint32_t previous;  // in its list; of the first it says nothing
   bool pending;
+  bool held;       // what a hold has of it: a row of its own, in the hold's list
   uint32_t image;  // the last that it was written to ahead of its turn
   uint8_t reserved[4];
 };
@@ -41,6 +43,7 @@ class Lots {
   Lots(uint32_t limit, RegionSource* regions) : rows_(limit, regions) {}
 
   bool full() const { return rows_.full(); }
+  uint32_t room() const { return rows_.room(); }
   uint32_t Allocate() { return rows_.Allocate(); }
   // The position of a row that is free is zero.
   void Free(uint32_t row) {
@@ -53,6 +56,10 @@ class Lots {
   // Of any number: there may be no such row.
   void Prefetch(uint32_t row) const {
     if (rows_.exists(row)) rows_.Prefetch(row);
+  }
+  // Whether any row, of any number, has points of that lot.
+  bool Is(uint32_t row, Position position) const {
+    return rows_.exists(row) && rows_[row].position == position && rows_[row].remaining > 0;
   }
   // What a row, perhaps a free one, has for its next; kNoRow where there is no such row.
   uint32_t Behind(uint32_t row) const {
@@ -71,9 +78,17 @@ class Lots {
   // Into the list that lot.pending says, at its place. Searched from the end, where new lots belong
   // as a rule.
   void Link(Account& account, uint32_t row);
-  void Unlink(Account& account, uint32_t row);
+  // REQUIRES: it is not held.
+  void Unlink(Account& account, uint32_t row) { Unlink(ListOf(account, rows_[row]), row); }
+  void Unlink(LotList& list, uint32_t row);
+  void Append(LotList& list, uint32_t row);
+  // `ahead`: a row of the list.
+  void InsertBefore(LotList& list, uint32_t ahead, uint32_t row);
+  // Rows that are in the list's order, `before`, each to its place. O(rows of both).
+  void Merge(LotList& list, absl::Span<const uint32_t> rows,
+             bool (*before)(const Lot& a, const Lot& b));
 
-  // The account's earliest lot event; kNever: none.
+  // The account's earliest lot event; kNever: none. What is held has none.
   Instant NextDue(const Account& account) const;
 
  private:

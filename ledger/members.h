@@ -29,8 +29,9 @@ struct Account {
   LotList available_lots;  // in spending order
   LotList pending_lots;    // in the order of their next events
   ScheduleLink link;
-  uint32_t image;      // the last that it was written to ahead of its turn
-  uint16_t lot_count;  // lots with points left
+  uint32_t image;           // the last that it was written to ahead of its turn
+  uint16_t lot_count : 15;  // lots with points left
+  uint16_t has_extra : 1;   // an AccountExtra (holds.h)
   uint16_t program;
 };
 // Wherever it begins in a slab, it touches two lines of the cache.
@@ -46,7 +47,7 @@ class Accounts {
   const HashIndex::Place* Approach(uint64_t hash) const { return index_.Approach(hash); }
   void Prefetch(uint32_t row) const {
     ledger::Prefetch(&rows_[row]);
-    ledger::Prefetch(&rows_[row].lot_count);
+    ledger::Prefetch(&rows_[row].program);
   }
 
   uint32_t Find(uint64_t hash, uint16_t program, const Id& member) const {

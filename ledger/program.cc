@@ -111,6 +111,18 @@ Error CheckProgram(const Program& p) {
     if (auto e = Between("redeem.minimum", p.redeem()->minimum(), 1, kMax)) return e;
     if (auto e = Between("redeem.step", p.redeem()->step(), 1, kMax)) return e;
   }
+  if (p.hold() != nullptr) {
+    if (auto e = Between("hold.timeout_minutes", p.hold()->timeout_minutes(), 1,
+                         kLongestHold / kMicrosPerMinute)) {
+      return e;
+    }
+  }
+  if (const ReversalRules* reversal = p.reversal(); reversal != nullptr) {
+    if (reversal->expired() > ExpiredReversal::MAX) {
+      return ProgramError{"reversal.expired", "must be restore or forfeit"};
+    }
+    if (auto e = Between("reversal.grace_days", reversal->grace_days(), 1, kMaxDays)) return e;
+  }
   if (auto e = Between("debt_floor", p.debt_floor(), 0, kMax)) return e;
   if (auto e = Between("retention_days", p.retention_days(), 1, kMaxDays)) return e;
   if (auto e = Between("return_days", p.return_days(), 0, kMaxDays)) return e;
@@ -158,6 +170,10 @@ std::optional<Points> RoundedShare(int64_t spend, int64_t points, int64_t per_sp
 CompiledProgram::CompiledProgram(const Program& source)
     : redeem_minimum(source.redeem() != nullptr ? source.redeem()->minimum() : 1),
       redeem_step(source.redeem() != nullptr ? source.redeem()->step() : 1),
+      hold_timeout_us((source.hold() != nullptr ? source.hold()->timeout_minutes() : 15) *
+                      kMicrosPerMinute),
+      forfeits_expired(source.reversal() != nullptr &&
+                       source.reversal()->expired() == ExpiredReversal::forfeit),
       debt_floor(source.debt_floor()),
       effective_us(source.effective_us()),
       retention_us(source.retention_days() * kMicrosPerDay),
@@ -173,6 +189,7 @@ CompiledProgram::CompiledProgram(const Program& source)
       expiry_days_(expires_ ? source.expiry()->days() : 0),
       expiry_months_(expires_ ? source.expiry()->months() : 0),
       round_up_to_(expires_ ? source.expiry()->round_up_to() : Period::none),
+      grace_days_(source.reversal() != nullptr ? source.reversal()->grace_days() : 30),
       calendar_(source.initial_offset_s(),
                 source.transitions() == nullptr
                     ? std::vector<Transition>()
@@ -192,6 +209,10 @@ std::optional<Points> CompiledProgram::Earned(int64_t spend) const {
 
 std::optional<Points> CompiledProgram::BaseRate(int64_t spend) const {
   return RoundedShare(spend, earn_points_, earn_per_spend_, rounding_);
+}
+
+Instant CompiledProgram::EndOfGrace(Instant from) const {
+  return calendar_.AddDays(from, grace_days_);
 }
 
 CompiledProgram::Dates CompiledProgram::DatesOfNewDay(Instant base, bool pending) const {

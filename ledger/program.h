@@ -67,8 +67,13 @@ class CompiledProgram {
   // The same by the calendar, always.
   Dates DatesOf(Instant base, bool pending) const;
 
+  // Until when points that a reversal brings back after their date are good.
+  Instant EndOfGrace(Instant from) const;
+
   int64_t redeem_minimum;
   int64_t redeem_step;
+  Instant hold_timeout_us;
+  bool forfeits_expired;  // what is reversed after its date; else it is restored, with a grace
   Points debt_floor;
   Instant effective_us;
   Instant retention_us;
@@ -87,6 +92,7 @@ class CompiledProgram {
   int32_t expiry_days_;
   int32_t expiry_months_;
   Period round_up_to_;
+  int32_t grace_days_;
   Calendar calendar_;
 
   // Of a base in [first, last]: dates as of `first`, which move with it.

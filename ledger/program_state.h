@@ -14,13 +14,15 @@
 namespace tallystick::ledger {
 
 struct StateMachine::ProgramState {
+  static constexpr size_t kFirstVersionQueue = 2;
+
   uint16_t id = 0;
   std::vector<ProgramVersion> versions;
   uint16_t newest = 0;  // index of the last version: size() would divide, for each operation
   Totals totals;
-  // The first of receipts that live for the retention; the others of purchases, accruals and
-  // redemptions, by version: each has its return days.
-  std::vector<ReceiptQueue> queues{1};
+  // The first of receipts that live for the retention; the second of holds; the others of
+  // purchases, accruals and redemptions, by version: each has its return days.
+  std::vector<ReceiptQueue> queues{kFirstVersionQueue};
   size_t next_drop = 0;  // the queue whose turn it is to be looked through
   // The too-old bound as of an instant, until a version is put.
   mutable std::optional<Instant> bound_at;
@@ -33,11 +35,11 @@ struct StateMachine::ProgramState {
     return i;
   }
   ReceiptQueue& QueueOf(Kind kind, uint16_t version) {
-    return queues[IsLasting(kind) ? 1 + version : 0];
+    if (IsLasting(kind)) return queues[kFirstVersionQueue + version];
+    return queues[kind == Kind::Hold ? 1 : 0];
   }
-  static bool IsLasting(Kind kind) {
-    return kind == Kind::Accrue || kind == Kind::Purchase || kind == Kind::Redeem;
-  }
+  static bool IsLasting(Kind kind) { return Earns(kind) || Receipts::Takes(kind); }
+  static bool Earns(Kind kind) { return kind == Kind::Accrue || kind == Kind::Purchase; }
 };
 
 // Where an operation's rows are, as far as it was looked at before it is applied.
@@ -59,11 +61,15 @@ struct StateMachine::Request {
   uint64_t hash = 0;                       // of the account's key
   uint32_t row = kNoRow;                   // of the account
   Account* account = nullptr;
-  uint64_t receipt_hash = 0;  // of the operation's id in the account
-  Balance settled{};          // zeros where there is no account
-  uint32_t receipt = kNoRow;  // of the operation itself, or of the purchase that a return names
+  uint64_t receipt_hash = 0;       // of the operation's id in the account
+  Balance settled{};               // zeros where there is no account
+  uint32_t receipt = kNoRow;       // of the operation itself, or until it has one, of what it names
   uint32_t dead_receipt = kNoRow;  // of an earlier operation of the same id, which lives no more
   Points points = 0;               // earned, or claimed
+  Instant times_out_at = 0;        // of a hold
+  uint32_t hold = kNoRow;          // that a capture or release names
+  uint32_t lots = 0;               // rows that it may add
+  uint32_t taking = kNoRow;        // the latest of a redemption
   uint8_t flags = 0;               // ResultFlag of the acceptance
 };
 
@@ -76,6 +82,12 @@ inline void SetAvailable(Totals& totals, Account& account, Points available) {
 inline void SetPending(Totals& totals, Account& account, Points pending) {
   totals.pending += pending - account.pending;
   account.pending = pending;
+}
+
+// The fields of an account's extra alone are its own; this keeps the sum over members, too.
+inline void SetHeld(Totals& totals, AccountExtra& extra, Points held) {
+  totals.held += held - extra.held;
+  extra.held = held;
 }
 
 inline bool AddOverflows(int64_t a, int64_t b) {

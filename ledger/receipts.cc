@@ -1,5 +1,7 @@
 #include "ledger/receipts.h"
 
+#include <algorithm>
+
 namespace tallystick::ledger {
 
 uint32_t Receipts::TakeChunk() {
@@ -11,11 +13,12 @@ uint32_t Receipts::TakeChunk() {
   chunks_.push_back(reinterpret_cast<Receipt*>(pages_.Take(kChunkBytes)));
   next_chunk_.push_back(kNoRow);
   previous_chunk_.push_back(kNoRow);
+  first_position_.push_back(0);
   free_chunks_.reserve(chunks_.capacity());
   return static_cast<uint32_t>(chunks_.size() - 1);
 }
 
-uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash) {
+uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash, Position position) {
   if (queue.last_chunk == kNoRow || queue.end == kRowsPerChunk) {
     const uint32_t chunk = TakeChunk();
     next_chunk_[chunk] = kNoRow;
@@ -29,6 +32,7 @@ uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash) {
     queue.last_chunk = chunk;
     queue.end = 0;
   }
+  if (queue.end == 0) first_position_[queue.last_chunk] = position;
   const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end++;
   ledger::Prefetch(&(*this)[row] + kWriteAhead);
   index_.Insert(hash, row);
@@ -36,9 +40,29 @@ uint32_t Receipts::Append(ReceiptQueue& queue, uint64_t hash) {
   return row;
 }
 
+uint32_t Receipts::FindAt(const ReceiptQueue& queue, Position position) const {
+  uint32_t chunk = queue.first_chunk;
+  while (chunk != queue.last_chunk && first_position_[next_chunk_[chunk]] <= position) {
+    chunk = next_chunk_[chunk];
+  }
+  if (chunk == kNoRow) return kNoRow;
+  const Receipt* rows = chunks_[chunk];
+  const Receipt* begin = rows + (chunk == queue.first_chunk ? queue.first : 0);
+  const Receipt* end = rows + (chunk == queue.last_chunk ? queue.end : kRowsPerChunk);
+  const Receipt* found = std::lower_bound(
+      begin, end, position, [](const Receipt& r, Position p) { return r.position < p; });
+  if (found == end || found->position != position) return kNoRow;
+  return chunk * kRowsPerChunk + static_cast<uint32_t>(found - rows);
+}
+
 void Receipts::Drop(uint32_t row) {
   Receipt& receipt = (*this)[row];
   ClearReturned(receipt);
+  for (uint32_t taking = LatestTaking(receipt); taking != kNoRow;) {
+    const uint32_t earlier = takings_[taking].earlier;
+    takings_.Free(taking);
+    taking = earlier;
+  }
   if ((receipt.flags & kSuperseded) == 0) index_.Erase(Hash(receipt.account, receipt.id), row);
   --size_;
 }
@@ -87,24 +111,22 @@ Returned& Receipts::MutableReturned(Receipt& receipt) {
   return returned_[receipt.link];
 }
 
-void Receipts::SetReturned(Receipt& receipt, int64_t amount, Points claimed) {
-  Returned& returned = MutableReturned(receipt);
-  returned.amount = amount;
-  returned.claimed = claimed;
+void Receipts::SetReturned(Receipt& receipt, const Returned& returned) {
+  Returned& row = MutableReturned(receipt);
+  row = {returned.amount,      returned.claimed, returned.lost,
+         returned.written_off, row.link,         row.kept};
 }
-
-void Receipts::SetLost(Receipt& receipt, Points lost) { MutableReturned(receipt).lost = lost; }
 
 void Receipts::ClearReturned(Receipt& receipt) {
   if ((receipt.flags & kHasReturns) == 0) return;
   const uint32_t row = receipt.link;
-  receipt.link = returned_[row].lot;
+  receipt.link = returned_[row].link;
   receipt.flags &= static_cast<uint8_t>(~kHasReturns);
   returned_.Free(row);
 }
 
 size_t Receipts::bytes() const {
-  return chunks_.size() * kChunkBytes + index_.bytes() + returned_.bytes();
+  return chunks_.size() * kChunkBytes + index_.bytes() + returned_.bytes() + takings_.bytes();
 }
 
 }  // namespace tallystick::ledger

@@ -1,6 +1,6 @@
 // Receipts: what is remembered of accepted transactions. One row serves idempotency (the original
-// result) and exact clawback (what a purchase earned, under which version, what was returned of
-// it).
+// result), exact clawback (what a purchase earned, under which version, what was returned of it)
+// and exact reversal (from which lots a redemption took).
 //
 // Rows are written in log order into queues, one for each program and length of life, so that
 // arriving and leaving touch memory in order; only the index is hit at random.
@@ -28,7 +28,8 @@ struct Receipt {
   Points available;
   Points pending;
   uint32_t account;
-  uint32_t link;     // kNoRow; the lot that it made, if its position is the receipt's; or, with
+  uint32_t link;     // kNoRow; or, if its position is the receipt's: of a purchase the lot that it
+                     // made, of a hold the open hold; of a redemption its latest taking; or, with
                      // has_returns, a row of returns
   uint32_t body;     // hash of the operation's bytes beyond those compared one by one
   uint16_t version;  // of the program, an index: the rules that it was made under
@@ -40,14 +41,30 @@ inline constexpr uint8_t kHasReturns = 128;
 // Dead, and its id was used again: not in the index any more.
 inline constexpr uint8_t kSuperseded = 64;
 
-// What was given back of a purchase, and what its lot lost.
+// What has become of a transaction since. Of a purchase: what was given back, and what its lot
+// lost. Of a redemption: what was reversed. Of a hold: what was captured.
 struct Returned {
   int64_t amount;
-  Points claimed;  // written-off points included
-  Points lost;     // to expiry
-  uint32_t lot;
-  uint32_t kept;  // the image writer's: where it has kept what this was
+  Points claimed;      // written-off points included
+  Points lost;         // to expiry, forfeit and cancellation
+  Points written_off;  // of what was claimed, and not repaid yet; since engine 2
+  uint32_t link;       // as the receipt's without it
+  uint32_t kept;       // the image writer's: where it has kept what this was
 };
+
+// What a redemption took from one lot, with the lot's dates then.
+struct Taking {
+  Position lot_position;
+  Instant activates_at;
+  Instant expires_at;
+  Points original;
+  Points points;
+  uint32_t earlier;  // the taking before it, or kNoRow
+  uint32_t lot;      // the lot, if its position is that
+  uint32_t receipt;  // of the purchase that made it, if its position is that
+  uint32_t reserved;
+};
+static_assert(sizeof(Taking) == 56);
 
 inline constexpr Position kNotHeld = std::numeric_limits<Position>::max();
 
@@ -65,11 +82,13 @@ class Receipts {
  public:
   static constexpr uint32_t kRowsPerChunk = 1u << 13;
 
-  Receipts(uint32_t limit, uint64_t hash_seed, RegionSource* regions = nullptr)
+  Receipts(uint32_t limit, uint32_t taking_limit, uint64_t hash_seed,
+           RegionSource* regions = nullptr)
       : limit_(limit),
         hash_(hash_seed),
         index_(regions),
         returned_(limit, regions),
+        takings_(taking_limit, regions),
         pages_(regions) {}
 
   uint64_t Hash(uint32_t account, const Id& id) const { return hash_.Of(id, account); }
@@ -92,8 +111,12 @@ class Receipts {
   }
 
   bool full() const { return size_ >= limit_; }
-  // A row of undefined content, found under the `hash` of its account and id. REQUIRES: !full().
-  uint32_t Append(ReceiptQueue& queue, uint64_t hash);
+  uint32_t taking_room() const { return takings_.room(); }
+  // A row of undefined content, found under the `hash` of its account and id. REQUIRES: !full();
+  // positions ascend in a queue.
+  uint32_t Append(ReceiptQueue& queue, uint64_t hash, Position position);
+  // The queue's receipt of the position, or kNoRow. O(chunks of the queue).
+  uint32_t FindAt(const ReceiptQueue& queue, Position position) const;
   // Makes way in the index for another receipt of the same account and id; and undoes it.
   void Supersede(uint32_t row);
   void Reinstate(uint32_t row);
@@ -134,23 +157,38 @@ class Receipts {
     return chunks_[row / kRowsPerChunk][row % kRowsPerChunk];
   }
 
-  // The row that the purchase's lot had, or kNoRow.
-  uint32_t LotOf(const Receipt& receipt) const {
-    return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].lot : receipt.link;
+  // Its own link: of the purchase's lot, the hold, or the redemption's latest taking.
+  uint32_t LinkOf(const Receipt& receipt) const {
+    return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].link : receipt.link;
+  }
+  void SetLink(Receipt& receipt, uint32_t link) {
+    ((receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].link : receipt.link) = link;
   }
   Returned ReturnedOf(const Receipt& receipt) const {
     return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link]
-                                              : Returned{0, 0, 0, receipt.link, 0};
+                                              : Returned{0, 0, 0, 0, receipt.link, 0};
   }
   // Of what was returned of it; makes room for that if there is none.
   void SetKept(Receipt& receipt, uint32_t kept) { MutableReturned(receipt).kept = kept; }
-  // The lot that it made; it has none so far.
-  void SetLot(Receipt& receipt, uint32_t lot) {
-    ((receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].lot : receipt.link) = lot;
-  }
-  void SetReturned(Receipt& receipt, int64_t amount, Points claimed);
-  void SetLost(Receipt& receipt, Points lost);
+  // All but link and kept.
+  void SetReturned(Receipt& receipt, const Returned& returned);
   void ClearReturned(Receipt& receipt);
+
+  // Takings: a redemption's, from the latest to the first; made before its receipt is, and freed
+  // with it.
+  static bool Takes(Kind kind) { return kind == Kind::Redeem || kind == Kind::Capture; }
+  // Returns the row of the taking, of which `earlier` is to be the redemption's one before it.
+  uint32_t AddTaking(const Taking& taking) {
+    const uint32_t row = takings_.Allocate();
+    takings_[row] = taking;
+    return row;
+  }
+  Taking& taking(uint32_t row) { return takings_[row]; }
+  const Taking& taking(uint32_t row) const { return takings_[row]; }
+  // kNoRow: it has none.
+  uint32_t LatestTaking(const Receipt& receipt) const {
+    return Takes(receipt.kind) ? LinkOf(receipt) : kNoRow;
+  }
 
   size_t size() const { return size_; }
   size_t bytes() const;
@@ -166,9 +204,11 @@ class Receipts {
   const SeededHash hash_;
   HashIndex index_;
   Slab<Returned> returned_;
+  Slab<Taking> takings_;
   Pages pages_;
   std::vector<Receipt*> chunks_;
-  std::vector<uint32_t> next_chunk_;  // of the queue, by chunk
+  std::vector<Position> first_position_;  // in each chunk
+  std::vector<uint32_t> next_chunk_;      // of the queue, by chunk
   std::vector<uint32_t> previous_chunk_;
   std::vector<uint32_t> free_chunks_;
 };

@@ -1,7 +1,6 @@
 // Giving back: what a return claims, and from where it is taken.
 
 #include <algorithm>
-#include <cstring>
 
 #include "ledger/chain.h"
 #include "ledger/image_writer.h"
@@ -26,15 +25,9 @@ Points DueInAll(const CompiledProgram& rules, const Receipt& original, int64_t r
 
 Outcome StateMachine::CheckReturn(Request& request) {
   const Operation& op = request.operation;
-  if (!IsZero(op.related())) {
-    request.receipt =
-        receipts_.Find(receipts_.Hash(request.row, op.related()), request.row, op.related());
+  if (!IsZero(op.related()) && FindRelated(request)) {
+    return CheckKnownReturn(request, receipts_[request.receipt]);
   }
-  if (request.receipt != kNoRow &&
-      !IsLive(*request.program, receipts_[request.receipt], request.t)) {
-    request.receipt = kNoRow;
-  }
-  if (request.receipt != kNoRow) return CheckKnownReturn(request, receipts_[request.receipt]);
   if (request.rules->unknown_original == UnknownOriginal::refuse) return Outcome::UnknownOriginal;
   const std::optional<Points> claim = request.rules->BaseRate(op.amount());
   if (!claim) return Outcome::Overflow;
@@ -46,9 +39,7 @@ Outcome StateMachine::CheckReturn(Request& request) {
 }
 
 Outcome StateMachine::CheckKnownReturn(Request& request, const Receipt& original) {
-  if (original.kind != Kind::Purchase && original.kind != Kind::Accrue) {
-    return Outcome::NotPermitted;
-  }
+  if (!ProgramState::Earns(original.kind)) return Outcome::NotPermitted;
   const Returned before = receipts_.ReturnedOf(original);
   if (request.operation.amount() > original.amount - before.amount) {
     return Outcome::AlreadyReturned;
@@ -72,13 +63,15 @@ void StateMachine::BeforeReturned(uint32_t receipt) {
 Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
   const Account& account = *request.account;
   Receipt& original = receipts_[request.receipt];
-  const Returned before = receipts_.ReturnedOf(original);
+  Returned returned = receipts_.ReturnedOf(original);
   const CompiledProgram& rules = request.program->versions[original.version].rules;
-  const int64_t returned = before.amount + request.operation.amount();
-  const Points due = std::min(DueInAll(rules, original, returned), original.points - before.lost);
-  detail.claim = std::max<Points>(0, due - before.claimed);
+  returned.amount += request.operation.amount();
+  const Points due =
+      std::min(DueInAll(rules, original, returned.amount), original.points - returned.lost);
+  detail.claim = std::max<Points>(0, due - returned.claimed);
+  returned.claimed += detail.claim;
   BeforeReturned(request.receipt);
-  receipts_.SetReturned(original, returned, before.claimed + detail.claim);
+  receipts_.SetReturned(original, returned);
 
   Points left = detail.claim;
   if (const uint32_t own = LotOf(original); own != kNoRow && left > 0) {
@@ -98,16 +91,16 @@ Points StateMachine::ClaimKnown(Request& request, ReturnDetail& detail) {
 Points StateMachine::ClaimNewest(Request& request, ReturnDetail& detail) {
   const Account& account = *request.account;
   detail.claim = request.points;
-  newest_first_.clear();
+  some_lots_.clear();
   for (const LotList& list : {account.available_lots, account.pending_lots}) {
     for (uint32_t row = lots_.First(list); row != kNoRow; row = lots_.Next(list, row)) {
-      newest_first_.push_back(row);
+      some_lots_.push_back(row);
     }
   }
-  std::sort(newest_first_.begin(), newest_first_.end(),
+  std::sort(some_lots_.begin(), some_lots_.end(),
             [&](uint32_t a, uint32_t b) { return lots_[a].position > lots_[b].position; });
   Points left = detail.claim;
-  for (const uint32_t row : newest_first_) {
+  for (const uint32_t row : some_lots_) {
     if (left == 0) break;
     Points& from = lots_[row].pending ? detail.from_pending : detail.from_available;
     const Points taken = TakeFromLot(request, row, left);
@@ -124,20 +117,27 @@ void StateMachine::PerformReturn(Request& request) {
   Points left =
       request.receipt != kNoRow ? ClaimKnown(request, detail) : ClaimNewest(request, detail);
   const Points debt = std::max<Points>(-account.available, 0);
-  detail.to_debt = std::min(left, std::max<Points>(request.rules->debt_floor - debt, 0));
+  // Points that are held are no shield against a claim.
+  const AccountExtra* extra = holds_.ExtraOf(account, request.row);
+  const Totals::Sum room =
+      Totals::Sum{request.rules->debt_floor} - debt + (extra != nullptr ? extra->held : 0);
+  detail.to_debt = static_cast<Points>(std::min<Totals::Sum>(left, std::max<Totals::Sum>(room, 0)));
   if (detail.to_debt > 0) SetAvailable(totals, account, account.available - detail.to_debt);
   detail.written_off = left - detail.to_debt;
   const Points taken = detail.claim - detail.written_off;
   totals.clawed_back += taken;
   totals.written_off += detail.written_off;
 
-  if (detail.written_off > 0) request.flags |= kWrittenOff;
-  Accept(request, -taken, detail.written_off > 0 ? 1 : 0);
-  if (detail.written_off > 0) {
-    Out& out = request.out;
-    std::memcpy(static_cast<void*>(out.slots + out.used), &detail, sizeof(detail));
-    ++out.used;
+  if (detail.written_off == 0) return Accept(request, -taken, 0);
+  if (request.receipt != kNoRow && block_.engine >= 2) {
+    Receipt& original = receipts_[request.receipt];
+    Returned returned = receipts_.ReturnedOf(original);
+    returned.written_off += detail.written_off;
+    receipts_.SetReturned(original, returned);
   }
+  request.flags |= kWrittenOff;
+  Accept(request, -taken, 1);
+  WriteDetail(request, detail);
 }
 
 }  // namespace tallystick::ledger

@@ -8,23 +8,44 @@ namespace tallystick::ledger {
 
 void StateMachine::VisitRows(RowVisitor& visitor) const {
   std::vector<Lot> lots;
+  std::vector<OpenHold> holds;
+  const auto add = [&](const LotList& list, std::vector<Lot>& to) {
+    for (uint32_t lot = lots_.First(list); lot != kNoRow; lot = lots_.Next(list, lot)) {
+      to.push_back(lots_[lot]);
+    }
+  };
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
     const Account& account = accounts_[row];
     lots.clear();
-    for (const LotList& list : {account.available_lots, account.pending_lots}) {
-      for (uint32_t lot = lots_.First(list); lot != kNoRow; lot = lots_.Next(list, lot)) {
-        lots.push_back(lots_[lot]);
+    add(account.available_lots, lots);
+    add(account.pending_lots, lots);
+    AccountRows rows{account, AccountStatus::kActive, 0, lots, {}};
+    if (const AccountExtra* extra = holds_.ExtraOf(account, row)) {
+      rows.status = extra->status;
+      rows.held = extra->held;
+      holds.clear();
+      for (uint32_t at = extra->first_hold; at != kNoRow; at = holds_[at].next) {
+        const Hold& hold = holds_[at];
+        holds.push_back({hold.position, hold.times_out_at, hold.points, {}});
+        add(hold.lots, holds.back().lots);
       }
+      rows.holds = holds;
     }
-    visitor.OnAccount(account, lots);
+    visitor.OnAccount(rows);
   }
+  std::vector<Taking> takings;
   for (const auto& program : programs_) {
     for (const ReceiptQueue& queue : program->queues) {
       receipts_.ForEach(queue, [&](uint32_t row) {
         const Receipt& receipt = receipts_[row];
         if (!IsLive(*program, receipt, log_time_)) return;
+        takings.clear();
+        for (uint32_t taking = receipts_.LatestTaking(receipt); taking != kNoRow;
+             taking = receipts_.taking(taking).earlier) {
+          takings.push_back(receipts_.taking(taking));
+        }
         visitor.OnReceipt(program->id, accounts_[receipt.account].member, receipt,
-                          receipts_.ReturnedOf(receipt));
+                          receipts_.ReturnedOf(receipt), takings);
       });
     }
   }

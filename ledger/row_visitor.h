@@ -6,23 +6,36 @@
 #include <cstdint>
 
 #include "absl/types/span.h"
+#include "ledger/holds.h"
 #include "ledger/lots.h"
 #include "ledger/members.h"
 #include "ledger/receipts.h"
+#include "ledger/state_machine.h"
 #include "ledger/types.h"
 
 namespace tallystick::ledger {
+
+// An account with what is its own.
+struct AccountRows {
+  const Account& account;
+  AccountStatus status = AccountStatus::kActive;
+  Points held = 0;
+  // Available ones in spending order, then pending ones by their next event.
+  absl::Span<const Lot> lots;
+  // In the order of their timeouts.
+  absl::Span<const StateMachine::OpenHold> holds;
+};
 
 // Is given each row once, in no particular order. What it is given is valid during the call only;
 // row numbers in it (links, schedules) mean nothing outside the state machine.
 class RowVisitor {
  public:
   virtual ~RowVisitor() = default;
-  // With its lots: available ones in spending order, then pending ones by their next event.
-  virtual void OnAccount(const Account& account, absl::Span<const Lot> lots) = 0;
-  // One that lives at log time, of a member's transaction, with what was returned of it.
+  virtual void OnAccount(const AccountRows& rows) = 0;
+  // One that lives at log time, of a member's transaction, with what has become of it, and what it
+  // took: the latest first.
   virtual void OnReceipt(uint16_t program, const Id& member, const Receipt& receipt,
-                         const Returned& returned) = 0;
+                         const Returned& returned, absl::Span<const Taking> takings) = 0;
 };
 
 }  // namespace tallystick::ledger

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ledger/aside.h"
 #include "ledger/chain.h"
 #include "ledger/image_writer.h"
 #include "ledger/program_state.h"
@@ -11,13 +12,22 @@ namespace tallystick::ledger {
 
 // The balance that Settle would give, by walking what is due in both lists. Only activations pay
 // debt, in the order in which they happen.
-void StateMachine::SettleAside(const Account& account, Instant t, Balance* result) const {
+void StateMachine::SettleAside(uint32_t account_row, Instant t, Balance* result) const {
+  const Account& account = accounts_[account_row];
   Balance& balance = *result;
   balance.pending = account.pending;
   balance.available = std::max<Points>(account.available, 0);
   balance.debt = std::max<Points>(-account.available, 0);
+  balance.held = 0;
   balance.lifetime_earned = account.lifetime_earned;
   balance.lot_count = account.lot_count;
+  if (account.has_extra != 0) [[unlikely]] {
+    const AccountExtra& extra = *holds_.ExtraOf(account, account_row);
+    balance.held = extra.held;
+    if (extra.first_hold != kNoRow && holds_[extra.first_hold].times_out_at <= t) {
+      return SettledAside(account_row, t).Fill(balance);
+    }
+  }
   if (account.next_due > t) return;
   const LotList& available = account.available_lots;
   for (uint32_t row = lots_.First(available); row != kNoRow; row = lots_.Next(available, row)) {
@@ -54,23 +64,35 @@ void StateMachine::Settle(uint32_t account_row, Instant t, Out& out) {
     const uint32_t available = lots_.First(account.available_lots);
     const Instant pending_at = pending == kNoRow ? kNever : PendingEventAt(lots_[pending]);
     const Instant expiry_at = available == kNoRow ? kNever : lots_[available].expires_at;
-    if (std::min(pending_at, expiry_at) > t || std::min(pending_at, expiry_at) == kNever) break;
-    // At one instant: expiries of pending lots, expiries of available ones, activations.
+    const Instant lots_at = std::min(pending_at, expiry_at);
+    // At one instant: timeouts of holds, expiries of pending lots, expiries of available ones,
+    // activations.
+    if (const uint32_t hold = FirstHold(account_row);
+        hold != kNoRow && holds_[hold].times_out_at <= std::min(lots_at, t)) {
+      TimeOut(program, account_row, hold, t, out);
+      continue;
+    }
+    if (lots_at > t || lots_at == kNever) break;
     const bool pending_first =
         pending_at < expiry_at || (pending_at == expiry_at && !WillActivate(lots_[pending]));
     if (!pending_first) {
-      ExpireLot(program, account_row, available, t, out);
+      ExpireLot(program, account_row, account.available_lots, available, t, out);
     } else if (WillActivate(lots_[pending])) {
-      ActivateLot(program, account_row, pending, out);
+      const Lot& lot = lots_[pending];
+      const Position position = lot.position;
+      const Points points = lot.remaining;
+      const Instant at = lot.activates_at;
+      MakeAvailable(program, account_row, pending);
+      WriteDerived(Kind::Activation, account, position, points, 0, at, out);
     } else {
-      ExpireLot(program, account_row, pending, t, out);
+      ExpireLot(program, account_row, account.pending_lots, pending, t, out);
     }
   }
   UpdateDue(account_row);
 }
 
-void StateMachine::ExpireLot(ProgramState& program, uint32_t account_row, uint32_t row, Instant t,
-                             Out& out) {
+void StateMachine::ExpireLot(ProgramState& program, uint32_t account_row, LotList& list,
+                             uint32_t row, Instant t, Out& out) {
   Account& account = accounts_[account_row];
   image_->BeforeLot(account_row, row);
   Lot& lot = lots_[row];
@@ -85,15 +107,22 @@ void StateMachine::ExpireLot(ProgramState& program, uint32_t account_row, uint32
   // A return of the purchase will claim no more than is left.
   if (const uint32_t receipt = ReceiptOf(lot);
       receipt != kNoRow && IsLive(program, receipts_[receipt], t)) {
-    BeforeReturned(receipt);
-    receipts_.SetLost(receipts_[receipt], points);
+    AddLost(receipt, points);
   }
-  WriteDerived(Kind::Expiry, account, lot, points, -points, lot.expires_at, out);
-  EmptyLot(account, row);
+  WriteDerived(Kind::Expiry, account, lot.position, points, -points, lot.expires_at, out);
+  lots_.Unlink(list, row);
+  --account.lot_count;
+  FreeLot(row);
 }
 
-void StateMachine::ActivateLot(ProgramState& program, uint32_t account_row, uint32_t row,
-                               Out& out) {
+void StateMachine::AddLost(uint32_t receipt, Points points) {
+  BeforeReturned(receipt);
+  Returned returned = receipts_.ReturnedOf(receipts_[receipt]);
+  returned.lost += points;
+  receipts_.SetReturned(receipts_[receipt], returned);
+}
+
+void StateMachine::MakeAvailable(ProgramState& program, uint32_t account_row, uint32_t row) {
   Account& account = accounts_[account_row];
   image_->BeforeLot(account_row, row);
   Lot& lot = lots_[row];
@@ -103,9 +132,7 @@ void StateMachine::ActivateLot(ProgramState& program, uint32_t account_row, uint
   lots_.Link(account, row);
   SetPending(program.totals, account, account.pending - points);
   SetAvailable(program.totals, account, account.available + points);
-  // What debt took is not the lot's any more.
   lot.remaining = std::min(points, std::max<Points>(account.available, 0));
-  WriteDerived(Kind::Activation, account, lot, points, 0, lot.activates_at, out);
   if (lot.remaining == 0) EmptyLot(account, row);
 }
 
@@ -125,17 +152,44 @@ uint32_t StateMachine::ReceiptOf(const Lot& lot) const {
 }
 
 uint32_t StateMachine::LotOf(const Receipt& receipt) const {
-  const uint32_t row = receipts_.LotOf(receipt);
+  const uint32_t row = receipts_.LinkOf(receipt);
   if (row == kNoRow || lots_[row].position != receipt.position) return kNoRow;
   // In a chain, rows of lots without points stay for a while.
-  return lots_[row].remaining > 0 ? row : kNoRow;
+  return lots_[row].remaining > 0 && !lots_[row].held ? row : kNoRow;
 }
 
-void StateMachine::WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount,
+uint32_t StateMachine::ReceiptOf(const Hold& hold) const {
+  const bool there = hold.receipt != kNoRow && receipts_[hold.receipt].position == hold.position;
+  return there ? hold.receipt : kNoRow;
+}
+
+uint32_t StateMachine::HoldOf(const Receipt& receipt) const {
+  const uint32_t row = receipts_.LinkOf(receipt);
+  return row != kNoRow && holds_.Is(row, receipt.position) ? row : kNoRow;
+}
+
+void StateMachine::LinkToReceipt(uint32_t lot_row) {
+  if (const uint32_t receipt = ReceiptOf(lots_[lot_row]); receipt != kNoRow) {
+    receipts_.SetLink(receipts_[receipt], lot_row);
+  }
+}
+
+uint32_t StateMachine::FirstHold(uint32_t account_row) const {
+  const AccountExtra* extra = holds_.ExtraOf(accounts_[account_row], account_row);
+  return extra == nullptr ? kNoRow : extra->first_hold;
+}
+
+Instant StateMachine::NextDueOf(uint32_t account_row) const {
+  const Instant lots = lots_.NextDue(accounts_[account_row]);
+  const uint32_t hold = FirstHold(account_row);
+  return hold == kNoRow ? lots : std::min(lots, holds_[hold].times_out_at);
+}
+
+void StateMachine::WriteDerived(Kind kind, Account& account, Position origin, Points amount,
                                 Points points, Instant at, Out& out) {
   const Position position = out.next_position();
-  out.slots[out.used] = Record{Operation(Id(), account.member, Id(lot.position, 0), amount, at, 0,
-                                         0, account.program, 0, kind, 0, 0),
+  out.slots[out.used] = Record{Operation(Id(), account.member, Id(origin, 0), amount, at, 0, 0,
+                                         account.program, 0, kind, 0, 0),
                                Result(points, account.available, account.pending,
                                       account.last_position, Outcome::Ok, 0, Field::None, 0, 0)};
   ++out.used;
@@ -143,7 +197,7 @@ void StateMachine::WriteDerived(Kind kind, Account& account, const Lot& lot, Poi
 }
 
 void StateMachine::UpdateDue(uint32_t account_row) {
-  Reschedule(account_row, lots_.NextDue(accounts_[account_row]));
+  Reschedule(account_row, NextDueOf(account_row));
 }
 
 void StateMachine::LowerDue(uint32_t account_row, Instant due) {

@@ -42,6 +42,7 @@ class Slab {
   uint32_t limit() const { return limit_; }
   bool full() const { return used_ == limit_; }
   uint32_t used() const { return used_; }
+  uint32_t room() const { return limit_ - used_; }
   // Whether the row is or was in use, so that it may be looked at.
   bool exists(uint32_t row) const { return row < end_; }
   size_t bytes() const { return chunks_.size() * kChunkBytes; }

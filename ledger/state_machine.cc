@@ -11,6 +11,7 @@
 #include "ledger/image_writer.h"
 #include "ledger/look_ahead.h"
 #include "ledger/program_state.h"
+#include "ledger/shape.h"
 
 namespace tallystick::ledger {
 namespace {
@@ -34,73 +35,17 @@ uint32_t BodyHash(const Operation& operation) {
       FoldedProduct(word(kOccurredAt + 2) ^ related, word(kOccurredAt + 3) ^ dates));
 }
 
-bool Earns(Kind kind) { return kind == Kind::Accrue || kind == Kind::Purchase; }
-
-Field BadAmount(const Operation& op) {
-  const int64_t amount = op.amount();
-  switch (op.kind()) {
-    case Kind::Enrol:
-    case Kind::Tick:
-      return amount == 0 ? Field::None : Field::Amount;
-    case Kind::Adjust:
-      return amount != 0 && amount != std::numeric_limits<int64_t>::min() ? Field::None
-                                                                          : Field::Amount;
-    default:
-      return amount > 0 ? Field::None : Field::Amount;
-  }
-}
-
-Field BadExpiry(const Operation& op) {
-  if (op.expires_at() == 0) return Field::None;
-  const bool allowed = Earns(op.kind()) || (op.kind() == Kind::Adjust && op.amount() > 0);
-  const bool sane = op.expires_at() > op.occurred_at() && op.expires_at() < kEndOfTime;
-  return allowed && sane ? Field::None : Field::ExpiresAt;
-}
-
-// Most operations, told by one branch: they have no bad field.
-bool IsPlain(const Operation& op) {
-  const auto kind = static_cast<uint32_t>(op.kind());
-  constexpr uint32_t kKinds = 1u << static_cast<uint32_t>(Kind::Accrue) |
-                              1u << static_cast<uint32_t>(Kind::Purchase) |
-                              1u << static_cast<uint32_t>(Kind::Redeem);
-  const uint64_t zeros = (op.flags() & ~uint32_t{kKnownOperationFlags}) | op.reserved() |
-                         static_cast<uint64_t>(op.expires_at()) | op.related().low() |
-                         op.related().high();
-  // Both ends of (0, kEndOfTime) by one comparison without signs.
-  const bool in_time = static_cast<uint64_t>(op.occurred_at()) - 1 < uint64_t{kEndOfTime} - 1;
-  return static_cast<int>(kind < 32) & static_cast<int>(kKinds >> (kind & 31) & 1) &
-         static_cast<int>(zeros == 0) & static_cast<int>(op.amount() > 0) &
-         static_cast<int>(in_time) & static_cast<int>(!IsZero(op.id())) &
-         static_cast<int>(!IsZero(op.member()));
-}
-
-// The first field that makes the operation meaningless, whatever the ledger holds.
-Field BadField(const Operation& op) {
-  if (IsPlain(op)) return Field::None;
-  if (op.kind() < Kind::Enrol || op.kind() > Kind::Tick) return Field::Kind;
-  const bool is_tick = op.kind() == Kind::Tick;
-  if ((op.flags() & ~kKnownOperationFlags) != 0) return Field::Flags;
-  if (op.reserved() != 0) return Field::Reserved;
-  if (IsZero(op.id())) return Field::Id;
-  if (IsZero(op.member()) != is_tick) return Field::Member;
-  if (const Field f = BadAmount(op); f != Field::None) return f;
-  if (!IsZero(op.related()) && op.kind() != Kind::Return) return Field::Related;
-  if (op.occurred_at() <= 0 || op.occurred_at() >= kEndOfTime) return Field::OccurredAt;
-  if (const Field f = BadExpiry(op); f != Field::None) return f;
-  if (is_tick && op.program() != 0) return Field::Program;
-  return Field::None;
-}
-
 }  // namespace
 
 StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed, RegionSource* regions)
     : accounts_(limits.accounts, hash_seed, regions),
       lots_(limits.lots, regions),
-      receipts_(limits.receipts, hash_seed, regions),
+      receipts_(limits.receipts, limits.takings, hash_seed, regions),
+      holds_(limits.accounts, limits.holds, hash_seed, regions),
       program_slots_(std::numeric_limits<uint16_t>::max() + 1),
       chain_(std::make_unique<ChainUndo>(*this)),
       image_(std::make_unique<ImageWriter>(*this)) {
-  newest_first_.reserve(kMaxLotsPerAccount);
+  some_lots_.reserve(kMaxLotsPerAccount);
 }
 
 StateMachine::~StateMachine() = default;
@@ -159,7 +104,7 @@ void StateMachine::Refuse(const Operation& operation, uint32_t account_row, Outc
   result.mutate_field(field);
   if (account_row == kNoRow) return;
   Balance settled;
-  SettleAside(accounts_[account_row], LogTimeOf(operation), &settled);
+  SettleAside(account_row, LogTimeOf(operation), &settled);
   result.mutate_available(settled.available - settled.debt);
   result.mutate_pending(settled.pending);
 }
@@ -185,7 +130,7 @@ bool StateMachine::FindReceipt(Request& request) {
   }
   request.result = Result(receipt.points, receipt.available, receipt.pending, receipt.position,
                           Outcome::Ok, (receipt.flags & ~kHasReturns) | kReplayed, Field::None,
-                          (receipt.flags & kWrittenOff) != 0 ? 1 : 0, 0);
+                          (receipt.flags & (kWrittenOff | kDetailed)) != 0 ? 1 : 0, 0);
   return true;
 }
 
@@ -217,7 +162,7 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   request.rules = &request.program->versions[request.version].rules;
   if (request.row != kNoRow) {
     request.account = &accounts_[request.row];
-    SettleAside(*request.account, request.t, &request.settled);
+    SettleAside(request.row, request.t, &request.settled);
   }
   if (const Outcome outcome = Check(request); outcome != Outcome::Ok) {
     Refuse(request, outcome);
@@ -225,8 +170,10 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   }
   // A chain has seen to its slots as a whole.
   if (!chain_->active() && out.room() < SlotsNeeded(request)) return false;
-  const bool any_full = accounts_.full() || lots_.full() || receipts_.full();
-  if (any_full && !HasRows(request)) {
+  const bool any_short = accounts_.full() || receipts_.full() || holds_.full() ||
+                         lots_.room() < kMaxLotsPerAccount ||
+                         receipts_.taking_room() < kMaxLotsPerAccount;
+  if (any_short && !HasRows(request)) {
     Refuse(request, Outcome::Overloaded);
     return true;
   }
@@ -239,19 +186,24 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
 
 size_t StateMachine::SlotsNeeded(const Request& request) const {
   constexpr size_t kOwn = 3;  // the operation, a detail slot, and what expires at once
-  if (request.account == nullptr || request.account->next_due > request.t) return kOwn;
+  if (request.account == nullptr) return kOwn;
+  const size_t lots = request.account->lot_count;
   // What it was due for may have left.
-  if (lots_.NextDue(*request.account) > request.t) return kOwn;
-  return kOwn + 2 * size_t{request.account->lot_count};
+  if (request.account->next_due <= request.t && NextDueOf(request.row) <= request.t) {
+    return kOwn + 2 * lots;
+  }
+  // Of a hold that gives back, each lot may expire at once.
+  return kOwn + (request.hold != kNoRow ? lots : 0);
 }
 
 // Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
 // only an accepted operation lets them go.
 bool StateMachine::HasRows(Request& request) {
-  const bool adds_lot = request.points > 0 && request.operation.kind() != Kind::Return;
   if (request.row == kNoRow && accounts_.full()) return false;
-  if (adds_lot && lots_.full()) return false;
-  if (receipts_.full() && !chain_->active()) {
+  if (lots_.room() < request.lots) return false;
+  if (request.operation.kind() == Kind::Hold && holds_.full()) return false;
+  const bool remembers_short = receipts_.full() || receipts_.taking_room() < kMaxLotsPerAccount;
+  if (remembers_short && !chain_->active()) {
     // All that is dead, whosever: then it depends on time alone whether they are full, and replay,
     // which may have let others leave so far, comes to the same.
     for (const auto& program : programs_) {
@@ -262,7 +214,8 @@ bool StateMachine::HasRows(Request& request) {
           receipts_.Find(request.receipt_hash, request.row, request.operation.id());
     }
   }
-  return !receipts_.full();
+  const bool takes = Receipts::Takes(request.operation.kind());
+  return !receipts_.full() && !(takes && receipts_.taking_room() < request.account->lot_count);
 }
 
 bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& out) {
@@ -311,6 +264,7 @@ Instant StateMachine::TooOldBound(const ProgramState& program, Instant t) const 
 Instant StateMachine::DeadBefore(const ProgramState& program, Kind kind, uint16_t version,
                                  Instant t) const {
   const Instant bound = TooOldBound(program, t);
+  if (kind == Kind::Hold) return std::min(bound, t - kHoldReceiptLife);
   if (!ProgramState::IsLasting(kind)) return bound;
   return std::min(bound, t - program.versions[version].rules.return_life_us);
 }
@@ -384,7 +338,7 @@ void StateMachine::Accept(Request& request, Points points, uint16_t details) {
   }
   ReceiptQueue& queue = request.program->QueueOf(op.kind(), request.version);
   ++queue.arrived;
-  request.receipt = receipts_.Append(queue, request.receipt_hash);
+  request.receipt = receipts_.Append(queue, request.receipt_hash, position);
   Receipt& receipt = receipts_[request.receipt];
   receipt.id = op.id();
   receipt.key_time = std::max(op.occurred_at(), request.t);

@@ -17,10 +17,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "ledger/holds.h"
 #include "ledger/image.h"
 #include "ledger/lots.h"
 #include "ledger/members.h"
@@ -36,7 +38,10 @@ class RowVisitor;  // row_visitor.h
 
 // Written in every block: a later engine that changes an outcome keeps the old behaviour for old
 // blocks.
-inline constexpr uint16_t kEngineVersion = 1;
+//   1: the foundation.
+//   2: holds, reversals and what else moves an account; redemptions remember what they took, and
+//      purchases what was written off of their claims.
+inline constexpr uint16_t kEngineVersion = 2;
 inline constexpr size_t kMaxChainOperations = 64;
 inline constexpr size_t kMaxPrograms = 256;
 inline constexpr size_t kMaxProgramVersions = 1000;
@@ -52,6 +57,8 @@ struct Limits {
   uint32_t accounts = 1u << 30;
   uint32_t lots = 1u << 31;
   uint32_t receipts = 1u << 31;
+  uint32_t holds = 1u << 30;
+  uint32_t takings = 1u << 31;
 };
 
 // Where records go: the free slots of a block.
@@ -69,6 +76,7 @@ struct RecordSink {
 struct BlockTime {
   Instant stamp = 0;
   bool import_clock = false;
+  uint16_t engine = kEngineVersion;  // that made the block's records
 };
 
 class StateMachine {
@@ -132,12 +140,23 @@ class StateMachine {
 
   // ---- reads: as of `time`, settled aside; nothing changes ----
   struct Balance {
-    Points pending, available, debt, lifetime_earned;
+    Points pending, available, debt, held, lifetime_earned;
     uint32_t lot_count;
   };
   std::optional<Balance> BalanceAt(uint16_t program, const Id& member, Instant time) const;
   // Lots with points left: available ones in spending order, then pending ones by their next event.
+  // Without what is held.
   std::vector<Lot> LotsAt(uint16_t program, const Id& member, Instant time) const;
+  struct OpenHold {
+    Position position;
+    Instant times_out_at;
+    Points points;
+    std::vector<Lot> lots;  // what it has of them, in spending order
+  };
+  // In the order of their timeouts.
+  std::vector<OpenHold> HoldsAt(uint16_t program, const Id& member, Instant time) const;
+  // Active where there is no account.
+  AccountStatus StatusOf(uint16_t program, const Id& member) const;
   // Head of the history chain; 0: no such account.
   Position LastPosition(uint16_t program, const Id& member) const;
   // Null: unknown program.
@@ -171,11 +190,15 @@ class StateMachine {
   struct ProgramState;
   struct Approach;
   struct Request;
+  struct Aside;
   class LookAhead;
   class ChainUndo;
   class ImageWriter;
   friend class ImageReader;
   using Out = RecordSink;
+
+  // audit.cc
+  const char* CheckHolds(const AccountExtra& extra, uint32_t* count) const;
 
   Instant LogTimeOf(const Operation& operation) const;
   ProgramState* FindProgram(uint16_t id) const;
@@ -193,11 +216,52 @@ class StateMachine {
   bool HasRows(Request& request);
   // kinds.cc
   Outcome Check(Request& request);
+  Outcome CheckStatus(const Request& request) const;
   Outcome CheckEarning(Request& request);
+  static Outcome CheckSpending(const Request& request);
+  // Whether `related` is the id of a live receipt of the account, and then which: request.receipt.
+  bool FindRelated(Request& request) const;
   void Perform(Request& request);
   void Credit(Request& request);
   void TakeInSpendingOrder(Request& request, Points points);
   Points TakeFromLot(Request& request, uint32_t row, Points most);
+  void RememberTaking(Request& request, const Lot& lot, uint32_t row, Points points);
+  // Behind Accept, for its flag.
+  template <typename Detail>
+  void WriteDetail(Request& request, const Detail& detail);
+  // holding.cc
+  Outcome CheckHold(Request& request) const;
+  Outcome CheckOpenHold(Request& request) const;
+  Outcome CheckCapture(Request& request) const;
+  void PerformHold(Request& request);
+  void PerformCapture(Request& request);
+  void PerformRelease(Request& request);
+  void TakeFromHold(Request& request, Points points);
+  Points ForgiveExcess(Request& request);
+  // What it has becomes available and pays debt. What is left of lots that expire at or before `u`
+  // stays with the hold, for EndHold.
+  void GiveBack(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant u);
+  // Expires what stayed, and closes it.
+  void EndHold(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
+  void TimeOut(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
+  // reversal.cc
+  Outcome CheckReversal(Request& request) const;
+  void PerformReversal(Request& request);
+  void PutBack(Request& request, Taking& taking, Points points, ReversalDetail& detail);
+  Points Repay(Request& request, uint32_t purchase, Points most);
+  uint32_t PurchaseOf(const Request& request, Taking& taking) const;
+  struct RowsOfLot;
+  RowsOfLot FindRows(const Request& request, const Taking& taking);
+  void MoveExpiry(uint32_t account_row, const RowsOfLot& rows, Instant expires_at);
+  // standing.cc
+  Outcome CheckPending(Request& request) const;
+  Outcome CheckCancel(Request& request) const;
+  Outcome CheckClose(const Request& request) const;
+  void PerformActivate(Request& request);
+  void PerformCancel(Request& request);
+  void PerformExtend(Request& request);
+  void PerformClose(Request& request);
+  void ExtendList(uint32_t account_row, LotList& list, Instant expires_at);
   // returns.cc
   // What was returned of a purchase is about to change.
   void BeforeReturned(uint32_t receipt);
@@ -208,18 +272,27 @@ class StateMachine {
   Points ClaimNewest(Request& request, ReturnDetail& detail);
   // chain.cc
   size_t ChainLength(absl::Span<const Operation> operations) const;
+  size_t SlotsOfChain(absl::Span<const Operation> chain, uint32_t account_row) const;
   bool ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out);
   // replay.cc
   void ApplyLogged(absl::Span<const Operation> operations, Out& out);
   // settle.cc
-  void SettleAside(const Account& account, Instant t, Balance* balance) const;
+  void SettleAside(uint32_t account_row, Instant t, Balance* balance) const;
+  // The same, lot by lot.
+  Aside SettledAside(uint32_t account_row, Instant t) const;
+  // The account's first hold to time out, or kNoRow.
+  uint32_t FirstHold(uint32_t account_row) const;
+  Instant NextDueOf(uint32_t account_row) const;
   void Settle(uint32_t account_row, Instant t, Out& out);
-  void ExpireLot(ProgramState& program, uint32_t account_row, uint32_t row, Instant t, Out& out);
-  void ActivateLot(ProgramState& program, uint32_t account_row, uint32_t row, Out& out);
+  void ExpireLot(ProgramState& program, uint32_t account_row, LotList& list, uint32_t row,
+                 Instant t, Out& out);
+  // Without a record; what debt took is not the lot's any more, and it may be none.
+  void MakeAvailable(ProgramState& program, uint32_t account_row, uint32_t row);
+  void AddLost(uint32_t receipt, Points points);
   // Takes a lot without points left out of its list, and frees it.
   void EmptyLot(Account& account, uint32_t row);
   void FreeLot(uint32_t row);
-  void WriteDerived(Kind kind, Account& account, const Lot& lot, Points amount, Points points,
+  void WriteDerived(Kind kind, Account& account, Position origin, Points amount, Points points,
                     Instant at, Out& out);
   // Finds the account's next event: where it is due. Elsewhere a lot that leaves changes nothing,
   // so that spending touches no neighbours in the schedule.
@@ -232,7 +305,12 @@ class StateMachine {
   void Accept(Request& request, Points points, uint16_t details);
   // Rows that refer to each other, or kNoRow when the other has gone.
   uint32_t ReceiptOf(const Lot& lot) const;
+  uint32_t ReceiptOf(const Hold& hold) const;
   uint32_t LotOf(const Receipt& receipt) const;
+  // The open hold of a Hold's receipt.
+  uint32_t HoldOf(const Receipt& receipt) const;
+  // A row that is listed again, or anew.
+  void LinkToReceipt(uint32_t lot_row);
   // receipts
   Instant TooOldBound(const ProgramState& program, Instant t) const;
   bool IsLive(const ProgramState& program, const Receipt& receipt, Instant t) const;
@@ -243,13 +321,16 @@ class StateMachine {
   Accounts accounts_;
   Lots lots_;
   Receipts receipts_;
+  Holds holds_;
   Schedule schedule_;
   std::vector<std::unique_ptr<ProgramState>> programs_;
   std::vector<uint16_t> program_slots_;  // by id: index in programs_ + 1
   BlockTime block_;
   Instant log_time_ = 0;
   bool imaging_ = false;  // whether image_ wants to know: at hand, for each operation asks
-  std::vector<uint32_t> newest_first_;  // lots of one account, for returns of unknown purchases
+  // Lots of one account, for a moment.
+  std::vector<uint32_t> some_lots_;
+  std::vector<std::pair<Position, uint32_t>> lots_by_position_;
   std::unique_ptr<ChainUndo> chain_;
   std::unique_ptr<ImageWriter> image_;
   std::vector<Record> replayed_;  // what Replay's operations write

@@ -28,6 +28,9 @@ struct Totals {
   Points debt = 0;
   // Every point ever credited. It bounds all the others, so that one check against overflow does.
   Points credited = 0;
+  // What of `expired` is no breakage.
+  Points forfeited = 0;   // reversed after its date
+  Points closed_out = 0;  // what an account had when it was closed
 
   // Points are conserved.
   bool Balanced() const {
@@ -51,6 +54,8 @@ struct Totals {
     held += other.held;
     debt += other.debt;
     credited += other.credited;
+    forfeited += other.forfeited;
+    closed_out += other.closed_out;
     return *this;
   }
   friend bool operator==(const Totals&, const Totals&) = default;

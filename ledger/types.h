@@ -25,17 +25,21 @@ using Position = uint64_t;
 
 inline constexpr Instant kNever = std::numeric_limits<int64_t>::max();
 inline constexpr Instant kMicrosPerSecond = 1'000'000;
+inline constexpr Instant kMicrosPerMinute = 60 * kMicrosPerSecond;
 inline constexpr Instant kMicrosPerDay = 86'400 * kMicrosPerSecond;
 // Year 10000: the last instant that a caller may name is before it.
 inline constexpr Instant kEndOfTime = 253'402'300'800 * kMicrosPerSecond;
 // How far `occurred_at` may lie ahead of log time.
-inline constexpr Instant kSkew = 5 * 60 * kMicrosPerSecond;
+inline constexpr Instant kSkew = 5 * kMicrosPerMinute;
+// How far a hold's timeout may lie behind log time.
+inline constexpr Instant kLongestHold = 30 * kMicrosPerDay;
 
 enum OperationFlag : uint8_t {
   // The next operation of the request belongs to the same chain: all or none.
   kLinked = 1,
+  // Close: what is left expires.
+  kExpireRest = 2,
 };
-inline constexpr uint8_t kKnownOperationFlags = kLinked;
 
 enum ResultFlag : uint8_t {
   // A resent operation: this is the original result.
@@ -46,6 +50,8 @@ enum ResultFlag : uint8_t {
   kWrittenOff = 4,
   // Derived record, the last of a settlement that no operation caused.
   kTicked = 8,
+  // A detail slot says what the points came from and went to: of a capture, reversal or close.
+  kDetailed = 16,
 };
 
 // A log record. `result.position` holds the member's previous position here.
@@ -70,6 +76,33 @@ struct ReturnDetail {
   uint8_t reserved[88];
 };
 static_assert(sizeof(ReturnDetail) == kSlotBytes);
+
+// Of a capture that had debt forgiven. Points.
+struct CaptureDetail {
+  int64_t captured;
+  int64_t given_back;
+  int64_t forgiven;
+  uint8_t reserved[104];
+};
+static_assert(sizeof(CaptureDetail) == kSlotBytes);
+
+// Of a reversal of which not all came back. Points; the last two are part of the first.
+struct ReversalDetail {
+  int64_t reinstated;
+  int64_t repaid;  // of what was written off
+  int64_t forfeited;
+  uint8_t reserved[104];
+};
+static_assert(sizeof(ReversalDetail) == kSlotBytes);
+
+// Of a close with points or a debt. Points.
+struct CloseDetail {
+  int64_t pending;
+  int64_t available;
+  int64_t forgiven;
+  uint8_t reserved[104];
+};
+static_assert(sizeof(CloseDetail) == kSlotBytes);
 
 inline bool operator==(const Id& a, const Id& b) {
   return a.low() == b.low() && a.high() == b.high();

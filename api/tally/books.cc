@@ -89,7 +89,8 @@ class Shard {
     }
     if (block.header->type != wal::BlockType::kRecords) return absl::OkStatus();
     const ledger::BlockTime time{block.header->timestamp_us,
-                                 (block.header->flags & kBlockImportClock) != 0};
+                                 (block.header->flags & kBlockImportClock) != 0,
+                                 block.header->engine_version};
     const absl::Span<const Record> slots(reinterpret_cast<const Record*>(block.slots.data()),
                                          block.slots.size());
     absl::Status status = poster_.Post(time, block.header->first_position, slots, &posted_);

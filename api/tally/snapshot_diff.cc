@@ -62,22 +62,40 @@ nlohmann::ordered_json KeyJson(const Key& key) {
   return json;
 }
 
-nlohmann::ordered_json AccountJson(const ledger::Account& account,
-                                   absl::Span<const ledger::Lot> lots) {
-  nlohmann::ordered_json json = {{"available", account.available},
+std::string LotText(const ledger::Lot& lot) {
+  return absl::StrCat(lot.remaining, " of ", lot.original,
+                      lot.pending ? " pending until " : " from ", InstantText(lot.activates_at),
+                      ", expires ", InstantText(lot.expires_at));
+}
+
+nlohmann::ordered_json AccountJson(const ledger::AccountRows& rows) {
+  const ledger::Account& account = rows.account;
+  nlohmann::ordered_json json = {{"status", std::string(StatusName(rows.status))},
+                                 {"available", account.available},
                                  {"pending", account.pending},
+                                 {"held", rows.held},
                                  {"lifetime_earned", account.lifetime_earned},
                                  {"last_position", account.last_position}};
-  for (const ledger::Lot& lot : lots) {
-    json[absl::StrCat("lot ", lot.position)] = absl::StrCat(
-        lot.remaining, " of ", lot.original, lot.pending ? " pending until " : " from ",
-        InstantText(lot.activates_at), ", expires ", InstantText(lot.expires_at));
+  for (const ledger::Lot& lot : rows.lots) {
+    json[absl::StrCat("lot ", lot.position)] = LotText(lot);
+  }
+  for (const ledger::StateMachine::OpenHold& hold : rows.holds) {
+    const std::string name = absl::StrCat("hold ", hold.position);
+    json[name] = absl::StrCat(hold.points, " until ", InstantText(hold.times_out_at));
+    for (const ledger::Lot& lot : hold.lots) {
+      json[absl::StrCat(name, " lot ", lot.position)] = LotText(lot);
+    }
   }
   return json;
 }
 
-nlohmann::ordered_json ReceiptJson(const ledger::Receipt& receipt,
-                                   const ledger::Returned& returned) {
+nlohmann::ordered_json ReceiptJson(const ledger::Receipt& receipt, const ledger::Returned& returned,
+                                   absl::Span<const ledger::Taking> takings) {
+  nlohmann::ordered_json taken = nlohmann::ordered_json::array();
+  for (const ledger::Taking& taking : takings) {
+    taken.push_back(absl::StrCat(taking.points, " of lot ", taking.lot_position, ", expires ",
+                                 InstantText(taking.expires_at)));
+  }
   return {{"kind", std::string(KindName(receipt.kind))},
           {"position", receipt.position},
           {"key_time", InstantJson(receipt.key_time)},
@@ -89,7 +107,9 @@ nlohmann::ordered_json ReceiptJson(const ledger::Receipt& receipt,
           {"body", receipt.body},
           {"returned_amount", returned.amount},
           {"returned_points", returned.claimed},
-          {"lost_points", returned.lost}};
+          {"lost_points", returned.lost},
+          {"written_off_points", returned.written_off},
+          {"taken", taken}};
 }
 
 // Calls back with each row's key, and its fields when they are asked for.
@@ -100,24 +120,38 @@ class Rows : public ledger::RowVisitor {
 
   explicit Rows(OnRow on_row) : on_row_(std::move(on_row)) {}
 
-  void OnAccount(const ledger::Account& a, absl::Span<const ledger::Lot> lots) override {
-    size_t hash = absl::HashOf(a.available, a.pending, a.lifetime_earned, a.last_position);
-    for (const ledger::Lot& lot : lots) {
-      hash = absl::HashOf(hash, lot.position, lot.activates_at, lot.expires_at, lot.original,
-                          lot.remaining, lot.pending);
+  void OnAccount(const ledger::AccountRows& rows) override {
+    const ledger::Account& a = rows.account;
+    size_t hash =
+        absl::HashOf(a.available, a.pending, a.lifetime_earned, a.last_position, rows.status);
+    const auto add = [&](absl::Span<const ledger::Lot> lots) {
+      for (const ledger::Lot& lot : lots) {
+        hash = absl::HashOf(hash, lot.position, lot.activates_at, lot.expires_at, lot.original,
+                            lot.remaining, lot.pending);
+      }
+    };
+    add(rows.lots);
+    for (const ledger::StateMachine::OpenHold& hold : rows.holds) {
+      hash = absl::HashOf(hash, hold.position, hold.times_out_at, hold.points);
+      add(hold.lots);
     }
     const Key key{.program = a.program, .member = {a.member.low(), a.member.high()}};
-    on_row_(key, hash, [&] { return AccountJson(a, lots); });
+    on_row_(key, hash, [&] { return AccountJson(rows); });
   }
   void OnReceipt(uint16_t program, const Id& member, const ledger::Receipt& r,
-                 const ledger::Returned& returned) override {
-    const uint64_t hash =
-        absl::HashOf(r.kind, r.position, r.key_time, r.amount, r.points, r.available, r.pending,
-                     r.version, r.body, returned.amount, returned.claimed, returned.lost);
+                 const ledger::Returned& returned,
+                 absl::Span<const ledger::Taking> takings) override {
+    size_t hash = absl::HashOf(r.kind, r.position, r.key_time, r.amount, r.points, r.available,
+                               r.pending, r.version, r.body, returned.amount, returned.claimed,
+                               returned.lost, returned.written_off);
+    for (const ledger::Taking& taking : takings) {
+      hash = absl::HashOf(hash, taking.lot_position, taking.activates_at, taking.expires_at,
+                          taking.original, taking.points);
+    }
     const Key key{.program = program,
                   .member = {member.low(), member.high()},
                   .transaction = {r.id.low(), r.id.high()}};
-    on_row_(key, hash, [&] { return ReceiptJson(r, returned); });
+    on_row_(key, hash, [&] { return ReceiptJson(r, returned, takings); });
   }
 
  private:
@@ -175,7 +209,7 @@ nlohmann::ordered_json ProgramJson(const ledger::StateMachine& machine, uint16_t
       {"expired", t->expired},   {"clawed_back", t->clawed_back}, {"written_off", t->written_off},
       {"adjusted", t->adjusted}, {"reinstated", t->reinstated},   {"forgiven", t->forgiven},
       {"pending", t->pending},   {"available", t->available},     {"held", t->held},
-      {"debt", t->debt}};
+      {"debt", t->debt},         {"forfeited", t->forfeited},     {"closed_out", t->closed_out}};
   size_t number = 0;
   for (const auto& version : machine.VersionsOf(id)) {
     json[absl::StrCat("version ", ++number)] = absl::StrCat(

@@ -28,11 +28,19 @@ std::vector<uint8_t> Encode(const ProgramSpec& spec) {
   }
   flatbuffers::Offset<flatbuffers::Vector<const Transition*>> transitions;
   if (!spec.transitions.empty()) transitions = builder.CreateVectorOfStructs(spec.transitions);
+  flatbuffers::Offset<HoldRules> hold;
+  if (spec.hold_timeout_minutes.has_value()) {
+    hold = CreateHoldRules(builder, *spec.hold_timeout_minutes);
+  }
+  flatbuffers::Offset<ReversalRules> reversal;
+  if (spec.grace_days.has_value()) {
+    reversal = CreateReversalRules(builder, spec.expired_reversal, *spec.grace_days);
+  }
   builder.Finish(CreateProgram(builder, spec.id, name, spec.decimals, currency, time_zone, earn,
                                pending, expiry, redeem, spec.debt_floor, spec.retention_days,
                                spec.return_days, spec.implicit_enrolment, spec.unknown_original,
                                /*effective_at=*/0, spec.version, spec.effective_us,
-                               spec.initial_offset_s, transitions));
+                               spec.initial_offset_s, transitions, hold, reversal));
   return {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()};
 }
 

@@ -48,6 +48,9 @@ struct ProgramSpec {
   Instant effective_us = 0;
   int32_t initial_offset_s = 0;
   std::vector<Transition> transitions = {};
+  std::optional<int32_t> hold_timeout_minutes = {};
+  ExpiredReversal expired_reversal = ExpiredReversal::restore;  // with grace_days
+  std::optional<int32_t> grace_days = {};
 };
 
 std::vector<uint8_t> Encode(const ProgramSpec& spec);

@@ -22,7 +22,8 @@ Receipt Numbered(uint64_t number) {
 }
 
 uint32_t AddTo(Receipts& receipts, ReceiptQueue& queue, const Receipt& receipt) {
-  const uint32_t row = receipts.Append(queue, receipts.Hash(receipt.account, receipt.id));
+  const uint32_t row =
+      receipts.Append(queue, receipts.Hash(receipt.account, receipt.id), receipt.position);
   receipts[row] = receipt;
   return row;
 }
@@ -66,7 +67,7 @@ class ReceiptQueues : public ::testing::Test {
     return AddTo(receipts_, queue, receipt);
   }
 
-  Receipts receipts_{1u << 30, 0};
+  Receipts receipts_{1u << 30, 1u << 30, 0};
   ReceiptQueue queues_[2];
   std::deque<uint64_t> expected_[2];
   uint64_t last_ = 0;
@@ -141,25 +142,66 @@ TEST_F(ReceiptQueues, RandomUseKeepsOrder) {
   }
 }
 
-TEST_F(ReceiptQueues, ReturnsOfAReceiptKeepItsLot) {
+TEST_F(ReceiptQueues, ReturnsOfAReceiptKeepItsLink) {
   Receipt made = Numbered(1);
   made.link = 42;
   const uint32_t row = Add(queues_[0], made);
   Receipt& receipt = receipts_[row];
   EXPECT_EQ(receipts_.ReturnedOf(receipt).amount, 0);
-  EXPECT_EQ(receipts_.LotOf(receipt), 42u);
-  receipts_.SetReturned(receipt, 10, 3);
-  receipts_.SetReturned(receipt, 15, 4);
+  EXPECT_EQ(receipts_.LinkOf(receipt), 42u);
+  receipts_.SetReturned(receipt, {10, 3, 0, 0, 7, 0});
+  receipts_.SetReturned(receipt, {15, 4, 2, 1, 7, 0});
   EXPECT_EQ(receipts_.ReturnedOf(receipt).amount, 15);
   EXPECT_EQ(receipts_.ReturnedOf(receipt).claimed, 4);
-  EXPECT_EQ(receipts_.LotOf(receipt), 42u);
+  EXPECT_EQ(receipts_.ReturnedOf(receipt).lost, 2);
+  EXPECT_EQ(receipts_.ReturnedOf(receipt).written_off, 1);
+  EXPECT_EQ(receipts_.LinkOf(receipt), 42u);
   receipts_.ClearReturned(receipt);
   EXPECT_EQ(receipts_.ReturnedOf(receipt).claimed, 0);
-  EXPECT_EQ(receipts_.LotOf(receipt), 42u);
+  EXPECT_EQ(receipts_.LinkOf(receipt), 42u);
+}
+
+TEST_F(ReceiptQueues, AReceiptIsFoundByItsPosition) {
+  const auto position_at = [&](Position position) {
+    const uint32_t row = receipts_.FindAt(queues_[0], position);
+    return row == kNoRow ? 0 : receipts_[row].position;
+  };
+  EXPECT_EQ(position_at(1), 0u);
+  // Every other one, through three chunks.
+  for (uint32_t i = 0; i < 5 * kChunk / 2; ++i) {
+    Append(0);
+    Append(1);
+  }
+  for (uint32_t i = 0; i < kChunk / 2; ++i) PopFront(0);
+  const Position first = expected_[0].front();
+  const Position last = expected_[0].back();
+  for (const Position position : {first, first + 2, first + 2 * (kChunk - 1), last - 2, last}) {
+    EXPECT_EQ(position_at(position), position);
+    EXPECT_EQ(position_at(position + 1), 0u);
+  }
+  EXPECT_EQ(position_at(first - 2), 0u) << "it has left";
+  EXPECT_EQ(position_at(last + 2), 0u);
+}
+
+TEST_F(ReceiptQueues, WhatARedemptionTookLeavesWithIt) {
+  Receipts receipts(10, 3, 0);
+  ReceiptQueue queue;
+  Receipt redemption = Numbered(1);
+  redemption.kind = Kind::Redeem;
+  const uint32_t first = receipts.AddTaking({5, 0, 0, 10, 4, kNoRow, kNoRow, kNoRow, 0});
+  redemption.link = receipts.AddTaking({6, 0, 0, 10, 7, first, kNoRow, kNoRow, 0});
+  const uint32_t row = AddTo(receipts, queue, redemption);
+  EXPECT_EQ(receipts.taking_room(), 1u);
+  receipts.SetReturned(receipts[row], {3, 0, 0, 0, kNoRow, 0});
+  const uint32_t latest = receipts.LatestTaking(receipts[row]);
+  EXPECT_EQ(receipts.taking(latest).points, 7);
+  EXPECT_EQ(receipts.taking(receipts.taking(latest).earlier).points, 4);
+  receipts.PopFront(queue);
+  EXPECT_EQ(receipts.taking_room(), 3u);
 }
 
 TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
-  Receipts receipts(10, 0);
+  Receipts receipts(10, 10, 0);
   ReceiptQueue queue;
   Receipt receipt = Numbered(5);
   receipt.account = 1;

@@ -10,20 +10,36 @@ namespace {
 
 // Sums up what it is shown as the digest does.
 struct Summing : RowVisitor {
-  void OnAccount(const Account& account, absl::Span<const Lot> lots) override {
-    sum += RowHash::OfAccount(account);
-    for (const Lot& lot : lots) sum += RowHash::OfLot(account, lot);
+  void OnAccount(const AccountRows& rows) override {
+    sum += RowHash::OfAccount(rows.account) + RowHash::OfStatus(rows.account, rows.status);
+    for (const Lot& lot : rows.lots) sum += RowHash::OfLot(rows.account, lot);
+    size_t lots = rows.lots.size();
+    Points held = 0;
+    for (const StateMachine::OpenHold& hold : rows.holds) {
+      sum += RowHash::OfHold(rows.account, hold.position, hold.times_out_at, hold.points);
+      for (const Lot& lot : hold.lots) sum += RowHash::OfHeld(hold.position, lot);
+      lots += hold.lots.size();
+      held += hold.points;
+      ++holds;
+    }
     ++accounts;
-    EXPECT_EQ(lots.size(), account.lot_count);
+    EXPECT_EQ(lots, rows.account.lot_count);
+    EXPECT_EQ(held, rows.held);
   }
   void OnReceipt(uint16_t program, const Id& member, const Receipt& receipt,
-                 const Returned& returned) override {
+                 const Returned& returned, absl::Span<const Taking> of_receipt) override {
     sum += RowHash::OfReceipt(program, member, receipt, returned);
+    for (size_t i = 0; i < of_receipt.size(); ++i) {
+      sum += RowHash::OfTaking(receipt, i, of_receipt[i]);
+    }
+    takings += static_cast<int>(of_receipt.size());
     ++receipts;
   }
   uint64_t sum = 0;
   int accounts = 0;
   int receipts = 0;
+  int holds = 0;
+  int takings = 0;
 };
 
 class Visitor : public LedgerTest {};
@@ -42,6 +58,9 @@ TEST_F(Visitor, IsShownAllThatTheDigestIsOf) {
     const Id purchase = Purchase(Day(day), 100);
     At(Day(day + 2), Make(Kind::Accrue, 20));
     if (member % 2 == 0) Return(Day(day + 2), 30, purchase);
+    if (member % 2 == 1) At(Day(day + 3), Make(Kind::Hold, 15));
+    if (member == 3) At(Day(day + 3), Make(Kind::Redeem, 40));
+    if (member == 5) At(Day(day + 3), Make(Kind::Freeze, 0));
   }
   Summing seen;
   ledger_.machine().VisitRows(seen);
@@ -51,7 +70,9 @@ TEST_F(Visitor, IsShownAllThatTheDigestIsOf) {
                 RowHash::OfVersion(version.id, version.bytes),
             ledger_.machine().Digest());
   EXPECT_EQ(seen.accounts, 5);
-  EXPECT_EQ(seen.receipts, 13);
+  EXPECT_EQ(seen.receipts, 18);
+  EXPECT_EQ(seen.holds, 3);
+  EXPECT_EQ(seen.takings, 1);
 }
 
 }  // namespace

@@ -1,0 +1,210 @@
+// Reversals: points of a redemption go back to the lots that they came from.
+
+#include <algorithm>
+
+#include "ledger/chain.h"
+#include "ledger/image_writer.h"
+#include "ledger/program_state.h"
+
+namespace tallystick::ledger {
+
+Outcome StateMachine::CheckReversal(Request& request) const {
+  if (!FindRelated(request)) return Outcome::UnknownOriginal;
+  const Receipt& original = receipts_[request.receipt];
+  if (!Receipts::Takes(original.kind)) return Outcome::NotPermitted;
+  const uint32_t latest = receipts_.LatestTaking(original);
+  if (latest == kNoRow) return Outcome::UnknownOriginal;
+  const int64_t amount = request.operation.amount();
+  const Points before = receipts_.ReturnedOf(original).amount;
+  Points taken = 0;
+  for (uint32_t row = latest; row != kNoRow; row = receipts_.taking(row).earlier) {
+    const Points behind = taken;  // in later takings
+    taken += receipts_.taking(row).points;
+    // Whether some of it is not reversed yet, and will be now.
+    if (taken > before && behind - before < amount) ++request.lots;
+  }
+  if (amount > taken - before) return Outcome::AlreadyReturned;
+  const Totals& totals = request.program->totals;
+  if (AddOverflows(totals.credited, amount) || AddOverflows(totals.clawed_back, amount)) {
+    return Outcome::Overflow;
+  }
+  return request.settled.lot_count + request.lots > kMaxLotsPerAccount ? Outcome::TooManyLots
+                                                                       : Outcome::Ok;
+}
+
+void StateMachine::PerformReversal(Request& request) {
+  Totals& totals = request.program->totals;
+  const Points amount = request.operation.amount();
+  ReversalDetail detail{amount, 0, 0, {}};
+  Receipt& original = receipts_[request.receipt];
+  BeforeReturned(request.receipt);
+  Returned returned = receipts_.ReturnedOf(original);
+  totals.reinstated += amount;
+  totals.credited += amount;
+  lots_by_position_.clear();
+  Points skipped = returned.amount;
+  Points left = amount;
+  for (uint32_t row = receipts_.LatestTaking(original); left > 0;
+       row = receipts_.taking(row).earlier) {
+    Taking& taking = receipts_.taking(row);
+    const Points reversed = std::min(skipped, taking.points);
+    const Points points = std::min(left, taking.points - reversed);
+    skipped -= reversed;
+    left -= points;
+    if (points > 0) PutBack(request, taking, points, detail);
+  }
+  returned.amount += amount;
+  receipts_.SetReturned(original, returned);
+
+  const bool detailed = (detail.repaid | detail.forfeited) != 0;
+  if (detailed) request.flags |= kDetailed;
+  Accept(request, amount - detail.repaid - detail.forfeited, detailed ? 1 : 0);
+  if (detailed) WriteDetail(request, detail);
+}
+
+// What an account has of a lot.
+struct StateMachine::RowsOfLot {
+  uint32_t listed = kNoRow;  // what is not held
+  Position position = 0;
+  Instant expires_at = kNever;  // of it, or of what is held
+  Instant activates_at = 0;
+  bool held = false;  // some of it is
+
+  bool none() const { return listed == kNoRow && !held; }
+};
+
+void StateMachine::PutBack(Request& request, Taking& taking, Points points,
+                           ReversalDetail& detail) {
+  Totals& totals = request.program->totals;
+  Account& account = *request.account;
+  const uint32_t purchase = PurchaseOf(request, taking);
+  if (purchase != kNoRow) {
+    const Points repaid = Repay(request, purchase, points);
+    detail.repaid += repaid;
+    points -= repaid;
+  }
+  if (points == 0) return;
+  RowsOfLot rows = FindRows(request, taking);
+  if (rows.expires_at <= request.t) {
+    if (request.rules->forfeits_expired) {
+      totals.expired += points;
+      totals.forfeited += points;
+      detail.forfeited += points;
+      if (purchase != kNoRow) AddLost(purchase, points);
+      return;
+    }
+    const Instant until = request.rules->EndOfGrace(request.t);
+    MoveExpiry(request.row, rows, until);
+    rows.expires_at = until;
+  }
+  SetAvailable(totals, account, account.available + points);
+  const Points left = std::min(points, std::max<Points>(account.available, 0));
+  if (left == 0) return;
+  if (rows.listed != kNoRow) {
+    image_->BeforeLot(request.row, rows.listed);
+    lots_[rows.listed].remaining += left;
+    return;
+  }
+  const uint32_t row = lots_.Allocate();
+  chain_->Allocated(row);
+  lots_[row] = {taking.lot_position,
+                rows.activates_at,
+                rows.expires_at,
+                taking.original,
+                left,
+                taking.receipt,
+                kNoRow,
+                kNoRow,
+                false,
+                false,
+                image_->number(),
+                {}};
+  taking.lot = row;
+  // What was spent first, and is put back last, belongs in front.
+  lots_.Merge(account.available_lots, {&row, 1}, SpentBefore);
+  ++account.lot_count;
+  LinkToReceipt(row);
+  LowerDue(request.row, rows.expires_at);
+}
+
+// Of what was written off of the purchase's claims. Returns how much.
+Points StateMachine::Repay(Request& request, uint32_t purchase, Points most) {
+  Returned returned = receipts_.ReturnedOf(receipts_[purchase]);
+  const Points repaid = std::min(most, returned.written_off);
+  if (repaid == 0) return 0;
+  BeforeReturned(purchase);
+  returned.written_off -= repaid;
+  receipts_.SetReturned(receipts_[purchase], returned);
+  request.program->totals.written_off -= repaid;
+  request.program->totals.clawed_back += repaid;
+  return repaid;
+}
+
+// The live receipt of the purchase that made the lot, or kNoRow.
+uint32_t StateMachine::PurchaseOf(const Request& request, Taking& taking) const {
+  const auto is = [&](uint32_t row) { return receipts_[row].position == taking.lot_position; };
+  if (taking.receipt == kNoRow) {
+    // It may have been there before this program was started.
+    const auto& queues = request.program->queues;
+    for (size_t i = ProgramState::kFirstVersionQueue; i < queues.size(); ++i) {
+      taking.receipt = receipts_.FindAt(queues[i], taking.lot_position);
+      if (taking.receipt != kNoRow) break;
+    }
+  }
+  if (taking.receipt == kNoRow || !is(taking.receipt)) return kNoRow;
+  return IsLive(*request.program, receipts_[taking.receipt], request.t) ? taking.receipt : kNoRow;
+}
+
+StateMachine::RowsOfLot StateMachine::FindRows(const Request& request, const Taking& taking) {
+  const Position position = taking.lot_position;
+  RowsOfLot rows{kNoRow, position, taking.expires_at, taking.activates_at, false};
+  const auto found = [&](uint32_t row) {
+    const Lot& lot = lots_[row];
+    rows.expires_at = lot.expires_at;
+    rows.activates_at = lot.activates_at;
+    if (lot.held) {
+      rows.held = true;
+    } else {
+      rows.listed = row;
+    }
+  };
+  if (lots_.Is(taking.lot, position) && !lots_[taking.lot].held) {
+    found(taking.lot);
+    return rows;
+  }
+  if (lots_by_position_.empty()) {
+    const auto add = [&](const LotList& list) {
+      for (uint32_t row = lots_.First(list); row != kNoRow; row = lots_.Next(list, row)) {
+        lots_by_position_.emplace_back(lots_[row].position, row);
+      }
+    };
+    add(request.account->available_lots);
+    for (uint32_t hold = FirstHold(request.row); hold != kNoRow; hold = holds_[hold].next) {
+      add(holds_[hold].lots);
+    }
+    std::sort(lots_by_position_.begin(), lots_by_position_.end());
+  }
+  for (auto it = std::lower_bound(lots_by_position_.begin(), lots_by_position_.end(),
+                                  std::pair{position, uint32_t{0}});
+       it != lots_by_position_.end() && it->first == position; ++it) {
+    // What was added since is not in it, and is of other lots.
+    found(it->second);
+  }
+  return rows;
+}
+
+// Of what is held of the lot.
+void StateMachine::MoveExpiry(uint32_t account_row, const RowsOfLot& rows, Instant expires_at) {
+  if (!rows.held) return;
+  for (uint32_t hold = FirstHold(account_row); hold != kNoRow; hold = holds_[hold].next) {
+    LotList& list = holds_[hold].lots;
+    uint32_t row = lots_.First(list);
+    while (row != kNoRow && lots_[row].position != rows.position) row = lots_.Next(list, row);
+    if (row == kNoRow) continue;
+    lots_.Unlink(list, row);
+    lots_[row].expires_at = expires_at;
+    lots_.Merge(list, {&row, 1}, SpentBefore);
+  }
+}
+
+}  // namespace tallystick::ledger
