@@ -35,6 +35,12 @@ bool SpentBefore(const AccountLot* a, const AccountLot* b) {
 
 }  // namespace
 
+int64_t PointsOf(const std::vector<Taking>& takings) {
+  int64_t points = 0;
+  for (const Taking& taking : takings) points += taking.points;
+  return points;
+}
+
 Balance Account::CurrentBalance() const {
   Balance balance;
   for (const AccountLot& lot : lots) {
@@ -113,14 +119,17 @@ std::vector<AccountLot*> Account::NewestFirst() {
   return order;
 }
 
-int64_t TakeFrom(const std::vector<AccountLot*>& lots, int64_t points) {
-  int64_t taken = 0;
+std::vector<Taking> TakeFrom(const std::vector<AccountLot*>& lots, int64_t points) {
+  std::vector<Taking> takings;
+  int64_t left = points;
   for (AccountLot* lot : lots) {
-    const int64_t part = std::min(points - taken, lot->remaining);
+    const int64_t part = std::min(left, lot->remaining);
+    if (part == 0) continue;
     lot->remaining -= part;
-    taken += part;
+    left -= part;
+    takings.push_back({lot->origin, part, lot->activates_at, lot->expires_at, lot->pending});
   }
-  return taken;
+  return takings;
 }
 
 }  // namespace tallystick::model

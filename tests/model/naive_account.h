@@ -31,6 +31,17 @@ struct AccountLot {
   bool pending = false;
 };
 
+// What was taken from one lot, with what the lot was then.
+struct Taking {
+  uint64_t origin = 0;
+  int64_t points = 0;
+  Instant activates_at = 0;
+  Instant expires_at = kNever;
+  bool pending = false;
+};
+
+int64_t PointsOf(const std::vector<Taking>& takings);
+
 // An activation or an expiry of a lot.
 struct LotEvent {
   Kind kind = Kind::kNone;
@@ -64,8 +75,8 @@ struct Account {
   void PayDebt(AccountLot& lot);
 };
 
-// Takes up to `points` from the lots in the order given; returns what was taken.
-int64_t TakeFrom(const std::vector<AccountLot*>& lots, int64_t points);
+// Takes up to `points` from the lots in the order given.
+std::vector<Taking> TakeFrom(const std::vector<AccountLot*>& lots, int64_t points);
 
 }  // namespace tallystick::model
 

@@ -8,8 +8,6 @@
 namespace tallystick::model {
 namespace {
 
-constexpr int64_t kMaxPoints = std::numeric_limits<int64_t>::max();
-
 bool AmountIsBad(Kind kind, int64_t amount) {
   switch (kind) {
     case Kind::kAccrue:
@@ -45,11 +43,9 @@ bool IsLive(const Receipt& receipt, const ProgramHistory& history, Instant t) {
 
 // Makes a lot of the points wanted; what they count as is the caller's.
 Outcome Credit(Attempt& attempt, __int128 wanted, int32_t pending_days) {
-  const Movements& movements = attempt.movements;
-  if (wanted > kMaxPoints) return Outcome::kOverflow;
-  const __int128 ever_credited = static_cast<__int128>(movements.issued) + movements.adjusted_up +
-                                 movements.reinstated + wanted;
-  if (ever_credited > kMaxPoints) return Outcome::kOverflow;
+  if (Overflows(wanted) || Overflows(attempt.movements.EverCredited() + wanted)) {
+    return Outcome::kOverflow;
+  }
   if (wanted == 0) return Outcome::kOk;
   if (attempt.account.LotsWithPoints() >= kMaxLotsWithPoints) return Outcome::kTooManyLots;
 
@@ -100,13 +96,18 @@ Outcome RunAdjust(Attempt& attempt) {
 
 // Whether a claim could take what was clawed back or written off past the largest number.
 bool ClaimOverflows(const Movements& movements, __int128 claim) {
-  return movements.clawed_back + claim > kMaxPoints || movements.written_off + claim > kMaxPoints;
+  return Overflows(movements.clawed_back + claim) || Overflows(movements.written_off + claim);
 }
 
 // Takes a claim from the lots in the order given, then as debt down to the floor; writes off the
-// rest.
-void Claim(Attempt& attempt, const std::vector<AccountLot*>& lots, int64_t claim) {
-  const int64_t from_lots = TakeFrom(lots, claim);
+// rest, and returns that.
+int64_t Claim(Attempt& attempt, const std::vector<AccountLot*>& lots, int64_t claim) {
+  int64_t from_pending = 0;
+  int64_t from_available = 0;
+  for (const Taking& taking : TakeFrom(lots, claim)) {
+    (taking.pending ? from_pending : from_available) += taking.points;
+  }
+  const int64_t from_lots = from_pending + from_available;
   const int64_t room = std::max<int64_t>(0, attempt.version().debt_floor - attempt.account.debt);
   const int64_t as_debt = std::min(claim - from_lots, room);
   const int64_t written_off = claim - from_lots - as_debt;
@@ -114,6 +115,10 @@ void Claim(Attempt& attempt, const std::vector<AccountLot*>& lots, int64_t claim
   attempt.written_off = written_off > 0;
   attempt.movements.clawed_back += from_lots + as_debt;
   attempt.movements.written_off += written_off;
+  if (written_off > 0) {
+    attempt.details = {claim, from_pending, from_available, as_debt, written_off};
+  }
+  return written_off;
 }
 
 // The original's own lot first, pending or available, then the other available lots.
@@ -152,17 +157,18 @@ Outcome RunReturnOf(Attempt& attempt, Receipt& original) {
   const __int128 due = std::min(due_unless_lost, granted - lost);
   const int64_t claim = static_cast<int64_t>(std::max<__int128>(0, due - original.claimed));
   original.claimed += claim;
-  Claim(attempt, OwnLotFirst(attempt.account, own), claim);
+  original.written_off += Claim(attempt, OwnLotFirst(attempt.account, own), claim);
   return Outcome::kOk;
 }
 
 Outcome RunReturn(Attempt& attempt) {
-  if (attempt.original.has_value()) return RunReturnOf(attempt, *attempt.original);
+  Receipt* original = attempt.LiveReceipt(attempt.operation.related);
+  if (original != nullptr) return RunReturnOf(attempt, *original);
   if (attempt.version().unknown_original == UnknownOriginal::kRefuse) {
     return Outcome::kUnknownOriginal;
   }
   const __int128 claim = AtRate(attempt.version().earn, attempt.operation.amount);
-  if (claim > kMaxPoints || ClaimOverflows(attempt.movements, claim)) return Outcome::kOverflow;
+  if (Overflows(claim) || ClaimOverflows(attempt.movements, claim)) return Outcome::kOverflow;
   Claim(attempt, attempt.account.NewestFirst(), static_cast<int64_t>(claim));
   return Outcome::kOk;
 }
@@ -187,11 +193,19 @@ Field BadField(const Operation& operation) {
   return Field::kNone;
 }
 
-const Receipt* FindLiveReceipt(const Member& member, const Id& id, const ProgramHistory& history,
-                               Instant t) {
-  const auto found = member.receipts.find(id);
-  if (found == member.receipts.end()) return nullptr;
+const Receipt* FindLiveReceipt(const std::map<Id, Receipt>& receipts, const Id& id,
+                               const ProgramHistory& history, Instant t) {
+  const auto found = receipts.find(id);
+  if (found == receipts.end()) return nullptr;
   return IsLive(found->second, history, t) ? &found->second : nullptr;
+}
+
+bool Overflows(__int128 total) { return total > std::numeric_limits<int64_t>::max(); }
+
+Receipt* Attempt::LiveReceipt(const Id& id) {
+  const Receipt* receipt = FindLiveReceipt(receipts, id, history, t);
+  if (receipt == nullptr) return nullptr;
+  return &changed_receipts.emplace(id, *receipt).first->second;
 }
 
 Outcome RunKind(Attempt& attempt) {

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
+#include <vector>
 
 #include "tests/model/naive_account.h"
 #include "tests/model/naive_program.h"
@@ -23,7 +23,12 @@ struct Movements {
   int64_t adjusted_up = 0;  // the positive adjustments alone
   int64_t reinstated = 0;
   int64_t forgiven = 0;
+
+  __int128 EverCredited() const { return static_cast<__int128>(issued) + adjusted_up + reinstated; }
 };
+
+// Whether a total would pass the largest number.
+bool Overflows(__int128 total);
 
 struct Receipt {
   Operation operation;
@@ -31,8 +36,9 @@ struct Receipt {
   Instant key_time = 0;
   size_t version_index = 0;  // in the program's history
   int64_t granted = 0;
-  int64_t returned = 0;  // R: what was returned of it
-  int64_t claimed = 0;   // by those returns, written-off points included
+  int64_t returned = 0;     // R: what was returned of it
+  int64_t claimed = 0;      // by those returns, written-off points included
+  int64_t written_off = 0;  // by those returns, and not yet repaid
 };
 
 struct Member {
@@ -45,25 +51,29 @@ struct Member {
 struct Attempt {
   const Operation& operation;
   const ProgramHistory& history;
+  const std::map<Id, Receipt>& receipts;  // the member's, before
   Instant t;
   uint64_t sequence;
   size_t version_index;  // the version in force for the operation
   Account account;
   Movements movements;
-  // Of a Return: the live receipt that `related` names.
-  std::optional<Receipt> original = std::nullopt;
+  std::map<Id, Receipt> changed_receipts = {};
   int64_t granted = 0;
   bool written_off = false;
+  std::vector<int64_t> details = {};
 
   const Program& version() const { return history.version(version_index); }
+
+  // The member's receipt of this id if it still serves, to be changed; else null.
+  Receipt* LiveReceipt(const Id& id);
 };
 
 // The BadRequest checks, in order; kNone when all pass.
 Field BadField(const Operation& operation);
 
-// The member's receipt of this id if it still serves at t, else null.
-const Receipt* FindLiveReceipt(const Member& member, const Id& id, const ProgramHistory& history,
-                               Instant t);
+// The receipt of this id if it still serves at t, else null.
+const Receipt* FindLiveReceipt(const std::map<Id, Receipt>& receipts, const Id& id,
+                               const ProgramHistory& history, Instant t);
 
 // The rules of the kind. On an outcome other than kOk the attempt is to be thrown away.
 Outcome RunKind(Attempt& attempt);

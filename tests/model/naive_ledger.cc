@@ -112,11 +112,12 @@ Result NaiveLedger::ApplyOne(const Operation& operation) {
 
   const Member* member = FindMember(operation.program, operation.member);
   const Receipt* receipt =
-      member == nullptr ? nullptr : FindLiveReceipt(*member, operation.id, history, t);
+      member == nullptr ? nullptr : FindLiveReceipt(member->receipts, operation.id, history, t);
   if (receipt != nullptr) {
     if (operation != receipt->operation) return Refusal(operation, Outcome::kIdConflict);
     Result original = receipt->result;
     original.replayed = true;
+    original.details.clear();
     return original;
   }
   if (operation.occurred_at > t + kSkew) return Refusal(operation, Outcome::kTooEarly);
@@ -142,17 +143,16 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
   const Member* existing = FindMember(operation.program, operation.member);
   if (existing == nullptr && !enrols) return Refusal(operation, Outcome::kUnknownMember);
 
+  const Member nobody;
+  const Member& former = existing == nullptr ? nobody : *existing;
   Attempt attempt{.operation = operation,
                   .history = program.history,
+                  .receipts = former.receipts,
                   .t = t,
                   .sequence = state_.last_sequence + 1,
                   .version_index = version_index,
-                  .account = existing == nullptr ? Account{} : existing->account,
+                  .account = former.account,
                   .movements = program.movements};
-  if (kind == Kind::kReturn) {
-    const Receipt* original = FindLiveReceipt(*existing, operation.related, program.history, t);
-    if (original != nullptr) attempt.original = *original;
-  }
   const std::vector<LotEvent> settled = attempt.account.Settle(t);
   const Balance before = attempt.account.CurrentBalance();
   const Outcome outcome = RunKind(attempt);
@@ -165,6 +165,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
   result.pending = after.pending;
   result.enrolled = existing == nullptr;
   result.written_off = attempt.written_off;
+  result.details = attempt.details;
   result.sequence = attempt.sequence;
 
   // Only the lot that the operation has made can be due: what of it expires at once.
@@ -173,7 +174,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
 
   Member& member = program.members[operation.member];
   member.account = std::move(attempt.account);
-  if (attempt.original.has_value()) member.receipts[operation.related] = *attempt.original;
+  for (const auto& [id, receipt] : attempt.changed_receipts) member.receipts[id] = receipt;
   member.receipts[operation.id] = {.operation = operation,
                                    .result = result,
                                    .key_time = std::max(operation.occurred_at, t),

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <tuple>
+#include <vector>
 
 #include "tests/model/naive_calendar.h"
 
@@ -111,6 +112,9 @@ struct Result {
   Field field = Field::kNone;
   // The accepted operation's number, from 1; of a replay the original's; 0 of a refusal.
   uint64_t sequence = 0;
+  // The amounts of the detail slot, in the order in which docs/semantics.md names them; a replay
+  // has none. Of a written-off Return: claim, from pending, from available, to debt, written off.
+  std::vector<int64_t> details;
   bool operator==(const Result&) const = default;
 };
 
