@@ -1,6 +1,7 @@
 #include "tests/model/naive_account.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <tuple>
 
 namespace tallystick::model {
@@ -35,6 +36,12 @@ bool SpentBefore(const AccountLot* a, const AccountLot* b) {
 
 }  // namespace
 
+int64_t AccountHold::Points() const {
+  int64_t points = 0;
+  for (const HeldPart& part : parts) points += part.points;
+  return points;
+}
+
 int64_t PointsOf(const std::vector<Taking>& takings) {
   int64_t points = 0;
   for (const Taking& taking : takings) points += taking.points;
@@ -46,50 +53,126 @@ Balance Account::CurrentBalance() const {
   for (const AccountLot& lot : lots) {
     (lot.pending ? balance.pending : balance.available) += lot.remaining;
   }
+  for (const AccountHold& hold : holds) balance.held += hold.Points();
   balance.debt = debt;
   balance.lifetime_earned = lifetime_earned;
   return balance;
 }
 
 size_t Account::LotsWithPoints() const {
-  return static_cast<size_t>(std::count_if(
-      lots.begin(), lots.end(), [](const AccountLot& lot) { return lot.remaining > 0; }));
+  size_t count = 0;
+  for (const AccountLot& lot : lots) {
+    if (lot.remaining > 0) ++count;
+  }
+  for (const AccountHold& hold : holds) count += hold.parts.size();
+  return count;
 }
 
-std::vector<LotEvent> Account::Settle(Instant t) {
-  std::vector<LotEvent> events;
-  while (true) {
-    AccountLot* next = nullptr;
-    for (AccountLot& lot : lots) {
-      // kNever is no instant, even when t is the last one.
-      if (lot.remaining == 0 || NextInstant(lot) == kNever || NextInstant(lot) > t) continue;
-      if (next == nullptr || HappensBefore(lot, *next)) next = &lot;
+size_t Account::OpenHolds() const {
+  size_t count = 0;
+  for (const AccountHold& hold : holds) {
+    if (hold.state == AccountHold::State::kOpen) ++count;
+  }
+  return count;
+}
+
+int64_t Account::HeldIn(uint64_t origin) const {
+  int64_t points = 0;
+  for (const AccountHold& hold : holds) {
+    for (const HeldPart& part : hold.parts) {
+      if (part.origin == origin) points += part.points;
     }
-    if (next == nullptr) return events;
-    events.push_back(Happen(*next));
+  }
+  return points;
+}
+
+std::vector<AccountEvent> Account::Settle(Instant t) {
+  std::vector<AccountEvent> events;
+  while (true) {
+    AccountHold* hold = NextToTimeOut(t);
+    AccountLot* lot = NextToHappen(t);
+    if (hold == nullptr && lot == nullptr) return events;
+    if (hold != nullptr && (lot == nullptr || hold->times_out_at <= NextInstant(*lot))) {
+      const std::vector<AccountEvent> timeout = TimeOut(*hold);
+      events.insert(events.end(), timeout.begin(), timeout.end());
+    } else {
+      events.push_back(Happen(*lot));
+    }
   }
 }
 
-LotEvent Account::Happen(AccountLot& lot) {
-  LotEvent event{
-      .kind = NextKind(lot), .origin = lot.origin, .points = lot.remaining, .at = NextInstant(lot)};
-  if (event.kind == Kind::kExpiry) {
-    lot.lost += lot.remaining;
-    lot.remaining = 0;
-  } else {
-    lot.pending = false;
-    PayDebt(lot);
+AccountHold* Account::NextToTimeOut(Instant t) {
+  AccountHold* next = nullptr;
+  for (AccountHold& hold : holds) {
+    if (hold.state != AccountHold::State::kOpen || hold.times_out_at > t) continue;
+    if (next == nullptr || std::tuple(hold.times_out_at, hold.position) <
+                               std::tuple(next->times_out_at, next->position)) {
+      next = &hold;
+    }
   }
+  return next;
+}
+
+AccountLot* Account::NextToHappen(Instant t) {
+  AccountLot* next = nullptr;
+  for (AccountLot& lot : lots) {
+    // kNever is no instant, even when t is the last one.
+    if (lot.remaining == 0 || NextInstant(lot) == kNever || NextInstant(lot) > t) continue;
+    if (next == nullptr || HappensBefore(lot, *next)) next = &lot;
+  }
+  return next;
+}
+
+std::vector<AccountEvent> Account::TimeOut(AccountHold& hold) {
+  const Instant at = hold.times_out_at;
+  const int64_t points = hold.Points();
+  const std::vector<HeldPart> left = GiveBack(hold, AccountHold::State::kReleased);
+  std::vector<AccountEvent> events = {Event(Kind::kHoldTimeout, hold.position, points, at)};
+  for (const HeldPart& part : left) {
+    // Of a lot that expires at this instant only what was held expires here; what was beside the
+    // hold has its own turn.
+    AccountLot& lot = LotOf(part.origin);
+    if (lot.expires_at <= at) events.push_back(Expire(lot, part.points));
+  }
+  return events;
+}
+
+AccountEvent Account::Happen(AccountLot& lot) {
+  if (NextKind(lot) == Kind::kExpiry) return Expire(lot, lot.remaining);
+  const int64_t points = lot.remaining;
+  lot.pending = false;
+  PayDebt(lot);
+  return Event(Kind::kActivation, lot.origin, points, lot.activates_at);
+}
+
+AccountEvent Account::Expire(AccountLot& lot, int64_t points) {
+  lot.remaining -= points;
+  lot.lost += points;
+  return Event(Kind::kExpiry, lot.origin, points, lot.expires_at);
+}
+
+AccountEvent Account::Event(Kind kind, uint64_t origin, int64_t points, Instant at) const {
   const Balance after = CurrentBalance();
-  event.available = after.available - after.debt;
-  event.pending = after.pending;
-  return event;
+  return {.kind = kind,
+          .origin = origin,
+          .points = points,
+          .at = at,
+          .available = after.available - after.debt,
+          .pending = after.pending};
 }
 
 void Account::PayDebt(AccountLot& lot) {
   const int64_t paid = std::min(debt, lot.remaining);
   lot.remaining -= paid;
   debt -= paid;
+}
+
+// Returns what is left of the points when debt is paid.
+int64_t Account::MakeAvailable(AccountLot& lot, int64_t points) {
+  const int64_t paid = std::min(debt, points);
+  debt -= paid;
+  lot.remaining += points - paid;
+  return points - paid;
 }
 
 void Account::AddLot(AccountLot lot, Instant t) {
@@ -117,6 +200,55 @@ std::vector<AccountLot*> Account::NewestFirst() {
   std::sort(order.begin(), order.end(),
             [](const AccountLot* a, const AccountLot* b) { return a->origin > b->origin; });
   return order;
+}
+
+AccountLot& Account::LotOf(uint64_t origin) {
+  for (AccountLot& lot : lots) {
+    if (lot.origin == origin) return lot;
+  }
+  std::abort();
+}
+
+AccountHold& Account::HoldOf(uint64_t position) {
+  for (AccountHold& hold : holds) {
+    if (hold.position == position) return hold;
+  }
+  std::abort();
+}
+
+std::vector<HeldPart> Account::InSpendingOrder(std::vector<HeldPart> parts) {
+  std::sort(parts.begin(), parts.end(), [this](const HeldPart& a, const HeldPart& b) {
+    return SpentBefore(&LotOf(a.origin), &LotOf(b.origin));
+  });
+  return parts;
+}
+
+std::vector<Taking> Account::TakeFromHold(AccountHold& hold, int64_t points) {
+  std::vector<Taking> takings;
+  std::vector<HeldPart> kept;
+  int64_t left = points;
+  for (const HeldPart& part : InSpendingOrder(hold.parts)) {
+    const int64_t taken = std::min(left, part.points);
+    left -= taken;
+    const AccountLot& lot = LotOf(part.origin);
+    if (taken > 0) {
+      takings.push_back({lot.origin, taken, lot.activates_at, lot.expires_at, lot.pending});
+    }
+    if (taken < part.points) kept.push_back({part.origin, part.points - taken});
+  }
+  hold.parts = kept;
+  return takings;
+}
+
+std::vector<HeldPart> Account::GiveBack(AccountHold& hold, AccountHold::State state) {
+  std::vector<HeldPart> left;
+  for (const HeldPart& part : InSpendingOrder(hold.parts)) {
+    const int64_t points = MakeAvailable(LotOf(part.origin), part.points);
+    if (points > 0) left.push_back({part.origin, points});
+  }
+  hold.parts.clear();
+  hold.state = state;
+  return left;
 }
 
 std::vector<Taking> TakeFrom(const std::vector<AccountLot*>& lots, int64_t points) {

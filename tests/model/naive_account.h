@@ -9,7 +9,9 @@
 
 namespace tallystick::model {
 
+// What a hold has of a lot counts as a lot of its own.
 inline constexpr size_t kMaxLotsWithPoints = 10'240;
+inline constexpr size_t kMaxOpenHolds = 128;
 
 struct Balance {
   int64_t pending = 0;
@@ -31,6 +33,24 @@ struct AccountLot {
   bool pending = false;
 };
 
+// What a hold has of one lot: it is still of that lot and has its dates, but no events.
+struct HeldPart {
+  uint64_t origin = 0;
+  int64_t points = 0;
+};
+
+// Kept when closed, since captures ask what has become of it.
+struct AccountHold {
+  enum class State { kOpen, kCaptured, kReleased };
+
+  uint64_t position = 0;  // the sequence of the operation that made it
+  Instant times_out_at = 0;
+  State state = State::kOpen;
+  std::vector<HeldPart> parts;  // once closed none
+
+  int64_t Points() const;
+};
+
 // What was taken from one lot, with what the lot was then.
 struct Taking {
   uint64_t origin = 0;
@@ -42,10 +62,10 @@ struct Taking {
 
 int64_t PointsOf(const std::vector<Taking>& takings);
 
-// An activation or an expiry of a lot.
-struct LotEvent {
+// An activation or an expiry of a lot, or the timeout of a hold.
+struct AccountEvent {
   Kind kind = Kind::kNone;
-  uint64_t origin = 0;
+  uint64_t origin = 0;  // the position of the lot or hold
   int64_t points = 0;
   Instant at = 0;
   int64_t available = 0;  // after it, negative by the debt
@@ -54,14 +74,17 @@ struct LotEvent {
 
 struct Account {
   std::vector<AccountLot> lots;
+  std::vector<AccountHold> holds;  // by position
   int64_t debt = 0;
   int64_t lifetime_earned = 0;
 
   Balance CurrentBalance() const;
   size_t LotsWithPoints() const;
+  size_t OpenHolds() const;
+  int64_t HeldIn(uint64_t origin) const;
 
-  // Every lot event with an instant ≤ t happens, in order.
-  std::vector<LotEvent> Settle(Instant t);
+  // Every event with an instant ≤ t happens, in order.
+  std::vector<AccountEvent> Settle(Instant t);
 
   // Adds a lot of original > 0, pending or not as its dates say at t; an available one pays debt.
   void AddLot(AccountLot lot, Instant t);
@@ -70,9 +93,28 @@ struct Account {
   std::vector<AccountLot*> AvailableInSpendingOrder();
   std::vector<AccountLot*> NewestFirst();
 
+  // The lot or hold of that position, which there must be.
+  AccountLot& LotOf(uint64_t origin);
+  AccountHold& HoldOf(uint64_t position);
+
+  // Takes `points`, which the hold must have, in spending order.
+  std::vector<Taking> TakeFromHold(AccountHold& hold, int64_t points);
+
+  // Closes the hold: what it has becomes available and pays debt. Returns what is left of it, in
+  // spending order: that is available, too, even where its lot should have expired.
+  std::vector<HeldPart> GiveBack(AccountHold& hold, AccountHold::State state);
+
+  std::vector<HeldPart> InSpendingOrder(std::vector<HeldPart> parts);
+
  private:
-  LotEvent Happen(AccountLot& lot);
+  AccountHold* NextToTimeOut(Instant t);
+  AccountLot* NextToHappen(Instant t);
+  std::vector<AccountEvent> TimeOut(AccountHold& hold);
+  AccountEvent Happen(AccountLot& lot);
+  AccountEvent Expire(AccountLot& lot, int64_t points);
+  AccountEvent Event(Kind kind, uint64_t origin, int64_t points, Instant at) const;
   void PayDebt(AccountLot& lot);
+  int64_t MakeAvailable(AccountLot& lot, int64_t points);
 };
 
 // Takes up to `points` from the lots in the order given.

@@ -5,6 +5,8 @@
 #include <limits>
 #include <vector>
 
+#include "tests/model/naive_movements.h"
+
 namespace tallystick::model {
 namespace {
 
@@ -14,7 +16,10 @@ bool AmountIsBad(Kind kind, int64_t amount) {
     case Kind::kPurchase:
     case Kind::kReturn:
     case Kind::kRedeem:
+    case Kind::kHold:
       return amount <= 0;
+    case Kind::kCapture:
+      return amount < 0;
     case Kind::kAdjust:
       return amount == 0 || amount == std::numeric_limits<int64_t>::min();
     default:
@@ -22,9 +27,21 @@ bool AmountIsBad(Kind kind, int64_t amount) {
   }
 }
 
+bool RelatedIsBad(Kind kind, const Id& related) {
+  switch (kind) {
+    case Kind::kReturn:
+      return false;
+    case Kind::kCapture:
+    case Kind::kRelease:
+      return related.IsZero();
+    default:
+      return !related.IsZero();
+  }
+}
+
 bool ExpiresAtIsBad(Kind kind, const Operation& operation) {
   if (operation.expires_at == 0) return false;
-  const bool allowed = kind == Kind::kAccrue || kind == Kind::kPurchase ||
+  const bool allowed = kind == Kind::kAccrue || kind == Kind::kPurchase || kind == Kind::kHold ||
                        (kind == Kind::kAdjust && operation.amount > 0);
   return !allowed || operation.expires_at <= operation.occurred_at ||
          operation.expires_at >= UtcInstant(10'000, 1, 1);
@@ -33,7 +50,11 @@ bool ExpiresAtIsBad(Kind kind, const Operation& operation) {
 bool IsLive(const Receipt& receipt, const ProgramHistory& history, Instant t) {
   if (receipt.key_time >= history.TooOldBound(t)) return true;
   const Kind kind = static_cast<Kind>(receipt.operation.kind);
-  if (kind != Kind::kAccrue && kind != Kind::kPurchase && kind != Kind::kRedeem) return false;
+  if (kind == Kind::kHold) return receipt.key_time >= t - 31 * kDay;
+  if (kind != Kind::kAccrue && kind != Kind::kPurchase && kind != Kind::kRedeem &&
+      kind != Kind::kCapture) {
+    return false;
+  }
   const Program& version = history.version(receipt.version_index);
   return receipt.key_time >= t - std::max(version.return_days, version.pending_days == 0
                                                                    ? 0
@@ -72,14 +93,14 @@ Outcome RunEarning(Attempt& attempt, __int128 wanted) {
 
 Outcome Spend(Attempt& attempt, int64_t points) {
   if (points > attempt.account.CurrentBalance().available) return Outcome::kInsufficientPoints;
-  TakeFrom(attempt.account.AvailableInSpendingOrder(), points);
+  attempt.takings = TakeFrom(attempt.account.AvailableInSpendingOrder(), points);
   return Outcome::kOk;
 }
 
 Outcome RunRedeem(Attempt& attempt) {
   const int64_t points = attempt.operation.amount;
-  if (points < attempt.version().redeem_minimum) return Outcome::kBelowMinimum;
-  if (points % attempt.version().redeem_step != 0) return Outcome::kBelowStep;
+  const Outcome redeemable = CheckRedeemable(attempt.version(), points);
+  if (redeemable != Outcome::kOk) return redeemable;
   const Outcome outcome = Spend(attempt, points);
   if (outcome == Outcome::kOk) attempt.movements.redeemed += points;
   return outcome;
@@ -108,8 +129,10 @@ int64_t Claim(Attempt& attempt, const std::vector<AccountLot*>& lots, int64_t cl
     (taking.pending ? from_pending : from_available) += taking.points;
   }
   const int64_t from_lots = from_pending + from_available;
-  const int64_t room = std::max<int64_t>(0, attempt.version().debt_floor - attempt.account.debt);
-  const int64_t as_debt = std::min(claim - from_lots, room);
+  const __int128 room = static_cast<__int128>(attempt.version().debt_floor) +
+                        attempt.account.CurrentBalance().held - attempt.account.debt;
+  const int64_t as_debt =
+      static_cast<int64_t>(std::min<__int128>(claim - from_lots, std::max<__int128>(0, room)));
   const int64_t written_off = claim - from_lots - as_debt;
   attempt.account.debt += as_debt;
   attempt.written_off = written_off > 0;
@@ -178,13 +201,13 @@ Outcome RunReturn(Attempt& attempt) {
 Field BadField(const Operation& operation) {
   const Kind kind = static_cast<Kind>(operation.kind);
   const bool is_tick = kind == Kind::kTick;
-  if (kind < Kind::kEnrol || kind > Kind::kTick) return Field::kKind;
+  if (kind < Kind::kEnrol || kind > Kind::kRelease) return Field::kKind;
   if ((operation.flags & ~kLinked) != 0) return Field::kFlags;
   if (operation.reserved != 0) return Field::kReserved;
   if (operation.id.IsZero()) return Field::kId;
   if (operation.member.IsZero() != is_tick) return Field::kMember;
   if (AmountIsBad(kind, operation.amount)) return Field::kAmount;
-  if (kind != Kind::kReturn && !operation.related.IsZero()) return Field::kRelated;
+  if (RelatedIsBad(kind, operation.related)) return Field::kRelated;
   if (operation.occurred_at <= 0 || operation.occurred_at >= UtcInstant(10'000, 1, 1)) {
     return Field::kOccurredAt;
   }
@@ -208,6 +231,17 @@ Receipt* Attempt::LiveReceipt(const Id& id) {
   return &changed_receipts.emplace(id, *receipt).first->second;
 }
 
+void Attempt::AddDetail(const std::vector<int64_t>& amounts) {
+  detailed = true;
+  details = amounts;
+}
+
+Outcome CheckRedeemable(const Program& version, int64_t points) {
+  if (points < version.redeem_minimum) return Outcome::kBelowMinimum;
+  if (points % version.redeem_step != 0) return Outcome::kBelowStep;
+  return Outcome::kOk;
+}
+
 Outcome RunKind(Attempt& attempt) {
   const Operation& operation = attempt.operation;
   switch (static_cast<Kind>(operation.kind)) {
@@ -223,6 +257,12 @@ Outcome RunKind(Attempt& attempt) {
       return RunAdjust(attempt);
     case Kind::kReturn:
       return RunReturn(attempt);
+    case Kind::kHold:
+      return RunHold(attempt);
+    case Kind::kCapture:
+      return RunCapture(attempt);
+    case Kind::kRelease:
+      return RunRelease(attempt);
     default:
       std::abort();
   }

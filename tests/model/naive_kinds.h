@@ -36,9 +36,10 @@ struct Receipt {
   Instant key_time = 0;
   size_t version_index = 0;  // in the program's history
   int64_t granted = 0;
-  int64_t returned = 0;     // R: what was returned of it
-  int64_t claimed = 0;      // by those returns, written-off points included
-  int64_t written_off = 0;  // by those returns, and not yet repaid
+  int64_t returned = 0;         // R: what was returned of it
+  int64_t claimed = 0;          // by those returns, written-off points included
+  int64_t written_off = 0;      // by those returns, and not yet repaid
+  std::vector<Taking> takings;  // of what was redeemed
 };
 
 struct Member {
@@ -59,13 +60,17 @@ struct Attempt {
   Movements movements;
   std::map<Id, Receipt> changed_receipts = {};
   int64_t granted = 0;
+  std::vector<Taking> takings = {};  // of what is redeemed
   bool written_off = false;
+  bool detailed = false;
   std::vector<int64_t> details = {};
 
   const Program& version() const { return history.version(version_index); }
 
   // The member's receipt of this id if it still serves, to be changed; else null.
   Receipt* LiveReceipt(const Id& id);
+
+  void AddDetail(const std::vector<int64_t>& amounts);
 };
 
 // The BadRequest checks, in order; kNone when all pass.
@@ -74,6 +79,9 @@ Field BadField(const Operation& operation);
 // The receipt of this id if it still serves at t, else null.
 const Receipt* FindLiveReceipt(const std::map<Id, Receipt>& receipts, const Id& id,
                                const ProgramHistory& history, Instant t);
+
+// BelowMinimum or BelowStep if the version does not let so many points be redeemed, else kOk.
+Outcome CheckRedeemable(const Program& version, int64_t points);
 
 // The rules of the kind. On an outcome other than kOk the attempt is to be thrown away.
 Outcome RunKind(Attempt& attempt);

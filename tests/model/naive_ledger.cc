@@ -21,21 +21,32 @@ bool ChainIsWellFormed(const std::vector<Operation>& chain) {
 }
 
 __int128 NetOf(const Balance& balance) {
-  return static_cast<__int128>(balance.pending) + balance.available - balance.debt;
+  return static_cast<__int128>(balance.pending) + balance.available + balance.held - balance.debt;
 }
 
-int64_t ExpiredIn(const std::vector<LotEvent>& events) {
+int64_t ExpiredIn(const std::vector<AccountEvent>& events) {
   int64_t expired = 0;
-  for (const LotEvent& event : events) {
+  for (const AccountEvent& event : events) {
     if (event.kind == Kind::kExpiry) expired += event.points;
   }
   return expired;
 }
 
-void Check(bool holds, uint16_t program, const char* what) {
-  if (holds) return;
+void Check(bool is_true, uint16_t program, const char* what) {
+  if (is_true) return;
   std::fprintf(stderr, "naive ledger: program %u: %s\n", static_cast<unsigned>(program), what);
   std::abort();
+}
+
+void CheckHolds(uint16_t program, const Account& account) {
+  Check(account.OpenHolds() <= kMaxOpenHolds, program, "an account has too many holds");
+  for (const AccountHold& hold : account.holds) {
+    const bool is_open = hold.state == AccountHold::State::kOpen;
+    Check(is_open == (hold.Points() > 0), program, "only an open hold has points");
+    for (const HeldPart& part : hold.parts) {
+      Check(part.points > 0, program, "a hold has nothing of its lot");
+    }
+  }
 }
 
 }  // namespace
@@ -153,7 +164,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
                   .version_index = version_index,
                   .account = former.account,
                   .movements = program.movements};
-  const std::vector<LotEvent> settled = attempt.account.Settle(t);
+  const std::vector<AccountEvent> settled = attempt.account.Settle(t);
   const Balance before = attempt.account.CurrentBalance();
   const Outcome outcome = RunKind(attempt);
   if (outcome != Outcome::kOk) return Refusal(operation, outcome);
@@ -165,11 +176,13 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
   result.pending = after.pending;
   result.enrolled = existing == nullptr;
   result.written_off = attempt.written_off;
+  result.detailed = attempt.detailed;
   result.details = attempt.details;
   result.sequence = attempt.sequence;
 
-  // Only the lot that the operation has made can be due: what of it expires at once.
-  const std::vector<LotEvent> behind = attempt.account.Settle(t);
+  // Only the lot that the operation has made and what a hold has given back can be due: what of
+  // them expires at once.
+  const std::vector<AccountEvent> behind = attempt.account.Settle(t);
   attempt.movements.expired += ExpiredIn(settled) + ExpiredIn(behind);
 
   Member& member = program.members[operation.member];
@@ -179,7 +192,8 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
                                    .result = result,
                                    .key_time = std::max(operation.occurred_at, t),
                                    .version_index = version_index,
-                                   .granted = attempt.granted};
+                                   .granted = attempt.granted,
+                                   .takings = attempt.takings};
   program.movements = attempt.movements;
   state_.log_time = t;
   state_.last_sequence = attempt.sequence;
@@ -201,8 +215,9 @@ Result NaiveLedger::Refusal(const Operation& operation, Outcome outcome, Field f
   return result;
 }
 
-void NaiveLedger::Derive(uint16_t program, const Id& member, const std::vector<LotEvent>& events) {
-  for (const LotEvent& event : events) {
+void NaiveLedger::Derive(uint16_t program, const Id& member,
+                         const std::vector<AccountEvent>& events) {
+  for (const AccountEvent& event : events) {
     state_.derived.push_back({.kind = event.kind,
                               .member = member,
                               .program = program,
@@ -219,7 +234,7 @@ std::vector<Derived> NaiveLedger::TakeDerived() { return std::exchange(state_.de
 void NaiveLedger::SettleMember(uint16_t program_id, const Id& member_id) {
   ProgramState& program = state_.programs.at(program_id);
   const Instant now = Now();
-  const std::vector<LotEvent> events = program.members.at(member_id).account.Settle(now);
+  const std::vector<AccountEvent> events = program.members.at(member_id).account.Settle(now);
   if (events.empty()) return;
   state_.log_time = now;
   program.movements.expired += ExpiredIn(events);
@@ -273,6 +288,29 @@ std::vector<Lot> NaiveLedger::LotsAt(uint16_t program, const Id& member, Instant
   return lots;
 }
 
+std::vector<Hold> NaiveLedger::HoldsAt(uint16_t program, const Id& member, Instant instant) const {
+  const Member* found = FindMember(program, member);
+  if (found == nullptr) return {};
+  Account aside = found->account;
+  aside.Settle(instant);
+
+  std::vector<Hold> holds;
+  for (const AccountHold& of_account : aside.holds) {
+    if (of_account.state != AccountHold::State::kOpen) continue;
+    Hold hold;
+    hold.sequence = of_account.position;
+    hold.times_out_at = of_account.times_out_at;
+    hold.points = of_account.Points();
+    for (const HeldPart& part : aside.InSpendingOrder(of_account.parts)) {
+      const AccountLot& lot = aside.LotOf(part.origin);
+      hold.lots.push_back(
+          {part.points, lot.original, lot.activates_at, lot.expires_at, lot.pending});
+    }
+    holds.push_back(hold);
+  }
+  return holds;
+}
+
 Totals NaiveLedger::TotalsOf(uint16_t program) const {
   Totals totals;
   const auto found = state_.programs.find(program);
@@ -319,6 +357,7 @@ void NaiveLedger::CheckConservation() const {
 
     __int128 lifetime_earned = 0;
     __int128 lost = 0;
+    __int128 remembered_as_written_off = 0;
     for (const auto& [member_id, member] : program.members) {
       const Balance balance = member.account.CurrentBalance();
       lifetime_earned += balance.lifetime_earned;
@@ -326,12 +365,21 @@ void NaiveLedger::CheckConservation() const {
       Check(balance.debt == 0 || balance.available == 0, id, "a member in debt has points");
       Check(member.account.LotsWithPoints() <= kMaxLotsWithPoints, id,
             "an account has too many lots");
+      CheckHolds(id, member.account);
       for (const AccountLot& lot : member.account.lots) {
+        const int64_t held = member.account.HeldIn(lot.origin);
         lost += lot.lost;
         Check(lot.remaining >= 0 && lot.lost >= 0, id, "a lot has negative points");
-        Check(lot.lost <= lot.original - lot.remaining, id, "a lot has more than its points");
+        Check(held == 0 || !lot.pending, id, "a pending lot has points held");
+        Check(lot.lost <= lot.original - lot.remaining - held, id,
+              "a lot has more than its points");
+      }
+      for (const auto& [receipt_id, receipt] : member.receipts) {
+        remembered_as_written_off += receipt.written_off;
       }
     }
+    Check(remembered_as_written_off <= totals.written_off, id,
+          "more is remembered as written off than was");
     Check(lifetime_earned == totals.issued, id, "what members earned is not what was issued");
     Check(lost == totals.expired, id, "what lots have lost is not what has expired");
   }

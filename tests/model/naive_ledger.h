@@ -22,11 +22,12 @@ struct Derived {
   Kind kind = Kind::kNone;
   Id member;
   uint16_t program = 0;
-  int64_t points = 0;  // what activated or expired, before debt is paid; never negative
+  // What activated or expired, or what the hold had, before debt is paid; never negative.
+  int64_t points = 0;
   Instant at = 0;
-  uint64_t origin_sequence = 0;
-  int64_t available = 0;  // after it, negative by the debt
-  int64_t pending = 0;    // after it
+  uint64_t origin_sequence = 0;  // of the lot's origin or of the hold
+  int64_t available = 0;         // after it, negative by the debt
+  int64_t pending = 0;           // after it
   bool operator==(const Derived&) const = default;
 };
 
@@ -37,6 +38,15 @@ struct Lot {
   Instant expires_at = kNever;
   bool pending = false;
   bool operator==(const Lot&) const = default;
+};
+
+// An open hold, with what it has of each lot, in spending order.
+struct Hold {
+  uint64_t sequence = 0;
+  Instant times_out_at = 0;
+  int64_t points = 0;
+  std::vector<Lot> lots;
+  bool operator==(const Hold&) const = default;
 };
 
 struct Totals {
@@ -81,9 +91,12 @@ class NaiveLedger {
   // Settled aside to the instant; nothing where there is no account.
   std::optional<Balance> BalanceAt(uint16_t program, const Id& member, Instant instant) const;
 
-  // Settled aside; with points left: the available in spending order, then the pending by
-  // activation.
+  // Settled aside; with points left beside what is held: the available in spending order, then the
+  // pending by activation.
   std::vector<Lot> LotsAt(uint16_t program, const Id& member, Instant instant) const;
+
+  // Settled aside; the open holds by position.
+  std::vector<Hold> HoldsAt(uint16_t program, const Id& member, Instant instant) const;
 
   // The outstanding sums come from the members, as far as each is settled.
   Totals TotalsOf(uint16_t program) const;
@@ -118,7 +131,7 @@ class NaiveLedger {
   Result ApplyTick(const Operation& operation, Instant t);
   Result Run(const Operation& operation, Instant t, ProgramState& program);
   Result Refusal(const Operation& operation, Outcome outcome, Field field = Field::kNone) const;
-  void Derive(uint16_t program, const Id& member, const std::vector<LotEvent>& events);
+  void Derive(uint16_t program, const Id& member, const std::vector<AccountEvent>& events);
 
   Instant stamp_ = 0;
   bool import_clock_ = false;

@@ -39,6 +39,7 @@ struct Program {
   Expiry expiry = {};
   int64_t redeem_minimum = 1;
   int64_t redeem_step = 1;
+  int64_t hold_timeout_minutes = 15;
   int64_t debt_floor = 0;
   int32_t retention_days = 30;
   int32_t return_days = 90;

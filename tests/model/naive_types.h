@@ -30,8 +30,12 @@ enum class Kind : uint8_t {
   kRedeem = 6,
   kAdjust = 7,
   kTick = 8,
+  kHold = 9,
+  kCapture = 10,
+  kRelease = 11,
   kActivation = 128,
   kExpiry = 129,
+  kHoldTimeout = 130,
 };
 
 enum class Outcome : uint8_t {
@@ -109,11 +113,13 @@ struct Result {
   bool replayed = false;
   bool enrolled = false;
   bool written_off = false;
+  bool detailed = false;
   Field field = Field::kNone;
   // The accepted operation's number, from 1; of a replay the original's; 0 of a refusal.
   uint64_t sequence = 0;
   // The amounts of the detail slot, in the order in which docs/semantics.md names them; a replay
-  // has none. Of a written-off Return: claim, from pending, from available, to debt, written off.
+  // has none. Of a written-off Return: claim, from pending, from available, to debt, written off;
+  // of a detailed Capture: captured, given back, forgiven.
   std::vector<int64_t> details;
   bool operator==(const Result&) const = default;
 };
