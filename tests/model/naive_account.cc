@@ -167,7 +167,6 @@ void Account::PayDebt(AccountLot& lot) {
   debt -= paid;
 }
 
-// Returns what is left of the points when debt is paid.
 int64_t Account::MakeAvailable(AccountLot& lot, int64_t points) {
   const int64_t paid = std::min(debt, points);
   debt -= paid;

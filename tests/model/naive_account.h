@@ -27,7 +27,7 @@ struct AccountLot {
   uint64_t origin = 0;  // the sequence of the operation that made it: its position
   int64_t original = 0;
   int64_t remaining = 0;
-  int64_t lost = 0;  // to expiry
+  int64_t lost = 0;  // to expiry and forfeit
   Instant activates_at = 0;
   Instant expires_at = kNever;
   bool pending = false;
@@ -106,6 +106,9 @@ struct Account {
 
   std::vector<HeldPart> InSpendingOrder(std::vector<HeldPart> parts);
 
+  // The points are available and pay debt; returns what is left of them, in the lot.
+  int64_t MakeAvailable(AccountLot& lot, int64_t points);
+
  private:
   AccountHold* NextToTimeOut(Instant t);
   AccountLot* NextToHappen(Instant t);
@@ -114,7 +117,6 @@ struct Account {
   AccountEvent Expire(AccountLot& lot, int64_t points);
   AccountEvent Event(Kind kind, uint64_t origin, int64_t points, Instant at) const;
   void PayDebt(AccountLot& lot);
-  int64_t MakeAvailable(AccountLot& lot, int64_t points);
 };
 
 // Takes up to `points` from the lots in the order given.

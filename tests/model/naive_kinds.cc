@@ -17,6 +17,7 @@ bool AmountIsBad(Kind kind, int64_t amount) {
     case Kind::kReturn:
     case Kind::kRedeem:
     case Kind::kHold:
+    case Kind::kReverseRedemption:
       return amount <= 0;
     case Kind::kCapture:
       return amount < 0;
@@ -33,6 +34,7 @@ bool RelatedIsBad(Kind kind, const Id& related) {
       return false;
     case Kind::kCapture:
     case Kind::kRelease:
+    case Kind::kReverseRedemption:
       return related.IsZero();
     default:
       return !related.IsZero();
@@ -201,7 +203,7 @@ Outcome RunReturn(Attempt& attempt) {
 Field BadField(const Operation& operation) {
   const Kind kind = static_cast<Kind>(operation.kind);
   const bool is_tick = kind == Kind::kTick;
-  if (kind < Kind::kEnrol || kind > Kind::kRelease) return Field::kKind;
+  if (kind < Kind::kEnrol || kind > Kind::kReverseRedemption) return Field::kKind;
   if ((operation.flags & ~kLinked) != 0) return Field::kFlags;
   if (operation.reserved != 0) return Field::kReserved;
   if (operation.id.IsZero()) return Field::kId;
@@ -229,6 +231,13 @@ Receipt* Attempt::LiveReceipt(const Id& id) {
   const Receipt* receipt = FindLiveReceipt(receipts, id, history, t);
   if (receipt == nullptr) return nullptr;
   return &changed_receipts.emplace(id, *receipt).first->second;
+}
+
+Receipt* Attempt::LiveReceiptOfLot(uint64_t origin) {
+  for (const auto& [id, receipt] : receipts) {
+    if (receipt.result.sequence == origin) return LiveReceipt(id);
+  }
+  return nullptr;
 }
 
 void Attempt::AddDetail(const std::vector<int64_t>& amounts) {
@@ -263,6 +272,8 @@ Outcome RunKind(Attempt& attempt) {
       return RunCapture(attempt);
     case Kind::kRelease:
       return RunRelease(attempt);
+    case Kind::kReverseRedemption:
+      return RunReverseRedemption(attempt);
     default:
       std::abort();
   }

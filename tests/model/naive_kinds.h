@@ -17,6 +17,7 @@ struct Movements {
   int64_t issued = 0;
   int64_t redeemed = 0;
   int64_t expired = 0;
+  int64_t forfeited = 0;  // part of expired
   int64_t clawed_back = 0;
   int64_t written_off = 0;
   int64_t adjusted = 0;
@@ -40,6 +41,7 @@ struct Receipt {
   int64_t claimed = 0;          // by those returns, written-off points included
   int64_t written_off = 0;      // by those returns, and not yet repaid
   std::vector<Taking> takings;  // of what was redeemed
+  int64_t reversed = 0;         // of it, the latest takings first
 };
 
 struct Member {
@@ -69,6 +71,9 @@ struct Attempt {
 
   // The member's receipt of this id if it still serves, to be changed; else null.
   Receipt* LiveReceipt(const Id& id);
+
+  // The same for the receipt of the operation that made the lot.
+  Receipt* LiveReceiptOfLot(uint64_t origin);
 
   void AddDetail(const std::vector<int64_t>& amounts);
 };

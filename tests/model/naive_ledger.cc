@@ -320,6 +320,7 @@ Totals NaiveLedger::TotalsOf(uint16_t program) const {
   totals.issued = movements.issued;
   totals.redeemed = movements.redeemed;
   totals.expired = movements.expired;
+  totals.forfeited = movements.forfeited;
   totals.clawed_back = movements.clawed_back;
   totals.written_off = movements.written_off;
   totals.adjusted = movements.adjusted;
@@ -382,6 +383,7 @@ void NaiveLedger::CheckConservation() const {
           "more is remembered as written off than was");
     Check(lifetime_earned == totals.issued, id, "what members earned is not what was issued");
     Check(lost == totals.expired, id, "what lots have lost is not what has expired");
+    Check(totals.forfeited <= totals.expired, id, "more was forfeited than has expired");
   }
 }
 

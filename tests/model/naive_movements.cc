@@ -1,5 +1,6 @@
 #include "tests/model/naive_movements.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <vector>
@@ -35,6 +36,56 @@ int64_t ForgiveExcess(Attempt& attempt) {
   attempt.account.debt -= forgiven;
   attempt.movements.forgiven += forgiven;
   return forgiven;
+}
+
+// The takings that the next `points` to be reversed come from, the latest first, each with its part
+// of them.
+std::vector<Taking> LatestTakings(const Receipt& redemption, int64_t points) {
+  std::vector<Taking> latest;
+  int64_t to_skip = redemption.reversed;
+  int64_t left = points;
+  for (size_t i = redemption.takings.size(); i > 0; --i) {
+    Taking taking = redemption.takings[i - 1];
+    const int64_t skipped = std::min(to_skip, taking.points);
+    to_skip -= skipped;
+    taking.points = std::min(left, taking.points - skipped);
+    left -= taking.points;
+    if (taking.points > 0) latest.push_back(taking);
+  }
+  return latest;
+}
+
+// Repays, with up to `points`, what returns of the lot's purchase have written off; returns how
+// much. Only purchases and accruals have something written off.
+int64_t Repay(Attempt& attempt, uint64_t origin, int64_t points) {
+  Receipt* earned = attempt.LiveReceiptOfLot(origin);
+  if (earned == nullptr) return 0;
+  const int64_t repaid = std::min(points, earned->written_off);
+  earned->written_off -= repaid;
+  attempt.movements.written_off -= repaid;
+  attempt.movements.clawed_back += repaid;
+  return repaid;
+}
+
+// Puts `points` > 0 back where they were taken from; returns what was forfeited instead.
+int64_t PutBack(Attempt& attempt, const Taking& taking, int64_t points) {
+  const Program& version = attempt.version();
+  AccountLot& lot = attempt.account.LotOf(taking.origin);
+  if (lot.remaining == 0 && attempt.account.HeldIn(lot.origin) == 0) {
+    lot.activates_at = taking.activates_at;
+    lot.expires_at = taking.expires_at;
+  }
+  if (lot.expires_at <= attempt.t) {
+    if (version.forfeit_expired) {
+      lot.lost += points;
+      attempt.movements.expired += points;
+      attempt.movements.forfeited += points;
+      return points;
+    }
+    lot.expires_at = AddCivilDays(version.zone, attempt.t, version.reversal_grace_days);
+  }
+  attempt.account.MakeAvailable(lot, points);
+  return 0;
 }
 
 }  // namespace
@@ -90,6 +141,39 @@ Outcome RunRelease(Attempt& attempt) {
   const Receipt& receipt = *attempt.LiveReceipt(attempt.operation.related);
   AccountHold& hold = attempt.account.HoldOf(receipt.result.sequence);
   attempt.account.GiveBack(hold, AccountHold::State::kReleased);
+  return Outcome::kOk;
+}
+
+Outcome RunReverseRedemption(Attempt& attempt) {
+  Receipt* redemption = attempt.LiveReceipt(attempt.operation.related);
+  if (redemption == nullptr) return Outcome::kUnknownOriginal;
+  const Kind kind = static_cast<Kind>(redemption->operation.kind);
+  if (kind != Kind::kRedeem && kind != Kind::kCapture) return Outcome::kNotPermitted;
+  const int64_t amount = attempt.operation.amount;
+  if (static_cast<__int128>(redemption->reversed) + amount > PointsOf(redemption->takings)) {
+    return Outcome::kAlreadyReturned;
+  }
+  Movements& movements = attempt.movements;
+  if (Overflows(movements.EverCredited() + amount) ||
+      Overflows(static_cast<__int128>(movements.clawed_back) + amount)) {
+    return Outcome::kOverflow;
+  }
+  const std::vector<Taking> takings = LatestTakings(*redemption, amount);
+  if (attempt.account.LotsWithPoints() + takings.size() > kMaxLotsWithPoints) {
+    return Outcome::kTooManyLots;
+  }
+
+  redemption->reversed += amount;
+  movements.reinstated += amount;
+  int64_t repaid = 0;
+  int64_t forfeited = 0;
+  for (const Taking& taking : takings) {
+    const int64_t repaid_here = Repay(attempt, taking.origin, taking.points);
+    repaid += repaid_here;
+    const int64_t rest = taking.points - repaid_here;
+    if (rest > 0) forfeited += PutBack(attempt, taking, rest);
+  }
+  if (repaid > 0 || forfeited > 0) attempt.AddDetail({amount, repaid, forfeited});
   return Outcome::kOk;
 }
 

@@ -9,6 +9,7 @@ namespace tallystick::model {
 Outcome RunHold(Attempt& attempt);
 Outcome RunCapture(Attempt& attempt);
 Outcome RunRelease(Attempt& attempt);
+Outcome RunReverseRedemption(Attempt& attempt);
 
 }  // namespace tallystick::model
 

@@ -40,6 +40,8 @@ struct Program {
   int64_t redeem_minimum = 1;
   int64_t redeem_step = 1;
   int64_t hold_timeout_minutes = 15;
+  bool forfeit_expired = false;  // reversal.expired: forfeit, else restore
+  int32_t reversal_grace_days = 30;
   int64_t debt_floor = 0;
   int32_t retention_days = 30;
   int32_t return_days = 90;

@@ -33,6 +33,7 @@ enum class Kind : uint8_t {
   kHold = 9,
   kCapture = 10,
   kRelease = 11,
+  kReverseRedemption = 12,
   kActivation = 128,
   kExpiry = 129,
   kHoldTimeout = 130,
@@ -119,7 +120,8 @@ struct Result {
   uint64_t sequence = 0;
   // The amounts of the detail slot, in the order in which docs/semantics.md names them; a replay
   // has none. Of a written-off Return: claim, from pending, from available, to debt, written off;
-  // of a detailed Capture: captured, given back, forgiven.
+  // of a detailed Capture: captured, given back, forgiven; of a detailed ReverseRedemption:
+  // reinstated, repaid, forfeited.
   std::vector<int64_t> details;
   bool operator==(const Result&) const = default;
 };
