@@ -140,8 +140,7 @@ std::vector<AccountEvent> Account::TimeOut(AccountHold& hold) {
 AccountEvent Account::Happen(AccountLot& lot) {
   if (NextKind(lot) == Kind::kExpiry) return Expire(lot, lot.remaining);
   const int64_t points = lot.remaining;
-  lot.pending = false;
-  PayDebt(lot);
+  Activate(lot);
   return Event(Kind::kActivation, lot.origin, points, lot.activates_at);
 }
 
@@ -159,6 +158,11 @@ AccountEvent Account::Event(Kind kind, uint64_t origin, int64_t points, Instant 
           .at = at,
           .available = after.available - after.debt,
           .pending = after.pending};
+}
+
+void Account::Activate(AccountLot& lot) {
+  lot.pending = false;
+  PayDebt(lot);
 }
 
 void Account::PayDebt(AccountLot& lot) {

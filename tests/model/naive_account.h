@@ -27,7 +27,7 @@ struct AccountLot {
   uint64_t origin = 0;  // the sequence of the operation that made it: its position
   int64_t original = 0;
   int64_t remaining = 0;
-  int64_t lost = 0;  // to expiry and forfeit
+  int64_t lost = 0;  // to expiry, forfeit and cancellation
   Instant activates_at = 0;
   Instant expires_at = kNever;
   bool pending = false;
@@ -77,6 +77,8 @@ struct Account {
   std::vector<AccountHold> holds;  // by position
   int64_t debt = 0;
   int64_t lifetime_earned = 0;
+  bool frozen = false;
+  bool closed = false;
 
   Balance CurrentBalance() const;
   size_t LotsWithPoints() const;
@@ -105,6 +107,9 @@ struct Account {
   std::vector<HeldPart> GiveBack(AccountHold& hold, AccountHold::State state);
 
   std::vector<HeldPart> InSpendingOrder(std::vector<HeldPart> parts);
+
+  // A pending lot becomes available and pays debt.
+  void Activate(AccountLot& lot);
 
   // The points are available and pay debt; returns what is left of them, in the lot.
   int64_t MakeAvailable(AccountLot& lot, int64_t points);

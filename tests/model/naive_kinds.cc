@@ -20,6 +20,7 @@ bool AmountIsBad(Kind kind, int64_t amount) {
     case Kind::kReverseRedemption:
       return amount <= 0;
     case Kind::kCapture:
+    case Kind::kCancel:
       return amount < 0;
     case Kind::kAdjust:
       return amount == 0 || amount == std::numeric_limits<int64_t>::min();
@@ -35,6 +36,8 @@ bool RelatedIsBad(Kind kind, const Id& related) {
     case Kind::kCapture:
     case Kind::kRelease:
     case Kind::kReverseRedemption:
+    case Kind::kActivate:
+    case Kind::kCancel:
       return related.IsZero();
     default:
       return !related.IsZero();
@@ -42,9 +45,9 @@ bool RelatedIsBad(Kind kind, const Id& related) {
 }
 
 bool ExpiresAtIsBad(Kind kind, const Operation& operation) {
-  if (operation.expires_at == 0) return false;
+  if (operation.expires_at == 0) return kind == Kind::kExtend;
   const bool allowed = kind == Kind::kAccrue || kind == Kind::kPurchase || kind == Kind::kHold ||
-                       (kind == Kind::kAdjust && operation.amount > 0);
+                       kind == Kind::kExtend || (kind == Kind::kAdjust && operation.amount > 0);
   return !allowed || operation.expires_at <= operation.occurred_at ||
          operation.expires_at >= UtcInstant(10'000, 1, 1);
 }
@@ -203,8 +206,9 @@ Outcome RunReturn(Attempt& attempt) {
 Field BadField(const Operation& operation) {
   const Kind kind = static_cast<Kind>(operation.kind);
   const bool is_tick = kind == Kind::kTick;
-  if (kind < Kind::kEnrol || kind > Kind::kReverseRedemption) return Field::kKind;
-  if ((operation.flags & ~kLinked) != 0) return Field::kFlags;
+  if (kind < Kind::kEnrol || kind > Kind::kExtend) return Field::kKind;
+  const int allowed_flags = kind == Kind::kClose ? kLinked | kExpireRest : kLinked;
+  if ((operation.flags & ~allowed_flags) != 0) return Field::kFlags;
   if (operation.reserved != 0) return Field::kReserved;
   if (operation.id.IsZero()) return Field::kId;
   if (operation.member.IsZero() != is_tick) return Field::kMember;
@@ -274,6 +278,20 @@ Outcome RunKind(Attempt& attempt) {
       return RunRelease(attempt);
     case Kind::kReverseRedemption:
       return RunReverseRedemption(attempt);
+    case Kind::kActivate:
+      return RunActivate(attempt);
+    case Kind::kCancel:
+      return RunCancel(attempt);
+    case Kind::kExtend:
+      return RunExtend(attempt);
+    case Kind::kFreeze:
+      attempt.account.frozen = true;
+      return Outcome::kOk;
+    case Kind::kUnfreeze:
+      attempt.account.frozen = false;
+      return Outcome::kOk;
+    case Kind::kClose:
+      return RunClose(attempt);
     default:
       std::abort();
   }

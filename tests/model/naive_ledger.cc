@@ -154,6 +154,12 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
   const Member* existing = FindMember(operation.program, operation.member);
   if (existing == nullptr && !enrols) return Refusal(operation, Outcome::kUnknownMember);
 
+  if (existing != nullptr && existing->account.closed) return Refusal(operation, Outcome::kClosed);
+  if (existing != nullptr && existing->account.frozen &&
+      (kind == Kind::kRedeem || kind == Kind::kHold)) {
+    return Refusal(operation, Outcome::kFrozen);
+  }
+
   const Member nobody;
   const Member& former = existing == nullptr ? nobody : *existing;
   Attempt attempt{.operation = operation,
@@ -321,6 +327,7 @@ Totals NaiveLedger::TotalsOf(uint16_t program) const {
   totals.redeemed = movements.redeemed;
   totals.expired = movements.expired;
   totals.forfeited = movements.forfeited;
+  totals.closed_out = movements.closed_out;
   totals.clawed_back = movements.clawed_back;
   totals.written_off = movements.written_off;
   totals.adjusted = movements.adjusted;
@@ -367,6 +374,9 @@ void NaiveLedger::CheckConservation() const {
       Check(member.account.LotsWithPoints() <= kMaxLotsWithPoints, id,
             "an account has too many lots");
       CheckHolds(id, member.account);
+      Check(
+          !member.account.closed || balance == Balance{.lifetime_earned = balance.lifetime_earned},
+          id, "a closed account has points or a debt");
       for (const AccountLot& lot : member.account.lots) {
         const int64_t held = member.account.HeldIn(lot.origin);
         lost += lot.lost;
@@ -382,8 +392,12 @@ void NaiveLedger::CheckConservation() const {
     Check(remembered_as_written_off <= totals.written_off, id,
           "more is remembered as written off than was");
     Check(lifetime_earned == totals.issued, id, "what members earned is not what was issued");
-    Check(lost == totals.expired, id, "what lots have lost is not what has expired");
-    Check(totals.forfeited <= totals.expired, id, "more was forfeited than has expired");
+    Check(lost == static_cast<__int128>(totals.expired) + program.movements.cancelled, id,
+          "what lots have lost is not what has expired or was cancelled");
+    Check(totals.forfeited + static_cast<__int128>(totals.closed_out) <= totals.expired, id,
+          "more was forfeited and closed out than has expired");
+    Check(program.movements.cancelled <= totals.clawed_back, id,
+          "more was cancelled than clawed back");
   }
 }
 

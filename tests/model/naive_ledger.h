@@ -54,7 +54,8 @@ struct Totals {
   int64_t issued = 0;
   int64_t redeemed = 0;
   int64_t expired = 0;
-  int64_t forfeited = 0;  // part of expired
+  int64_t forfeited = 0;   // part of expired
+  int64_t closed_out = 0;  // part of expired
   int64_t clawed_back = 0;
   int64_t written_off = 0;
   int64_t adjusted = 0;

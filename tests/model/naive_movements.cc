@@ -88,6 +88,26 @@ int64_t PutBack(Attempt& attempt, const Taking& taking, int64_t points) {
   return 0;
 }
 
+// kOk when `related` is a purchase or accrual whose lot has pending points.
+Outcome CheckPendingLot(Attempt& attempt) {
+  const Receipt* receipt = attempt.LiveReceipt(attempt.operation.related);
+  if (receipt == nullptr) return Outcome::kUnknownOriginal;
+  const Kind kind = static_cast<Kind>(receipt->operation.kind);
+  if (kind != Kind::kPurchase && kind != Kind::kAccrue) return Outcome::kNotPermitted;
+  for (const AccountLot& lot : attempt.account.lots) {
+    if (lot.origin == receipt->result.sequence && lot.pending && lot.remaining > 0) {
+      return Outcome::kOk;
+    }
+  }
+  return Outcome::kNotPermitted;
+}
+
+// The lot of the operation that `related` names, which must have one.
+AccountLot& RelatedLot(Attempt& attempt) {
+  const Receipt& receipt = *attempt.LiveReceipt(attempt.operation.related);
+  return attempt.account.LotOf(receipt.result.sequence);
+}
+
 }  // namespace
 
 Outcome RunHold(Attempt& attempt) {
@@ -174,6 +194,58 @@ Outcome RunReverseRedemption(Attempt& attempt) {
     if (rest > 0) forfeited += PutBack(attempt, taking, rest);
   }
   if (repaid > 0 || forfeited > 0) attempt.AddDetail({amount, repaid, forfeited});
+  return Outcome::kOk;
+}
+
+Outcome RunActivate(Attempt& attempt) {
+  const Outcome pending = CheckPendingLot(attempt);
+  if (pending != Outcome::kOk) return pending;
+  AccountLot& lot = RelatedLot(attempt);
+  lot.activates_at = attempt.t;
+  attempt.account.Activate(lot);
+  return Outcome::kOk;
+}
+
+Outcome RunCancel(Attempt& attempt) {
+  const Outcome pending = CheckPendingLot(attempt);
+  if (pending != Outcome::kOk) return pending;
+  AccountLot& lot = RelatedLot(attempt);
+  const int64_t points = attempt.operation.amount == 0 ? lot.remaining : attempt.operation.amount;
+  if (points > lot.remaining) return Outcome::kInsufficientPoints;
+  Movements& movements = attempt.movements;
+  if (Overflows(static_cast<__int128>(movements.clawed_back) + points)) return Outcome::kOverflow;
+  lot.remaining -= points;
+  lot.lost += points;
+  movements.clawed_back += points;
+  movements.cancelled += points;
+  return Outcome::kOk;
+}
+
+Outcome RunExtend(Attempt& attempt) {
+  const Instant expires_at = attempt.operation.expires_at;
+  for (AccountLot& lot : attempt.account.lots) {
+    const bool has_points = lot.remaining > 0 || attempt.account.HeldIn(lot.origin) > 0;
+    if (has_points && lot.expires_at < expires_at) lot.expires_at = expires_at;
+  }
+  return Outcome::kOk;
+}
+
+Outcome RunClose(Attempt& attempt) {
+  const Balance balance = attempt.account.CurrentBalance();
+  const bool has_rest = balance.pending > 0 || balance.available > 0 || balance.debt > 0;
+  const bool expires_rest = (attempt.operation.flags & kExpireRest) != 0;
+  if (balance.held > 0 || (has_rest && !expires_rest)) return Outcome::kNotPermitted;
+
+  for (AccountLot& lot : attempt.account.lots) {
+    lot.lost += lot.remaining;
+    lot.remaining = 0;
+  }
+  attempt.account.debt = 0;
+  attempt.account.closed = true;
+  attempt.movements.expired += balance.pending + balance.available;
+  attempt.movements.closed_out += balance.pending + balance.available;
+  attempt.movements.forgiven += balance.debt;
+  if (has_rest) attempt.AddDetail({balance.pending, balance.available, balance.debt});
   return Outcome::kOk;
 }
 

@@ -10,6 +10,10 @@ Outcome RunHold(Attempt& attempt);
 Outcome RunCapture(Attempt& attempt);
 Outcome RunRelease(Attempt& attempt);
 Outcome RunReverseRedemption(Attempt& attempt);
+Outcome RunActivate(Attempt& attempt);
+Outcome RunCancel(Attempt& attempt);
+Outcome RunExtend(Attempt& attempt);
+Outcome RunClose(Attempt& attempt);
 
 }  // namespace tallystick::model
 

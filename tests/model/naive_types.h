@@ -34,6 +34,12 @@ enum class Kind : uint8_t {
   kCapture = 10,
   kRelease = 11,
   kReverseRedemption = 12,
+  kActivate = 13,
+  kCancel = 14,
+  kFreeze = 15,
+  kUnfreeze = 16,
+  kClose = 17,
+  kExtend = 18,
   kActivation = 128,
   kExpiry = 129,
   kHoldTimeout = 130,
@@ -90,6 +96,9 @@ enum class Field : uint8_t {
 // Operation::flags: the operation and the one after it belong to one chain.
 inline constexpr uint8_t kLinked = 1;
 
+// Operation::flags, of a Close: what the account has expires.
+inline constexpr uint8_t kExpireRest = 2;
+
 struct Operation {
   Id id;
   Id member;
@@ -121,7 +130,7 @@ struct Result {
   // The amounts of the detail slot, in the order in which docs/semantics.md names them; a replay
   // has none. Of a written-off Return: claim, from pending, from available, to debt, written off;
   // of a detailed Capture: captured, given back, forgiven; of a detailed ReverseRedemption:
-  // reinstated, repaid, forfeited.
+  // reinstated, repaid, forfeited; of a detailed Close: pending, available, forgiven.
   std::vector<int64_t> details;
   bool operator==(const Result&) const = default;
 };
