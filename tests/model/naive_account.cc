@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <tuple>
+#include <utility>
 
 namespace tallystick::model {
 namespace {
@@ -219,11 +220,14 @@ AccountHold& Account::HoldOf(uint64_t position) {
   std::abort();
 }
 
-std::vector<HeldPart> Account::InSpendingOrder(std::vector<HeldPart> parts) {
-  std::sort(parts.begin(), parts.end(), [this](const HeldPart& a, const HeldPart& b) {
-    return SpentBefore(&LotOf(a.origin), &LotOf(b.origin));
-  });
-  return parts;
+std::vector<HeldPart> Account::InSpendingOrder(const std::vector<HeldPart>& parts) {
+  std::vector<std::pair<const AccountLot*, HeldPart>> order;
+  for (const HeldPart& part : parts) order.emplace_back(&LotOf(part.origin), part);
+  std::sort(order.begin(), order.end(),
+            [](const auto& a, const auto& b) { return SpentBefore(a.first, b.first); });
+  std::vector<HeldPart> sorted;
+  for (const auto& [lot, part] : order) sorted.push_back(part);
+  return sorted;
 }
 
 std::vector<Taking> Account::TakeFromHold(AccountHold& hold, int64_t points) {

@@ -106,7 +106,7 @@ struct Account {
   // spending order: that is available, too, even where its lot should have expired.
   std::vector<HeldPart> GiveBack(AccountHold& hold, AccountHold::State state);
 
-  std::vector<HeldPart> InSpendingOrder(std::vector<HeldPart> parts);
+  std::vector<HeldPart> InSpendingOrder(const std::vector<HeldPart>& parts);
 
   // A pending lot becomes available and pays debt.
   void Activate(AccountLot& lot);
