@@ -168,6 +168,17 @@ TEST_F(Reversals, RestoredLotTakesWhatIsHeldOfItAlong) {
   EXPECT_EQ(LotsOn(Day(9)), (std::vector{Lot{10, 10, Day(0), Day(36), false}}));
 }
 
+TEST_F(Reversals, LotThatIsAllHeldKeepsItsPresentDates) {
+  Start({});
+  Accrue(Day(0), 10, Day(5));
+  const Id redemption = Redeem(Day(1), 4);
+  Hold(Day(1), 6, Day(9));
+  Extend(Day(1), Day(20));
+  Reverse(Day(6), 4, redemption);
+  EXPECT_EQ(LotsOn(Day(6)), (std::vector{Lot{4, 10, Day(0), Day(20), false}}));
+  EXPECT_EQ(HoldsOn(Day(6))[0].lots, (std::vector{Lot{6, 10, Day(0), Day(20), false}}));
+}
+
 TEST_F(Reversals, ForfeitLeavesWhatIsHeld) {
   Start({.forfeit_expired = true});
   Accrue(Day(0), 10, Day(5));
