@@ -101,7 +101,8 @@ class ResolvedProgram : public ::testing::Test {
             "earn": {"points": 3, "per_spend": 7, "rounding": "ceil", "minimum_spend": 5},
             "pending": {"days": 30},
             "expiry": {"after": "activation", "months": 12, "round_up_to": "month"},
-            "redeem": {"minimum": 2, "step": 4}, "debt_floor": 9, "retention_days": 31,
+            "redeem": {"minimum": 2, "step": 4}, "hold": {"timeout_minutes": 20},
+            "reversal": {"expired": "forfeit", "grace_days": 5}, "debt_floor": 9, "retention_days": 31,
             "return_days": 91, "implicit_enrolment": true, "unknown_original": "newest",
             "decimals": 2)" +
             more + "}",
@@ -140,6 +141,13 @@ TEST_F(ResolvedProgram, KeepsEveryFieldOfTheFile) {
   "redeem": {
     "minimum": 2,
     "step": 4
+  },
+  "hold": {
+    "timeout_minutes": 20
+  },
+  "reversal": {
+    "expired": "forfeit",
+    "grace_days": 5
   },
   "debt_floor": 9,
   "retention_days": 31,

@@ -41,6 +41,10 @@ ProgramSpec ToSpec(const model::Program& program, int32_t version) {
   spec.return_days = program.return_days;
   spec.implicit_enrolment = program.implicit_enrolment;
   spec.unknown_original = static_cast<UnknownOriginal>(program.unknown_original);
+  spec.hold_timeout_minutes = static_cast<int32_t>(program.hold_timeout_minutes);
+  spec.expired_reversal =
+      program.forfeit_expired ? ExpiredReversal::forfeit : ExpiredReversal::restore;
+  spec.grace_days = program.reversal_grace_days;
   spec.version = version;
   spec.effective_us = program.effective_at;
   spec.initial_offset_s = program.zone.initial_offset_s;
@@ -50,13 +54,40 @@ ProgramSpec ToSpec(const model::Program& program, int32_t version) {
   return spec;
 }
 
-auto Numbers(const model::Totals& t) {
-  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,   t.clawed_back,
-                              t.written_off, t.adjusted, t.pending,  t.available, t.debt};
+// Of either kind.
+template <typename AnyTotals>
+std::vector<int64_t> Numbers(const AnyTotals& t) {
+  return {t.members,     t.issued,   t.redeemed,   t.expired,  t.forfeited,
+          t.closed_out,  t.adjusted, t.reinstated, t.forgiven, t.clawed_back,
+          t.written_off, t.pending,  t.available,  t.held,     t.debt};
 }
-auto Numbers(const Totals& t) {
-  return std::vector<int64_t>{t.members,     t.issued,   t.redeemed, t.expired,   t.clawed_back,
-                              t.written_off, t.adjusted, t.pending,  t.available, t.debt};
+
+std::vector<int64_t> DetailsOf(Kind kind, const Record& slot) {
+  const auto as = [&](auto detail) {
+    static_assert(sizeof(detail) == sizeof(slot));
+    std::memcpy(&detail, static_cast<const void*>(&slot), sizeof(detail));
+    return detail;
+  };
+  switch (kind) {
+    case Kind::Return: {
+      const auto d = as(ReturnDetail());
+      return {d.claim, d.from_pending, d.from_available, d.to_debt, d.written_off};
+    }
+    case Kind::Capture: {
+      const auto d = as(CaptureDetail());
+      return {d.captured, d.given_back, d.forgiven};
+    }
+    case Kind::ReverseRedemption: {
+      const auto d = as(ReversalDetail());
+      return {d.reinstated, d.repaid, d.forfeited};
+    }
+    case Kind::Close: {
+      const auto d = as(CloseDetail());
+      return {d.pending, d.available, d.forgiven};
+    }
+    default:
+      return {};
+  }
 }
 
 using LotKey = std::tuple<bool, Instant, Instant, int64_t, int64_t>;
@@ -101,14 +132,14 @@ size_t LedgerPair::Apply(const std::vector<model::Operation>& operations, bool c
   const size_t applied = fast_.Apply(sent, results.data());
 
   expected_ = naive_.Apply({operations.begin(), operations.begin() + applied});
-  std::vector<Operation> accepted;
+  std::vector<Accepted> accepted;
   for (size_t i = 0; i < applied; ++i) {
     SCOPED_TRACE(testing::Message() << "operation " << i << " of kind " << +operations[i].kind
                                     << ", amount " << operations[i].amount << ", occurred "
                                     << operations[i].occurred_at << ", now " << Now());
     CompareResult(expected_[i], results[i]);
     const bool is_new = expected_[i].outcome == model::Outcome::kOk && !expected_[i].replayed;
-    if (is_new) accepted.push_back(sent[i]);
+    if (is_new) accepted.push_back({sent[i], expected_[i].details});
   }
   CompareRecords(from, accepted);
   EXPECT_EQ(machine().log_time(), naive_.log_time());
@@ -124,9 +155,9 @@ void LedgerPair::CompareResult(const model::Result& expected, const Result& actu
   EXPECT_EQ(actual.points(), expected.points);
   EXPECT_EQ(actual.available(), expected.available);
   EXPECT_EQ(actual.pending(), expected.pending);
-  EXPECT_EQ(actual.flags(), (expected.replayed ? kReplayed : 0) |
-                                (expected.enrolled ? kEnrolled : 0) |
-                                (expected.written_off ? kWrittenOff : 0));
+  EXPECT_EQ(actual.flags(),
+            (expected.replayed ? kReplayed : 0) | (expected.enrolled ? kEnrolled : 0) |
+                (expected.written_off ? kWrittenOff : 0) | (expected.detailed ? kDetailed : 0));
   EXPECT_EQ(actual.reserved(), 0);
   if (expected.sequence == positions_.size() && !expected.replayed) {
     positions_.push_back(actual.position());
@@ -136,7 +167,7 @@ void LedgerPair::CompareResult(const model::Result& expected, const Result& actu
   EXPECT_EQ(actual.position(), positions_[expected.sequence]);
 }
 
-void LedgerPair::CompareRecords(size_t from, const std::vector<Operation>& accepted) {
+void LedgerPair::CompareRecords(size_t from, const std::vector<Accepted>& accepted) {
   const absl::Span<const Record> slots = fast_.open_slots();
   const std::vector<model::Derived> derived = naive_.TakeDerived();
   size_t derived_seen = 0;
@@ -150,15 +181,13 @@ void LedgerPair::CompareRecords(size_t from, const std::vector<Operation>& accep
       continue;
     }
     ASSERT_LT(accepted_seen, accepted.size()) << "a record too many";
-    ASSERT_TRUE(SameBytes(record.operation, accepted[accepted_seen++]));
-    ASSERT_EQ(record.result.details(), (record.result.flags() & kWrittenOff) != 0 ? 1 : 0);
-    if (record.result.details() == 0) continue;
-    ReturnDetail detail;
-    std::memcpy(&detail, static_cast<const void*>(&slots[++i]), sizeof(detail));
-    EXPECT_GT(detail.written_off, 0);
-    EXPECT_EQ(detail.claim,
-              detail.from_pending + detail.from_available + detail.to_debt + detail.written_off);
-    EXPECT_EQ(record.result.points(), detail.written_off - detail.claim);
+    const Accepted& operation = accepted[accepted_seen++];
+    ASSERT_TRUE(SameBytes(record.operation, operation.operation));
+    const bool detailed = (record.result.flags() & (kWrittenOff | kDetailed)) != 0;
+    ASSERT_EQ(record.result.details(), detailed ? 1 : 0);
+    std::vector<int64_t> details;
+    if (detailed) details = DetailsOf(record.operation.kind(), slots[++i]);
+    EXPECT_EQ(details, operation.details);
   }
   EXPECT_EQ(accepted_seen, accepted.size());
   EXPECT_EQ(derived_seen, derived.size());
@@ -211,6 +240,7 @@ void LedgerPair::CompareAccount(uint16_t program, const model::Id& member, Insta
   if (!expected.has_value()) return;
   EXPECT_EQ(actual->pending, expected->pending) << "at " << at;
   EXPECT_EQ(actual->available, expected->available) << "at " << at;
+  EXPECT_EQ(actual->held, expected->held) << "at " << at;
   EXPECT_EQ(actual->debt, expected->debt) << "at " << at;
   EXPECT_EQ(actual->lifetime_earned, expected->lifetime_earned);
 
@@ -223,7 +253,27 @@ void LedgerPair::CompareAccount(uint16_t program, const model::Id& member, Insta
     expected_lots.emplace_back(lot.pending, lot.expires_at, lot.activates_at, lot.remaining,
                                lot.original);
   }
-  EXPECT_EQ(actual->lot_count, expected_lots.size());
+  size_t lots = expected_lots.size();
+  const auto expected_holds = naive_.HoldsAt(program, member, at);
+  const auto actual_holds = machine().HoldsAt(program, ToId(member), at);
+  std::set<std::tuple<Position, Instant, int64_t, std::vector<LotKey>>> expected_set, actual_set;
+  for (const auto& hold : expected_holds) {
+    std::vector<LotKey> held;
+    for (const model::Lot& lot : hold.lots) {
+      held.emplace_back(lot.pending, lot.expires_at, lot.activates_at, lot.remaining, lot.original);
+    }
+    lots += held.size();
+    expected_set.emplace(positions_[hold.sequence], hold.times_out_at, hold.points, held);
+  }
+  for (const StateMachine::OpenHold& hold : actual_holds) {
+    std::vector<LotKey> held;
+    for (const Lot& lot : hold.lots) {
+      held.emplace_back(lot.pending, lot.expires_at, lot.activates_at, lot.remaining, lot.original);
+    }
+    actual_set.emplace(hold.position, hold.times_out_at, hold.points, held);
+  }
+  EXPECT_EQ(actual_set, expected_set) << "at " << at;
+  EXPECT_EQ(actual->lot_count, lots);
   // Of pending lots the order has no meaning here: one lists them by activation, the other by
   // event.
   for (auto* lots : {&actual_lots, &expected_lots}) {

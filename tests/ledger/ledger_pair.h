@@ -53,10 +53,14 @@ class LedgerPair {
 
  private:
   using AccountKey = std::pair<uint16_t, model::Id>;
+  struct Accepted {
+    Operation operation;
+    std::vector<int64_t> details;
+  };
 
   void CompareResult(const model::Result& expected, const Result& actual);
   // The records that were written behind `from`, against what the model accepted and derived.
-  void CompareRecords(size_t from, const std::vector<Operation>& accepted);
+  void CompareRecords(size_t from, const std::vector<Accepted>& accepted);
   void CompareDerived(const Record& record, const model::Derived& expected);
   void FollowHistory(const Record& record, Position position);
 

@@ -15,6 +15,9 @@ model::Kind KindOf(const model::Operation& op) { return static_cast<model::Kind>
 bool Earns(const model::Operation& op) {
   return KindOf(op) == model::Kind::kAccrue || KindOf(op) == model::Kind::kPurchase;
 }
+bool Takes(const model::Operation& op) {
+  return KindOf(op) == model::Kind::kRedeem || KindOf(op) == model::Kind::kCapture;
+}
 
 }  // namespace
 
@@ -83,8 +86,16 @@ model::Instant RandomOperations::DrawOccurredAt(model::Instant now, bool import_
 }
 
 void RandomOperations::DrawExpiry(model::Operation& op, model::Instant now) {
-  const bool allowed = Earns(op) || (KindOf(op) == model::Kind::kAdjust && op.amount > 0);
-  if (!(allowed ? random_.Percent(30) : random_.OneIn(100))) return;
+  const bool allowed = Earns(op) || KindOf(op) == model::Kind::kHold ||
+                       (KindOf(op) == model::Kind::kAdjust && op.amount > 0);
+  // Most clocks leap past a timeout of minutes before anything else happens.
+  if (KindOf(op) == model::Kind::kHold && random_.Percent(60)) {
+    const bool longest = random_.OneIn(10);
+    op.expires_at = now + (longest ? 30 * kDay : random_.Between(1, 30 * kDay));
+    return;
+  }
+  const bool needed = KindOf(op) == model::Kind::kExtend;
+  if (!(needed || (allowed ? random_.Percent(30) : random_.OneIn(100)))) return;
   if (op.occurred_at <= 0 || op.occurred_at >= kEndOfTime) return;
   switch (random_.Between(0, 8)) {
     case 0:
@@ -114,14 +125,24 @@ void RandomOperations::DrawExpiry(model::Operation& op, model::Instant now) {
 }
 
 void RandomOperations::DrawKind(model::Operation& op, bool import_clock) {
-  const int64_t what = random_.Between(0, 99);
-  op.kind = Number(what < 26   ? model::Kind::kPurchase
-                   : what < 42 ? model::Kind::kAccrue
-                   : what < 64 ? model::Kind::kReturn
-                   : what < 82 ? model::Kind::kRedeem
-                   : what < 93 ? model::Kind::kAdjust
-                   : what < 97 ? model::Kind::kEnrol
-                               : model::Kind::kTick);
+  const int64_t what = random_.Between(0, 999);
+  op.kind = Number(what < 200   ? model::Kind::kPurchase
+                   : what < 310 ? model::Kind::kAccrue
+                   : what < 460 ? model::Kind::kReturn
+                   : what < 560 ? model::Kind::kRedeem
+                   : what < 620 ? model::Kind::kAdjust
+                   : what < 720 ? model::Kind::kHold
+                   : what < 790 ? model::Kind::kCapture
+                   : what < 815 ? model::Kind::kRelease
+                   : what < 885 ? model::Kind::kReverseRedemption
+                   : what < 905 ? model::Kind::kActivate
+                   : what < 930 ? model::Kind::kCancel
+                   : what < 940 ? model::Kind::kExtend
+                   : what < 948 ? model::Kind::kFreeze
+                   : what < 960 ? model::Kind::kUnfreeze
+                   : what < 961 ? model::Kind::kClose
+                   : what < 985 ? model::Kind::kEnrol
+                                : model::Kind::kTick);
   // Strangers are refused most of what they ask for.
   const bool is_stranger =
       machine_.LastPosition(op.program, Id(op.member.low, op.member.high)) == 0;
@@ -148,6 +169,7 @@ void RandomOperations::DrawAmount(model::Operation& op) {
     case model::Kind::kAccrue:
       op.amount = random_.Magnitude(most);
       break;
+    case model::Kind::kHold:
     case model::Kind::kRedeem:
     case model::Kind::kAdjust: {
       const auto balance =
@@ -163,9 +185,51 @@ void RandomOperations::DrawAmount(model::Operation& op) {
     case model::Kind::kReturn:
       DrawReturn(op);
       break;
+    case model::Kind::kCapture:
+    case model::Kind::kRelease:
+    case model::Kind::kReverseRedemption:
+    case model::Kind::kActivate:
+    case model::Kind::kCancel:
+      DrawRelated(op);
+      break;
+    case model::Kind::kClose:
+      op.amount = 0;
+      op.flags = random_.OneIn(2) ? model::kExpireRest : 0;
+      break;
     default:
       op.amount = 0;
   }
+}
+
+void RandomOperations::DrawRelated(model::Operation& op) {
+  const model::Kind kind = KindOf(op);
+  const bool of_hold = kind == model::Kind::kCapture || kind == model::Kind::kRelease;
+  // Some that were refused, or stand before it in the same request.
+  const bool any = random_.OneIn(6);
+  const std::vector<model::Operation>& takings = any ? takings_ : accepted_takings_;
+  const std::vector<model::Operation>& holds = any ? holds_ : accepted_holds_;
+  const std::vector<model::Operation>& originals =
+      of_hold ? holds : (kind == model::Kind::kReverseRedemption ? takings : earning_);
+  const int64_t what = random_.Between(0, 99);
+  int64_t size = random_.Magnitude(taste_.largest_points);
+  op.related = {7, static_cast<uint64_t>(random_.Between(1, 1'000'000))};
+  if (what < 6 && !past_.empty()) {
+    op.related = random_.Pick(past_).id;
+  } else if (what >= 9 && !originals.empty()) {
+    const auto last = static_cast<int64_t>(originals.size()) - 1;
+    const int64_t first = random_.OneIn(4) ? 0 : std::max<int64_t>(0, last - 4);
+    const model::Operation& original = originals[static_cast<size_t>(random_.Between(first, last))];
+    op.related = original.id;
+    op.program = original.program;
+    op.member = original.member;
+    if (original.amount > 0) size = original.amount;
+  }
+  const bool all = random_.OneIn(3);
+  op.amount = all ? size : random_.Between(1, size);
+  if (random_.OneIn(12) && size < INT64_MAX) op.amount = size + 1;
+  if (kind == model::Kind::kRelease || kind == model::Kind::kActivate) op.amount = 0;
+  const bool may_be_all = kind == model::Kind::kCapture || kind == model::Kind::kCancel;
+  if (may_be_all && random_.OneIn(3)) op.amount = 0;
 }
 
 void RandomOperations::DrawReturn(model::Operation& op) {
@@ -208,7 +272,7 @@ void RandomOperations::DrawReturn(model::Operation& op) {
 void RandomOperations::Spoil(model::Operation& op) {
   switch (random_.Between(0, 9)) {
     case 0:
-      op.kind = static_cast<uint8_t>(random_.Pick<int64_t>({0, 1, 9, 100, 128, 129, 255}));
+      op.kind = static_cast<uint8_t>(random_.Pick<int64_t>({0, 1, 19, 100, 128, 129, 130, 255}));
       break;
     case 1:
       op.flags = static_cast<uint8_t>(2 << random_.Between(0, 6));
@@ -300,22 +364,26 @@ void RandomOperations::AppendChain(std::vector<model::Operation>& request, model
       op.related = {};
       op.expires_at = 0;
     }
-    // A return is drawn with its purchase's account: the chain follows it.
-    if (KindOf(op) == model::Kind::kReturn && i == 0) request.push_back(op);
+    // What names another was drawn with its account: the chain follows it.
     if (request.size() > first && !is_sloppy) {
       op.member = request[first].member;
       op.program = request[first].program;
     }
-    if (KindOf(op) == model::Kind::kReturn && i == 0) request.pop_back();
     op.flags |= model::kLinked;
     request.push_back(op);
   }
   if (!random_.OneIn(30)) request.back().flags &= static_cast<uint8_t>(~model::kLinked);
 }
 
+void RandomOperations::Accepted(const model::Operation& operation) {
+  if (KindOf(operation) == model::Kind::kHold) accepted_holds_.push_back(operation);
+  if (Takes(operation)) accepted_takings_.push_back(operation);
+}
+
 std::vector<model::Operation> RandomOperations::Request(model::Instant now, bool import_clock) {
   std::vector<model::Operation> request;
   const int64_t parts = random_.OneIn(3) ? random_.Between(1, 24) : random_.Between(1, 3);
+  size_t seen = 0;
   for (int64_t i = 0; i < parts; ++i) {
     if (random_.Percent(taste_.chain_percent)) {
       AppendChain(request, now, import_clock);
@@ -325,7 +393,13 @@ std::vector<model::Operation> RandomOperations::Request(model::Instant now, bool
     const model::Operation& last = request.back();
     // Where the log time follows what occurs.
     if (import_clock && last.occurred_at < now + 800 * kDay) now = std::max(now, last.occurred_at);
-    if (Earns(last) && last.amount > 0) earning_.push_back(last);
+    for (auto it = request.begin() + static_cast<std::ptrdiff_t>(seen); it != request.end(); ++it) {
+      const model::Kind kind = KindOf(*it);
+      if (Earns(*it) && it->amount > 0) earning_.push_back(*it);
+      if (kind == model::Kind::kHold) holds_.push_back(*it);
+      if (Takes(*it)) takings_.push_back(*it);
+    }
+    seen = request.size();
   }
   past_.insert(past_.end(), request.begin(), request.end());
   return request;

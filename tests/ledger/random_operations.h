@@ -33,6 +33,9 @@ class RandomOperations {
   // clock.
   std::vector<model::Operation> Request(model::Instant now, bool import_clock);
 
+  // Of the last request: what later operations name is taken from here as a rule.
+  void Accepted(const model::Operation& operation);
+
   // An instant at which something changes, or one microsecond beside it.
   model::Instant Edge(model::Instant now);
   // How far clocks move: from nothing to years.
@@ -46,6 +49,8 @@ class RandomOperations {
   void DrawKind(model::Operation& op, bool import_clock);
   void DrawAmount(model::Operation& op);
   void DrawReturn(model::Operation& op);
+  // Of an operation that names another: most often one that it can.
+  void DrawRelated(model::Operation& op);
   void DrawExpiry(model::Operation& op, model::Instant now);
   // Makes one field meaningless.
   void Spoil(model::Operation& op);
@@ -58,6 +63,10 @@ class RandomOperations {
   std::vector<model::Program> versions_;  // of all programs
   std::vector<model::Operation> past_;
   std::vector<model::Operation> earning_;  // accruals and purchases of the past
+  std::vector<model::Operation> holds_;
+  std::vector<model::Operation> accepted_holds_;
+  std::vector<model::Operation> takings_;  // redemptions and captures
+  std::vector<model::Operation> accepted_takings_;
   uint64_t last_id_ = 0;
 };
 

@@ -60,6 +60,9 @@ void RandomRules(Random& random, const ProgramTaste& taste, model::Program& prog
   program.redeem_step = random.Pick<int64_t>({1, 1, 1, 5});
   program.debt_floor = random.Pick<int64_t>({0, 0, 5, 50, 10'000});
   if (taste.huge_numbers && random.OneIn(2)) program.debt_floor = random.Magnitude(INT64_MAX);
+  program.hold_timeout_minutes = random.Pick<int64_t>({1, 15, 15, 60, 1'440, 14'400, 43'200});
+  program.forfeit_expired = random.OneIn(3);
+  program.reversal_grace_days = static_cast<int32_t>(random.Pick<int64_t>({1, 3, 30}));
   program.retention_days = static_cast<int32_t>(random.Pick<int64_t>({1, 2, 10, 30, 40}));
   program.return_days = static_cast<int32_t>(random.Pick<int64_t>({0, 1, 15, 60, 90}));
   program.implicit_enrolment = random.OneIn(2);
