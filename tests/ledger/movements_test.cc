@@ -518,5 +518,25 @@ TEST_F(Movements, AChainThatFailsUndoesAllOfThem) {
   EXPECT_EQ(Reverse(Day(2) + kMinute, 20, redemption).outcome(), Outcome::Ok);
 }
 
+TEST_F(Movements, AnUndoneChainLeavesAPurchaseItsLot) {
+  StartExpiring(10);
+  Purchase(Day(1), 5);
+  const Id purchase = Purchase(Day(2), 30);
+  At(Day(2), Make(Kind::Adjust, -5));
+  const Id redemption = Redeem(Day(2), 10);
+  // All of the lot is held, and made anew, and then neither.
+  ledger_.BeginBlock({Day(3), false});
+  const std::vector<Result> results =
+      Chain(Day(3), {Make(Kind::Hold, 20), Make(Kind::ReverseRedemption, 10, redemption),
+                     Make(Kind::Redeem, 1'000)});
+  EXPECT_EQ(results[1].outcome(), Outcome::ChainRefused);
+  EXPECT_TRUE(ledger_.machine().CheckInvariants().ok()) << ledger_.machine().CheckInvariants();
+  Operation soon = With(Make(Kind::Accrue, 8), Day(4));
+  At(Day(3), soon);
+  Return(Day(3), 20, purchase);
+  ASSERT_EQ(Lots(Day(3)).size(), 1u);
+  EXPECT_EQ(Lots(Day(3))[0].remaining, 8);
+}
+
 }  // namespace
 }  // namespace tallystick::ledger
