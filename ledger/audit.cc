@@ -20,7 +20,7 @@ std::optional<StateMachine::Balance> StateMachine::BalanceAt(uint16_t program, c
   const uint32_t row = accounts_.Find(program, member);
   if (row == kNoRow) return std::nullopt;
   Balance balance;
-  SettleAside(row, std::min(time, kLastInstant), &balance);
+  SettleAside(accounts_[row], row, std::min(time, kLastInstant), &balance);
   return balance;
 }
 
@@ -81,18 +81,20 @@ uint64_t StateMachine::Digest() const {
     for (const ProgramVersion& version : program->versions) {
       sum += RowHash::OfVersion(version.id, version.bytes);
     }
-    const auto add = [&](uint32_t row) {
+    const auto add = [&](const ReceiptQueue& queue, uint32_t row) {
       const Receipt& receipt = receipts_[row];
       if (!IsLive(*program, receipt, log_time_)) return;
       sum += RowHash::OfReceipt(program->id, accounts_[receipt.account].member, receipt,
                                 receipts_.ReturnedOf(receipt));
-      size_t number = 0;
-      for (uint32_t taking = receipts_.LatestTaking(receipt); taking != kNoRow;
-           taking = receipts_.taking(taking).earlier) {
-        sum += RowHash::OfTaking(receipt, number++, receipts_.taking(taking));
+      const auto [first, count] = receipts_.FindTakings(queue, receipt);
+      for (uint32_t i = 0; i < count; ++i) {
+        const Taking& taking = receipts_.takings().At(queue.takings, Takings::Behind(first, i));
+        sum += RowHash::OfTaking(receipt, i, taking);
       }
     };
-    for (const ReceiptQueue& queue : program->queues) receipts_.ForEach(queue, add);
+    for (const ReceiptQueue& queue : program->queues) {
+      receipts_.ForEach(queue, [&](uint32_t row) { add(queue, row); });
+    }
   }
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
     const Account& account = accounts_[row];

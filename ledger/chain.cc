@@ -163,10 +163,7 @@ size_t StateMachine::SlotsOfChain(absl::Span<const Operation> chain, uint32_t ac
       slots += lots + chain.size();
       continue;
     }
-    for (uint32_t taking = receipts_.LatestTaking(receipts_[original]); taking != kNoRow;
-         taking = receipts_.taking(taking).earlier) {
-      ++slots;
-    }
+    slots += TakingsOf(*FindProgram(link.program()), receipts_[original]).count;
   }
   return slots;
 }

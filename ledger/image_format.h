@@ -133,8 +133,8 @@ struct LotRow {
 };
 static_assert(sizeof(LotRow) == 40);
 
-// Of the redemption whose receipt is before it; the latest first. `count` LotRows follow: the lots
-// as they were, `remaining` is what was taken.
+// Of the redemption whose receipt is before it. `count` LotRows follow, in the order in which it
+// took: the lots as they were, `remaining` is what was taken.
 struct TakingsRow {
   ImageRow type;
   uint8_t reserved;

@@ -78,7 +78,8 @@ class ImageReader::State {
   bool begun_ = false;
   bool ended_ = false;
   uint16_t version_ = 0;
-  uint32_t last_receipt_ = kNoRow;  // of the row before, if it was one
+  uint32_t last_receipt_ = kNoRow;      // of the row before, if it was one
+  ReceiptQueue* last_queue_ = nullptr;  // its
   Position position_ = 0;
   uint16_t programs_ = 0;
   uint32_t accounts_ = 0;
@@ -281,6 +282,7 @@ absl::Status ImageReader::State::ReadReceipt(const Pending& pending) {
   ReceiptQueue& queue = program->QueueOf(row.kind, static_cast<uint16_t>(row.version - 1));
   const uint32_t at = machine_.receipts_.Append(queue, pending.hash, row.position);
   last_receipt_ = at;
+  last_queue_ = &queue;
   Receipt& receipt = machine_.receipts_[at];
   receipt = {row.id,
              row.key_time,
@@ -387,7 +389,7 @@ Account* ImageReader::State::AccountAt(uint32_t number) {
 absl::Status ImageReader::State::ReadTakings(const TakingsRow& row) {
   Receipts& receipts = machine_.receipts_;
   if (last_receipt_ == kNoRow || !Receipts::Takes(receipts[last_receipt_].kind) ||
-      row.count > kMaxLotsPerAccount || receipts.taking_room() < row.count) {
+      row.count > kMaxLotsPerAccount || receipts.takings().room() < row.count || row.count == 0) {
     return Wrong("what a redemption took is not behind its receipt");
   }
   Receipt& receipt = receipts[last_receipt_];
@@ -399,14 +401,15 @@ absl::Status ImageReader::State::ReadTakings(const TakingsRow& row) {
     }
     points += lots[i].remaining;
   }
-  // Each names the one before it.
-  for (size_t i = row.count; i > 0; --i) {
-    const LotRow& lot = lots[i - 1];
-    const uint32_t taking =
-        receipts.AddTaking({lot.position, lot.activates_at, lot.expires_at, lot.original,
-                            lot.remaining, receipts.LinkOf(receipt), kNoRow, kNoRow, 0});
-    receipts.SetLink(receipt, taking);
-    digest_ += RowHash::OfTaking(receipt, i - 1, receipts.taking(taking));
+  TakingQueue& queue = last_queue_->takings;
+  for (size_t i = 0; i < row.count; ++i) {
+    const LotRow& lot = lots[i];
+    const uint32_t number = queue.end;
+    Taking& taking = receipts.takings().Append(queue, i > 0);
+    taking = {lot.position, lot.activates_at, lot.expires_at, lot.original, 0, kNoRow, kNoRow};
+    taking.SetPoints(lot.remaining);
+    if (i == 0) receipts.SetLink(receipt, number);
+    digest_ += RowHash::OfTaking(receipt, i, taking);
   }
   return absl::OkStatus();
 }

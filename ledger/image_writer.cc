@@ -199,9 +199,8 @@ bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t
     if (const Returned* kept = Kept(row); kept != nullptr) returned = *kept;
     has_returns = (returned.amount | returned.claimed | returned.lost | returned.written_off) != 0;
   }
-  const uint32_t latest = machine_.receipts_.LatestTaking(receipt);
-  size_t takings = 0;
-  for (uint32_t t = latest; t != kNoRow; t = machine_.receipts_.taking(t).earlier) ++takings;
+  const ReceiptQueue& queue = cursor.program->queues[cursor.queue];
+  const auto [first, takings] = machine_.receipts_.FindTakings(queue, receipt);
   const size_t returned_bytes = has_returns ? sizeof(ReturnedRow) : 0;
   const size_t takings_bytes = takings > 0 ? sizeof(TakingsRow) + takings * sizeof(LotRow) : 0;
   auto* out = RoomFor<ReceiptRow>(ImageRow::kReceipt, returned_bytes + takings_bytes);
@@ -228,12 +227,12 @@ bool StateMachine::ImageWriter::WriteReceipt(const QueueCursor& cursor, uint32_t
     auto* head = new (reinterpret_cast<std::byte*>(out + 1) + returned_bytes)
         TakingsRow{ImageRow::kTakings, 0, static_cast<uint16_t>(takings), 0};
     auto* lot = reinterpret_cast<LotRow*>(head + 1);
-    size_t number = 0;
-    for (uint32_t t = latest; t != kNoRow; t = machine_.receipts_.taking(t).earlier) {
-      const Taking& taking = machine_.receipts_.taking(t);
+    for (uint32_t i = 0; i < takings; ++i) {
+      const Taking& taking =
+          machine_.receipts_.takings().At(queue.takings, Takings::Behind(first, i));
       new (lot++) LotRow{taking.lot_position, taking.activates_at, taking.expires_at,
-                         taking.original, taking.points};
-      digest_ += RowHash::OfTaking(receipt, number++, taking);
+                         taking.original, taking.points()};
+      digest_ += RowHash::OfTaking(receipt, i, taking);
     }
   }
   digest_ += RowHash::OfReceipt(cursor.program->id, machine_.accounts_[receipt.account].member,

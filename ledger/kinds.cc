@@ -252,9 +252,22 @@ void StateMachine::TakeInSpendingOrder(Request& request, Points points) {
 }
 
 void StateMachine::RememberTaking(Request& request, const Lot& lot, uint32_t row, Points most) {
-  request.taking =
-      receipts_.AddTaking({lot.position, lot.activates_at, lot.expires_at, lot.original,
-                           std::min(most, lot.remaining), request.taking, row, lot.receipt, 0});
+  TakingQueue& queue = request.program->QueueOf(request.operation.kind(), request.version).takings;
+  const bool continues = request.taking != kNoRow;
+  if (!continues) request.taking = queue.end;
+  // Written where it belongs, not put together and copied.
+  Taking& taking = receipts_.takings().Append(queue, continues);
+  taking.lot_position = lot.position;
+  taking.activates_at = lot.activates_at;
+  taking.expires_at = lot.expires_at;
+  taking.original = lot.original;
+  taking.SetPoints(std::min(most, lot.remaining));
+  taking.lot = row;
+  taking.receipt = lot.receipt;
+}
+
+Receipts::TakingsOf StateMachine::TakingsOf(ProgramState& program, const Receipt& receipt) const {
+  return receipts_.FindTakings(program.QueueOf(receipt.kind, receipt.version), receipt);
 }
 
 template <typename Detail>

@@ -69,7 +69,7 @@ struct StateMachine::Request {
   Instant times_out_at = 0;        // of a hold
   uint32_t hold = kNoRow;          // that a capture or release names
   uint32_t lots = 0;               // rows that it may add
-  uint32_t taking = kNoRow;        // the latest of a redemption
+  uint32_t taking = kNoRow;        // the first of a redemption
   uint8_t flags = 0;               // ResultFlag of the acceptance
 };
 

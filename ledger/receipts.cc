@@ -58,11 +58,6 @@ uint32_t Receipts::FindAt(const ReceiptQueue& queue, Position position) const {
 void Receipts::Drop(uint32_t row) {
   Receipt& receipt = (*this)[row];
   ClearReturned(receipt);
-  for (uint32_t taking = LatestTaking(receipt); taking != kNoRow;) {
-    const uint32_t earlier = takings_[taking].earlier;
-    takings_.Free(taking);
-    taking = earlier;
-  }
   if ((receipt.flags & kSuperseded) == 0) index_.Erase(Hash(receipt.account, receipt.id), row);
   --size_;
 }
@@ -80,7 +75,13 @@ void Receipts::Reinstate(uint32_t row) {
 }
 
 void Receipts::PopFront(ReceiptQueue& queue) {
-  Drop(queue.first_chunk * kRowsPerChunk + queue.first);
+  const uint32_t row = queue.first_chunk * kRowsPerChunk + queue.first;
+  Drop(row);
+  const Receipt& receipt = (*this)[row];
+  if (Takes(receipt.kind) && receipt.link != kNoRow) {
+    // Those behind it leave with the next: so nothing is read of them.
+    takings_.PopFrontTo(queue.takings, Takings::Behind(receipt.link, 1));
+  }
   ++queue.first;
   if (empty(queue)) queue.first = queue.end = 0;
   if (queue.first < kRowsPerChunk) return;
@@ -92,7 +93,12 @@ void Receipts::PopFront(ReceiptQueue& queue) {
 }
 
 void Receipts::PopBack(ReceiptQueue& queue) {
-  Drop(queue.last_chunk * kRowsPerChunk + queue.end - 1);
+  const uint32_t row = queue.last_chunk * kRowsPerChunk + queue.end - 1;
+  Drop(row);
+  const Receipt& receipt = (*this)[row];
+  if (Takes(receipt.kind) && receipt.link != kNoRow) {
+    takings_.PopBackTo(queue.takings, receipt.link);
+  }
   if (--queue.end > 0 || queue.first_chunk == queue.last_chunk) return;
   const uint32_t chunk = queue.last_chunk;
   queue.last_chunk = previous_chunk_[chunk];

@@ -15,6 +15,7 @@
 #include "ledger/hash_index.h"
 #include "ledger/seeded_hash.h"
 #include "ledger/slab.h"
+#include "ledger/takings.h"
 #include "ledger/types.h"
 
 namespace tallystick::ledger {
@@ -29,7 +30,7 @@ struct Receipt {
   Points pending;
   uint32_t account;
   uint32_t link;     // kNoRow; or, if its position is the receipt's: of a purchase the lot that it
-                     // made, of a hold the open hold; of a redemption its latest taking; or, with
+                     // made, of a hold the open hold; of a redemption its first taking; or, with
                      // has_returns, a row of returns
   uint32_t body;     // hash of the operation's bytes beyond those compared one by one
   uint16_t version;  // of the program, an index: the rules that it was made under
@@ -52,20 +53,6 @@ struct Returned {
   uint32_t kept;       // the image writer's: where it has kept what this was
 };
 
-// What a redemption took from one lot, with the lot's dates then.
-struct Taking {
-  Position lot_position;
-  Instant activates_at;
-  Instant expires_at;
-  Points original;
-  Points points;
-  uint32_t earlier;  // the taking before it, or kNoRow
-  uint32_t lot;      // the lot, if its position is that
-  uint32_t receipt;  // of the purchase that made it, if its position is that
-  uint32_t reserved;
-};
-static_assert(sizeof(Taking) == 56);
-
 inline constexpr Position kNotHeld = std::numeric_limits<Position>::max();
 
 // First in, first out. Whoever appends to it keeps count of `arrived`, and lets as many leave.
@@ -75,6 +62,7 @@ struct ReceiptQueue {
   uint32_t first = 0;  // offset in first_chunk
   uint32_t end = 0;    // offset behind the last in last_chunk
   uint32_t arrived = 0;
+  TakingQueue takings;
   Position held_from = kNotHeld;  // an image is being taken: from here on none may leave
 };
 
@@ -111,7 +99,6 @@ class Receipts {
   }
 
   bool full() const { return size_ >= limit_; }
-  uint32_t taking_room() const { return takings_.room(); }
   // A row of undefined content, found under the `hash` of its account and id. REQUIRES: !full();
   // positions ascend in a queue.
   uint32_t Append(ReceiptQueue& queue, uint64_t hash, Position position);
@@ -157,7 +144,7 @@ class Receipts {
     return chunks_[row / kRowsPerChunk][row % kRowsPerChunk];
   }
 
-  // Its own link: of the purchase's lot, the hold, or the redemption's latest taking.
+  // Its own link: of the purchase's lot, the hold, or the redemption's first taking.
   uint32_t LinkOf(const Receipt& receipt) const {
     return (receipt.flags & kHasReturns) != 0 ? returned_[receipt.link].link : receipt.link;
   }
@@ -174,20 +161,20 @@ class Receipts {
   void SetReturned(Receipt& receipt, const Returned& returned);
   void ClearReturned(Receipt& receipt);
 
-  // Takings: a redemption's, from the latest to the first; made before its receipt is, and freed
-  // with it.
+  // Takings of redemptions, in the queue of their receipts, with which they leave.
   static bool Takes(Kind kind) { return kind == Kind::Redeem || kind == Kind::Capture; }
-  // Returns the row of the taking, of which `earlier` is to be the redemption's one before it.
-  uint32_t AddTaking(const Taking& taking) {
-    const uint32_t row = takings_.Allocate();
-    takings_[row] = taking;
-    return row;
-  }
-  Taking& taking(uint32_t row) { return takings_[row]; }
-  const Taking& taking(uint32_t row) const { return takings_[row]; }
-  // kNoRow: it has none.
-  uint32_t LatestTaking(const Receipt& receipt) const {
-    return Takes(receipt.kind) ? LinkOf(receipt) : kNoRow;
+  Takings& takings() { return takings_; }
+  const Takings& takings() const { return takings_; }
+  // A redemption's, in the order in which they were taken: the first one's number, and how many.
+  // None of other kinds, and of engine 1.
+  struct TakingsOf {
+    uint32_t first = kNoRow;
+    uint32_t count = 0;
+  };
+  TakingsOf FindTakings(const ReceiptQueue& queue, const Receipt& receipt) const {
+    const uint32_t first = Takes(receipt.kind) ? LinkOf(receipt) : kNoRow;
+    if (first == kNoRow) return {};
+    return {first, takings_.CountFrom(queue.takings, first)};
   }
 
   size_t size() const { return size_; }
@@ -204,7 +191,7 @@ class Receipts {
   const SeededHash hash_;
   HashIndex index_;
   Slab<Returned> returned_;
-  Slab<Taking> takings_;
+  Takings takings_;
   Pages pages_;
   std::vector<Receipt*> chunks_;
   std::vector<Position> first_position_;  // in each chunk

@@ -12,14 +12,15 @@ Outcome StateMachine::CheckReversal(Request& request) const {
   if (!FindRelated(request)) return Outcome::UnknownOriginal;
   const Receipt& original = receipts_[request.receipt];
   if (!Receipts::Takes(original.kind)) return Outcome::NotPermitted;
-  const uint32_t latest = receipts_.LatestTaking(original);
-  if (latest == kNoRow) return Outcome::UnknownOriginal;
+  const auto [first, count] = TakingsOf(*request.program, original);
+  if (count == 0) return Outcome::UnknownOriginal;
+  const TakingQueue& queue = request.program->QueueOf(original.kind, original.version).takings;
   const int64_t amount = request.operation.amount();
   const Points before = receipts_.ReturnedOf(original).amount;
   Points taken = 0;
-  for (uint32_t row = latest; row != kNoRow; row = receipts_.taking(row).earlier) {
+  for (uint32_t i = count; i > 0; --i) {
     const Points behind = taken;  // in later takings
-    taken += receipts_.taking(row).points;
+    taken += receipts_.takings().At(queue, Takings::Behind(first, i - 1)).points();
     // Whether some of it is not reversed yet, and will be now.
     if (taken > before && behind - before < amount) ++request.lots;
   }
@@ -44,11 +45,12 @@ void StateMachine::PerformReversal(Request& request) {
   lots_by_position_.clear();
   Points skipped = returned.amount;
   Points left = amount;
-  for (uint32_t row = receipts_.LatestTaking(original); left > 0;
-       row = receipts_.taking(row).earlier) {
-    Taking& taking = receipts_.taking(row);
-    const Points reversed = std::min(skipped, taking.points);
-    const Points points = std::min(left, taking.points - reversed);
+  const auto [first, count] = TakingsOf(*request.program, original);
+  const TakingQueue& queue = request.program->QueueOf(original.kind, original.version).takings;
+  for (uint32_t i = count; left > 0; --i) {
+    Taking& taking = receipts_.takings().At(queue, Takings::Behind(first, i - 1));
+    const Points reversed = std::min(skipped, taking.points());
+    const Points points = std::min(left, taking.points() - reversed);
     skipped -= reversed;
     left -= points;
     if (points > 0) PutBack(request, taking, points, detail);

@@ -42,10 +42,10 @@ class RowHash {
               returned.amount, returned.claimed, returned.lost) +
            written_off;
   }
-  // The `number`th of a receipt, from the latest.
+  // The `number`th of a receipt.
   static uint64_t OfTaking(const Receipt& r, size_t number, const Taking& t) {
     return Of(kTaking, r.position, number, t.lot_position, t.activates_at, t.expires_at, t.original,
-              t.points);
+              t.points());
   }
   static uint64_t OfAccount(const Account& a) {
     return Of(kAccount, a.program, a.member.low(), a.member.high(), a.available, a.pending,

@@ -40,9 +40,9 @@ void StateMachine::VisitRows(RowVisitor& visitor) const {
         const Receipt& receipt = receipts_[row];
         if (!IsLive(*program, receipt, log_time_)) return;
         takings.clear();
-        for (uint32_t taking = receipts_.LatestTaking(receipt); taking != kNoRow;
-             taking = receipts_.taking(taking).earlier) {
-          takings.push_back(receipts_.taking(taking));
+        const auto [first, count] = receipts_.FindTakings(queue, receipt);
+        for (uint32_t i = 0; i < count; ++i) {
+          takings.push_back(receipts_.takings().At(queue.takings, Takings::Behind(first, i)));
         }
         visitor.OnReceipt(program->id, accounts_[receipt.account].member, receipt,
                           receipts_.ReturnedOf(receipt), takings);

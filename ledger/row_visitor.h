@@ -33,7 +33,7 @@ class RowVisitor {
   virtual ~RowVisitor() = default;
   virtual void OnAccount(const AccountRows& rows) = 0;
   // One that lives at log time, of a member's transaction, with what has become of it, and what it
-  // took: the latest first.
+  // took, in that order.
   virtual void OnReceipt(uint16_t program, const Id& member, const Receipt& receipt,
                          const Returned& returned, absl::Span<const Taking> takings) = 0;
 };

@@ -12,8 +12,8 @@ namespace tallystick::ledger {
 
 // The balance that Settle would give, by walking what is due in both lists. Only activations pay
 // debt, in the order in which they happen.
-void StateMachine::SettleAside(uint32_t account_row, Instant t, Balance* result) const {
-  const Account& account = accounts_[account_row];
+void StateMachine::SettleAside(const Account& account, uint32_t account_row, Instant t,
+                               Balance* result) const {
   Balance& balance = *result;
   balance.pending = account.pending;
   balance.available = std::max<Points>(account.available, 0);

@@ -104,7 +104,7 @@ void StateMachine::Refuse(const Operation& operation, uint32_t account_row, Outc
   result.mutate_field(field);
   if (account_row == kNoRow) return;
   Balance settled;
-  SettleAside(account_row, LogTimeOf(operation), &settled);
+  SettleAside(accounts_[account_row], account_row, LogTimeOf(operation), &settled);
   result.mutate_available(settled.available - settled.debt);
   result.mutate_pending(settled.pending);
 }
@@ -162,7 +162,7 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   request.rules = &request.program->versions[request.version].rules;
   if (request.row != kNoRow) {
     request.account = &accounts_[request.row];
-    SettleAside(request.row, request.t, &request.settled);
+    SettleAside(*request.account, request.row, request.t, &request.settled);
   }
   if (const Outcome outcome = Check(request); outcome != Outcome::Ok) {
     Refuse(request, outcome);
@@ -170,10 +170,8 @@ bool StateMachine::ApplyOne(const Operation& operation, const Approach& approach
   }
   // A chain has seen to its slots as a whole.
   if (!chain_->active() && out.room() < SlotsNeeded(request)) return false;
-  const bool any_short = accounts_.full() || receipts_.full() || holds_.full() ||
-                         lots_.room() < kMaxLotsPerAccount ||
-                         receipts_.taking_room() < kMaxLotsPerAccount;
-  if (any_short && !HasRows(request)) {
+  const bool any_full = accounts_.full() || lots_.full() || receipts_.full();
+  if ((any_full || MayNeedManyRows(request)) && !HasRows(request)) {
     Refuse(request, Outcome::Overloaded);
     return true;
   }
@@ -196,13 +194,20 @@ size_t StateMachine::SlotsNeeded(const Request& request) const {
   return kOwn + (request.hold != kNoRow ? lots : 0);
 }
 
+// More than one row of anything but receipts and accounts, or one that few need, when few are left.
+bool StateMachine::MayNeedManyRows(const Request& request) const {
+  const Kind kind = request.operation.kind();
+  if (Receipts::Takes(kind)) return receipts_.takings().room() < kMaxLotsPerAccount;
+  return (kind == Kind::Hold && holds_.full()) || lots_.room() < request.lots;
+}
+
 // Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
 // only an accepted operation lets them go.
 bool StateMachine::HasRows(Request& request) {
   if (request.row == kNoRow && accounts_.full()) return false;
   if (lots_.room() < request.lots) return false;
   if (request.operation.kind() == Kind::Hold && holds_.full()) return false;
-  const bool remembers_short = receipts_.full() || receipts_.taking_room() < kMaxLotsPerAccount;
+  const bool remembers_short = receipts_.full() || receipts_.takings().room() < kMaxLotsPerAccount;
   if (remembers_short && !chain_->active()) {
     // All that is dead, whosever: then it depends on time alone whether they are full, and replay,
     // which may have let others leave so far, comes to the same.
@@ -215,7 +220,7 @@ bool StateMachine::HasRows(Request& request) {
     }
   }
   const bool takes = Receipts::Takes(request.operation.kind());
-  return !receipts_.full() && !(takes && receipts_.taking_room() < request.account->lot_count);
+  return !receipts_.full() && !(takes && receipts_.takings().room() < request.account->lot_count);
 }
 
 bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& out) {

@@ -58,7 +58,7 @@ struct Limits {
   uint32_t lots = 1u << 31;
   uint32_t receipts = 1u << 31;
   uint32_t holds = 1u << 30;
-  uint32_t takings = 1u << 31;
+  uint32_t takings = Takings::kMaxRows;
 };
 
 // Where records go: the free slots of a block.
@@ -213,6 +213,7 @@ class StateMachine {
               Result& result) const;
   void Refuse(Request& request, Outcome outcome) const;
   size_t SlotsNeeded(const Request& request) const;
+  bool MayNeedManyRows(const Request& request) const;
   bool HasRows(Request& request);
   // kinds.cc
   Outcome Check(Request& request);
@@ -226,6 +227,7 @@ class StateMachine {
   void TakeInSpendingOrder(Request& request, Points points);
   Points TakeFromLot(Request& request, uint32_t row, Points most);
   void RememberTaking(Request& request, const Lot& lot, uint32_t row, Points points);
+  Receipts::TakingsOf TakingsOf(ProgramState& program, const Receipt& receipt) const;
   // Behind Accept, for its flag.
   template <typename Detail>
   void WriteDetail(Request& request, const Detail& detail);
@@ -277,7 +279,7 @@ class StateMachine {
   // replay.cc
   void ApplyLogged(absl::Span<const Operation> operations, Out& out);
   // settle.cc
-  void SettleAside(uint32_t account_row, Instant t, Balance* balance) const;
+  void SettleAside(const Account& account, uint32_t row, Instant t, Balance* balance) const;
   // The same, lot by lot.
   Aside SettledAside(uint32_t account_row, Instant t) const;
   // The account's first hold to time out, or kNoRow.

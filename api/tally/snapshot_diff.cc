@@ -93,7 +93,7 @@ nlohmann::ordered_json ReceiptJson(const ledger::Receipt& receipt, const ledger:
                                    absl::Span<const ledger::Taking> takings) {
   nlohmann::ordered_json taken = nlohmann::ordered_json::array();
   for (const ledger::Taking& taking : takings) {
-    taken.push_back(absl::StrCat(taking.points, " of lot ", taking.lot_position, ", expires ",
+    taken.push_back(absl::StrCat(taking.points(), " of lot ", taking.lot_position, ", expires ",
                                  InstantText(taking.expires_at)));
   }
   return {{"kind", std::string(KindName(receipt.kind))},
@@ -146,7 +146,7 @@ class Rows : public ledger::RowVisitor {
                                returned.lost, returned.written_off);
     for (const ledger::Taking& taking : takings) {
       hash = absl::HashOf(hash, taking.lot_position, taking.activates_at, taking.expires_at,
-                          taking.original, taking.points);
+                          taking.original, taking.points());
     }
     const Key key{.program = program,
                   .member = {member.low(), member.high()},

@@ -183,21 +183,54 @@ TEST_F(ReceiptQueues, AReceiptIsFoundByItsPosition) {
   EXPECT_EQ(position_at(last + 2), 0u);
 }
 
-TEST_F(ReceiptQueues, WhatARedemptionTookLeavesWithIt) {
-  Receipts receipts(10, 3, 0);
+TEST(Receipts, WhatRedemptionsTookLeavesWithThem) {
+  constexpr uint32_t kRows = 5 * Takings::kRowsPerChunk;
+  Receipts receipts(1u << 20, kRows, 0);
   ReceiptQueue queue;
-  Receipt redemption = Numbered(1);
-  redemption.kind = Kind::Redeem;
-  const uint32_t first = receipts.AddTaking({5, 0, 0, 10, 4, kNoRow, kNoRow, kNoRow, 0});
-  redemption.link = receipts.AddTaking({6, 0, 0, 10, 7, first, kNoRow, kNoRow, 0});
-  const uint32_t row = AddTo(receipts, queue, redemption);
-  EXPECT_EQ(receipts.taking_room(), 1u);
-  receipts.SetReturned(receipts[row], {3, 0, 0, 0, kNoRow, 0});
-  const uint32_t latest = receipts.LatestTaking(receipts[row]);
-  EXPECT_EQ(receipts.taking(latest).points, 7);
-  EXPECT_EQ(receipts.taking(receipts.taking(latest).earlier).points, 4);
-  receipts.PopFront(queue);
-  EXPECT_EQ(receipts.taking_room(), 3u);
+  uint64_t position = 0;
+  // Of as many lots as its position says, by its last digit.
+  const auto add = [&] {
+    Receipt redemption = Numbered(++position);
+    redemption.kind = Kind::Redeem;
+    for (uint64_t i = 0; i <= position % 4; ++i) {
+      const auto points = static_cast<Points>(10 * position + i);
+      const uint32_t number = queue.takings.end;
+      receipts.takings().Append(queue.takings, i > 0).SetPoints(points);
+      if (i == 0) redemption.link = number;
+    }
+    return AddTo(receipts, queue, redemption);
+  };
+  const auto check = [&](uint32_t row) {
+    const Receipt& receipt = receipts[row];
+    const auto [first, count] = receipts.FindTakings(queue, receipt);
+    ASSERT_EQ(count, receipt.position % 4 + 1);
+    for (uint32_t i = 0; i < count; ++i) {
+      const Taking& taking = receipts.takings().At(queue.takings, Takings::Behind(first, i));
+      ASSERT_EQ(taking.points(), static_cast<Points>(10 * receipt.position + i));
+    }
+  };
+  std::deque<uint32_t> rows;
+  for (int round = 0; round < 30'000; ++round) {
+    rows.push_back(add());
+    receipts.SetReturned(receipts[rows.back()], {3, 0, 0, 0, kNoRow, 0});
+    if (round % 3 == 1) {
+      receipts.PopBack(queue);
+      rows.pop_back();
+    }
+    check(rows.front());
+    check(rows.back());
+    if (rows.size() > 2 * Takings::kRowsPerChunk - 2) {
+      receipts.PopFront(queue);
+      rows.pop_front();
+    }
+  }
+  EXPECT_LE(receipts.takings().bytes(), 7 * Takings::kRowsPerChunk * sizeof(Taking));
+  while (!rows.empty()) {
+    receipts.PopFront(queue);
+    rows.pop_front();
+  }
+  // All but what may stay behind the first of the last.
+  EXPECT_GE(receipts.takings().room(), kRows - 3);
 }
 
 TEST(Receipts, OneIdOfTwoAccountsIsTwoReceipts) {
