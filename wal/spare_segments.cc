@@ -243,8 +243,10 @@ void SpareSegments::OnPiece(IoRequest& request) {
   const bool stalled = request.result >= 0 && done == 0;
   if (request.result < 0 || stalled) {
     if (error_ == 0 || request.offset < failed_offset_) failed_offset_ = request.offset;
-    // A full disk leaves the pieces before it; any other error, none that could be relied on.
-    if (error_ == 0 || IsDiskFull(error_)) error_ = stalled ? EIO : -request.result;
+    // A full disk leaves the pieces before it; any other error, none that could be relied on. Part
+    // of a sector is what a disk takes that has no room for the rest.
+    const int stall = request.result > 0 ? ENOSPC : EIO;
+    if (error_ == 0 || IsDiskFull(error_)) error_ = stalled ? stall : -request.result;
     request.owner = nullptr;
     return;
   }

@@ -258,6 +258,9 @@ void Audit::Expect(uint16_t program, const TotalsAnswer& answer) {
     sum.clawed_back += totals.clawed_back;
     sum.written_off += totals.written_off;
     sum.adjusted += totals.adjusted;
+    sum.reinstated += totals.reinstated;
+    sum.forgiven += totals.forgiven;
+    sum.held += totals.held;
     sum.pending += totals.pending;
     sum.available += totals.available;
     sum.debt += totals.debt;
@@ -269,6 +272,9 @@ void Audit::Expect(uint16_t program, const TotalsAnswer& answer) {
   EXPECT_EQ(answer.clawed_back, sum.clawed_back);
   EXPECT_EQ(answer.written_off, sum.written_off);
   EXPECT_EQ(answer.adjusted, sum.adjusted);
+  EXPECT_EQ(answer.reinstated, sum.reinstated);
+  EXPECT_EQ(answer.forgiven, sum.forgiven);
+  EXPECT_EQ(answer.held, sum.held);
   EXPECT_EQ(answer.pending, sum.pending);
   EXPECT_EQ(answer.available, sum.available);
   EXPECT_EQ(answer.debt, sum.debt);

@@ -186,18 +186,28 @@ Operation World::Draw() {
     return Operation(Id(id, options_.seed), member, related, amount, now, 0, id, program, 0, kind,
                      0, 0);
   };
+  // One that names one of `originals`.
+  const auto of = [&](const std::vector<size_t>& originals, Kind kind, bool whole) {
+    if (originals.empty()) return make(Kind::Enrol, 0);
+    const Operation& original = books_[random_.Pick(originals)].operation;
+    Operation op = make(kind, whole ? 0 : random_.Between(1, original.amount()), original.id());
+    op.mutable_member() = original.member();
+    op.mutate_program(original.program());
+    return op;
+  };
   const int64_t kind = random_.Between(1, 100);
-  if (kind <= 40) return make(Kind::Purchase, random_.Between(1, 5'000));
-  if (kind <= 55) return make(Kind::Accrue, random_.Between(1, 50));
-  if (kind <= 75) return make(Kind::Redeem, random_.Between(1, 40));
-  if (kind <= 82) return make(Kind::Adjust, random_.OneIn(3) ? -5 : random_.Between(1, 9));
-  if (kind <= 90 || purchases_.empty()) return make(Kind::Enrol, 0);
-  const Operation& purchase = books_[random_.Pick(purchases_)].operation;
+  if (kind <= 36) return make(Kind::Purchase, random_.Between(1, 5'000));
+  if (kind <= 48) return make(Kind::Accrue, random_.Between(1, 50));
+  if (kind <= 60) return make(Kind::Redeem, random_.Between(1, 40));
+  if (kind <= 66) return make(Kind::Adjust, random_.OneIn(3) ? -5 : random_.Between(1, 9));
+  if (kind <= 74) return make(Kind::Hold, random_.Between(1, 40));
+  if (kind <= 79) return of(holds_, Kind::Capture, random_.OneIn(3));
+  if (kind <= 82) return of(holds_, Kind::Release, true);
+  if (kind <= 86) return of(redemptions_, Kind::ReverseRedemption, false);
+  if (kind <= 88) return make(random_.OneIn(4) ? Kind::Freeze : Kind::Unfreeze, 0);
+  if (kind <= 92) return make(Kind::Enrol, 0);
   if (random_.OneIn(4)) return make(Kind::Return, random_.Between(1, 500));
-  Operation back = make(Kind::Return, random_.Between(1, purchase.amount()), purchase.id());
-  back.mutable_member() = purchase.member();
-  back.mutate_program(purchase.program());
-  return back;
+  return of(purchases_, Kind::Return, false);
 }
 
 absl::Status World::Apply(const Operation& operation) {
@@ -225,6 +235,8 @@ void World::DrawRequest(Client& client) {
       const size_t index = books_.Add(operation, client.number);
       client.waiting.insert(index);
       if (operation.kind() == Kind::Purchase) purchases_.push_back(index);
+      if (operation.kind() == Kind::Hold) holds_.push_back(index);
+      if (operation.kind() == Kind::Redeem) redemptions_.push_back(index);
     }
   }
 }
@@ -333,9 +345,10 @@ void World::Read() {
                          }));
   } else if (kind == 9) {
     dispatcher.Totals(program, Counted<TotalsAnswer>([](const TotalsAnswer& answer) {
-                        EXPECT_EQ(answer.issued + answer.adjusted - answer.redeemed -
-                                      answer.expired - answer.clawed_back,
-                                  answer.pending + answer.available - answer.debt);
+                        EXPECT_EQ(answer.issued + answer.reinstated + answer.adjusted +
+                                      answer.forgiven - answer.redeemed - answer.expired -
+                                      answer.clawed_back,
+                                  answer.pending + answer.available + answer.held - answer.debt);
                       }));
   } else {
     dispatcher.Lots(program, member, Counted<LotsAnswer>([](const LotsAnswer& answer) {

@@ -118,7 +118,9 @@ class World {
   std::unique_ptr<Ledger> ledger_;
   Books books_;
   std::vector<std::unique_ptr<Client>> clients_;
-  std::vector<size_t> purchases_;              // of the books
+  std::vector<size_t> purchases_;  // of the books
+  std::vector<size_t> holds_;
+  std::vector<size_t> redemptions_;
   std::map<uint64_t, uint16_t> waiting_puts_;  // programs, by the put's number
   uint64_t last_put_ = 0;
   uint64_t last_id_ = 0;
