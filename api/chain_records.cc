@@ -7,12 +7,11 @@
 namespace tallystick {
 namespace {
 
-// Points that a return wrote off, from the detail slot behind its record.
-Points WrittenOff(const Record& record, absl::Span<const wal::Slot> behind) {
-  if ((record.result.flags() & kWrittenOff) == 0 || behind.empty()) return 0;
-  ReturnDetail detail;
-  std::memcpy(&detail, &behind[0], sizeof(detail));
-  return detail.written_off;
+template <typename Detail>
+Detail As(const wal::Slot& slot) {
+  Detail detail;
+  std::memcpy(&detail, &slot, sizeof(detail));
+  return detail;
 }
 
 }  // namespace
@@ -21,11 +20,41 @@ const Record& RecordAt(const wal::BlockView& block, Position position) {
   return reinterpret_cast<const Record&>(block.slots[position - block.header->first_position]);
 }
 
+MovementDetail DetailOf(const Record& record, absl::Span<const wal::Slot> behind) {
+  const Kind kind = record.operation.kind();
+  MovementDetail detail;
+  if ((record.result.flags() & (kWrittenOff | kDetailed)) == 0 || behind.empty()) return detail;
+  if (kind == Kind::Return) {
+    const auto slot = As<ReturnDetail>(behind[0]);
+    detail.claim = slot.claim;
+    detail.from_pending = slot.from_pending;
+    detail.from_available = slot.from_available;
+    detail.to_debt = slot.to_debt;
+    detail.written_off = slot.written_off;
+  } else if (kind == Kind::Capture) {
+    const auto slot = As<CaptureDetail>(behind[0]);
+    detail.captured = slot.captured;
+    detail.given_back = slot.given_back;
+    detail.forgiven = slot.forgiven;
+  } else if (kind == Kind::ReverseRedemption) {
+    const auto slot = As<ReversalDetail>(behind[0]);
+    detail.reinstated = slot.reinstated;
+    detail.repaid = slot.repaid;
+    detail.forfeited = slot.forfeited;
+  } else if (kind == Kind::Close) {
+    const auto slot = As<CloseDetail>(behind[0]);
+    detail.from_pending = slot.pending;
+    detail.from_available = slot.available;
+    detail.forgiven = slot.forgiven;
+  }
+  return detail;
+}
+
 MovementAnswer MovementAt(const wal::BlockView& block, Position position) {
   const Record& record = RecordAt(block, position);
   const size_t place = position - block.header->first_position;
   MovementAnswer movement{record.operation, record.result,
-                          WrittenOff(record, block.slots.subspan(place + 1))};
+                          DetailOf(record, block.slots.subspan(place + 1))};
   movement.result.mutate_position(position);
   return movement;
 }

@@ -47,7 +47,9 @@ size_t ReplyBytes(const protocol::Frame& frame) {
     case protocol::Body::RecordsGet:
       return kMaxRecordsSlots * (sizeof(Record) + sizeof(protocol::RecordRun)) + kShortReplyBytes;
     case protocol::Body::StatementGet:
-      return kMaxStatementMovements * sizeof(protocol::Movement) + kShortReplyBytes;
+      return kMaxStatementMovements *
+                 (sizeof(protocol::Movement) + sizeof(protocol::MovementDetail)) +
+             kShortReplyBytes;
     default:
       return kShortReplyBytes;
   }

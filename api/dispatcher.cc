@@ -306,8 +306,8 @@ void Add(const TotalsAnswer& part, TotalsAnswer& sum) {
        {&TotalsAnswer::members, &TotalsAnswer::issued, &TotalsAnswer::redeemed,
         &TotalsAnswer::expired, &TotalsAnswer::clawed_back, &TotalsAnswer::written_off,
         &TotalsAnswer::adjusted, &TotalsAnswer::reinstated, &TotalsAnswer::forgiven,
-        &TotalsAnswer::pending, &TotalsAnswer::available, &TotalsAnswer::held,
-        &TotalsAnswer::debt}) {
+        &TotalsAnswer::pending, &TotalsAnswer::available, &TotalsAnswer::held, &TotalsAnswer::debt,
+        &TotalsAnswer::forfeited, &TotalsAnswer::closed_out}) {
     if (__builtin_add_overflow(sum.*field, part.*field, &(sum.*field))) {
       sum.outcome = Outcome::Overflow;
     }

@@ -148,28 +148,91 @@ void BuildReply(Builder& builder, uint64_t request, const BalanceAnswer& answer)
   Finish(builder, request,
          protocol::CreateBalanceReply(builder, answer.outcome, answer.as_of, answer.position,
                                       answer.pending, answer.available, answer.held, answer.debt,
-                                      answer.lifetime_earned, events));
+                                      answer.lifetime_earned, events,
+                                      static_cast<protocol::AccountStatus>(answer.status)));
 }
+
+namespace {
+
+protocol::Lot ToLot(const LotAnswer& lot) {
+  return {lot.position, lot.original, lot.remaining, lot.activates_at, lot.expires_at};
+}
+
+LotAnswer FromLot(const protocol::Lot& lot) {
+  return {.position = lot.position(),
+          .original = lot.original(),
+          .remaining = lot.remaining(),
+          .activates_at = lot.activates_at(),
+          .expires_at = lot.expires_at()};
+}
+
+}  // namespace
 
 void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer) {
   builder.Clear();
-  const auto lots = Write<protocol::Lot>(builder, answer.lots, [](const LotAnswer& lot) {
-    return protocol::Lot(lot.position, lot.original, lot.remaining, lot.activates_at,
-                         lot.expires_at);
+  const auto lots = Write<protocol::Lot>(builder, answer.lots, &ToLot);
+  std::vector<LotAnswer> all_held;
+  for (const HoldAnswer& hold : answer.holds) {
+    all_held.insert(all_held.end(), hold.lots.begin(), hold.lots.end());
+  }
+  const auto held_lots = Write<protocol::Lot>(builder, all_held, &ToLot);
+  const auto holds = Write<protocol::OpenHold>(builder, answer.holds, [](const HoldAnswer& hold) {
+    return protocol::OpenHold(hold.position, hold.times_out_at, hold.points,
+                              static_cast<uint32_t>(hold.lots.size()));
   });
-  Finish(builder, request, protocol::CreateLotsReply(builder, answer.outcome, answer.as_of, lots));
+  Finish(builder, request,
+         protocol::CreateLotsReply(builder, answer.outcome, answer.as_of, lots, holds, held_lots));
 }
 
 namespace {
 
 protocol::Movement ToMovement(const MovementAnswer& movement) {
-  return {movement.operation, movement.result, movement.written_off};
+  return {movement.operation, movement.result, movement.detail.written_off};
 }
 
+// A server that tells no details tells what was written off.
 MovementAnswer FromMovement(const protocol::Movement& movement) {
-  return {.operation = movement.operation(),
-          .result = movement.result(),
-          .written_off = movement.written_off()};
+  MovementAnswer answer{movement.operation(), movement.result(), {}};
+  answer.detail.written_off = movement.written_off();
+  return answer;
+}
+
+using MovementDetails = flatbuffers::Vector<const protocol::MovementDetail*>;
+
+Offset<MovementDetails> WriteDetails(Builder& builder,
+                                     const std::vector<MovementAnswer>& movements) {
+  std::vector<protocol::MovementDetail> details;
+  for (const MovementAnswer& movement : movements) {
+    const MovementDetail& d = movement.detail;
+    if (d == MovementDetail()) continue;
+    details.emplace_back(movement.result.position(), d.claim, d.from_pending, d.from_available,
+                         d.to_debt, d.written_off, d.captured, d.given_back, d.forgiven,
+                         d.reinstated, d.repaid, d.forfeited);
+  }
+  return builder.CreateVectorOfStructs(details);
+}
+
+// Both are in one order; a detail of another movement is nobody's.
+void ReadDetails(const MovementDetails* details, std::vector<MovementAnswer>& movements) {
+  if (details == nullptr) return;
+  uint32_t next = 0;
+  for (MovementAnswer& movement : movements) {
+    if (next == details->size()) return;
+    const protocol::MovementDetail& d = *details->Get(next);
+    if (d.position() != movement.result.position()) continue;
+    movement.detail = {.claim = d.claim(),
+                       .from_pending = d.from_pending(),
+                       .from_available = d.from_available(),
+                       .to_debt = d.to_debt(),
+                       .written_off = d.written_off(),
+                       .captured = d.captured(),
+                       .given_back = d.given_back(),
+                       .forgiven = d.forgiven(),
+                       .reinstated = d.reinstated(),
+                       .repaid = d.repaid(),
+                       .forfeited = d.forfeited()};
+    ++next;
+  }
 }
 
 }  // namespace
@@ -177,8 +240,9 @@ MovementAnswer FromMovement(const protocol::Movement& movement) {
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer) {
   builder.Clear();
   const auto movements = Write<protocol::Movement>(builder, answer.movements, &ToMovement);
+  const auto details = WriteDetails(builder, answer.movements);
   Finish(builder, request,
-         protocol::CreateStatementReply(builder, answer.outcome, movements, answer.next));
+         protocol::CreateStatementReply(builder, answer.outcome, movements, answer.next, details));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TransactionAnswer& answer) {
@@ -186,8 +250,9 @@ void BuildReply(Builder& builder, uint64_t request, const TransactionAnswer& ans
   std::vector<MovementAnswer> movement;
   if (answer.outcome == Outcome::Ok) movement.push_back(answer.movement);
   const auto written = Write<protocol::Movement>(builder, movement, &ToMovement);
+  const auto details = WriteDetails(builder, movement);
   Finish(builder, request,
-         protocol::CreateTransactionReply(builder, answer.outcome, written, answer.time));
+         protocol::CreateTransactionReply(builder, answer.outcome, written, answer.time, details));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) {
@@ -200,7 +265,7 @@ void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) 
                                      answer.redeemed, answer.expired, answer.clawed_back,
                                      answer.written_off, answer.adjusted, answer.reinstated,
                                      answer.forgiven, answer.pending, answer.available, answer.held,
-                                     answer.debt));
+                                     answer.debt, answer.forfeited, answer.closed_out));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) {
@@ -294,6 +359,7 @@ BalanceAnswer Decode(const protocol::BalanceReply& reply) {
   answer.events = Read<BalanceEvent>(reply.events(), [](const protocol::Event& event) {
     return BalanceEvent{.at = event.at(), .points = event.points(), .kind = event.kind()};
   });
+  answer.status = static_cast<ledger::AccountStatus>(reply.status());
   return answer;
 }
 
@@ -301,13 +367,18 @@ LotsAnswer Decode(const protocol::LotsReply& reply) {
   LotsAnswer answer;
   answer.outcome = reply.outcome();
   answer.as_of = reply.as_of();
-  answer.lots = Read<LotAnswer>(reply.lots(), [](const protocol::Lot& lot) {
-    return LotAnswer{.position = lot.position(),
-                     .original = lot.original(),
-                     .remaining = lot.remaining(),
-                     .activates_at = lot.activates_at(),
-                     .expires_at = lot.expires_at()};
-  });
+  answer.lots = Read<LotAnswer>(reply.lots(), &FromLot);
+  const auto held = Read<LotAnswer>(reply.held_lots(), &FromLot);
+  answer.holds = Read<HoldAnswer>(
+      reply.holds(), [&, begin = held.begin()](const protocol::OpenHold& hold) mutable {
+        const auto end = begin + std::min<ptrdiff_t>(hold.lots(), std::distance(begin, held.end()));
+        HoldAnswer open{.position = hold.position(),
+                        .times_out_at = hold.times_out_at(),
+                        .points = hold.points(),
+                        .lots = {begin, end}};
+        begin = end;
+        return open;
+      });
   return answer;
 }
 
@@ -316,13 +387,15 @@ StatementAnswer Decode(const protocol::StatementReply& reply) {
   answer.outcome = reply.outcome();
   answer.next = reply.next();
   answer.movements = Read<MovementAnswer>(reply.movements(), &FromMovement);
+  ReadDetails(reply.details(), answer.movements);
   return answer;
 }
 
 TransactionAnswer Decode(const protocol::TransactionReply& reply) {
   TransactionAnswer answer;
   answer.outcome = reply.outcome();
-  const auto movement = Read<MovementAnswer>(reply.movement(), &FromMovement);
+  auto movement = Read<MovementAnswer>(reply.movement(), &FromMovement);
+  ReadDetails(reply.details(), movement);
   if (!movement.empty()) answer.movement = movement[0];
   answer.time = reply.time();
   return answer;
@@ -347,6 +420,8 @@ TotalsAnswer Decode(const protocol::TotalsReply& reply) {
   answer.available = reply.available();
   answer.held = reply.held();
   answer.debt = reply.debt();
+  answer.forfeited = reply.forfeited();
+  answer.closed_out = reply.closed_out();
   return answer;
 }
 

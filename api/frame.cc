@@ -55,11 +55,15 @@ bool StructsAreAligned(const protocol::Frame& frame) {
     case protocol::Body::BalanceReply:
       return IsAligned(frame.body_as_BalanceReply()->events());
     case protocol::Body::LotsReply:
-      return IsAligned(frame.body_as_LotsReply()->lots());
+      return IsAligned(frame.body_as_LotsReply()->lots()) &&
+             IsAligned(frame.body_as_LotsReply()->holds()) &&
+             IsAligned(frame.body_as_LotsReply()->held_lots());
     case protocol::Body::StatementReply:
-      return IsAligned(frame.body_as_StatementReply()->movements());
+      return IsAligned(frame.body_as_StatementReply()->movements()) &&
+             IsAligned(frame.body_as_StatementReply()->details());
     case protocol::Body::TransactionReply:
-      return IsAligned(frame.body_as_TransactionReply()->movement());
+      return IsAligned(frame.body_as_TransactionReply()->movement()) &&
+             IsAligned(frame.body_as_TransactionReply()->details());
     case protocol::Body::TotalsReply:
       return IsAligned(frame.body_as_TotalsReply()->shards());
     case protocol::Body::ShardsReply:

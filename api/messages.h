@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "ledger/holds.h"
 #include "ledger/types.h"
 
 namespace tallystick {
@@ -37,8 +38,8 @@ struct ProgramPutAnswer {
 
 struct BalanceEvent {
   Instant at = 0;
-  Points points = 0;
-  Kind kind = Kind::None;  // Activation or Expiry
+  Points points = 0;       // of a HoldTimeout: what the hold has
+  Kind kind = Kind::None;  // Activation, Expiry or HoldTimeout
 };
 
 // The next events that a balance answer lists at most.
@@ -54,6 +55,7 @@ struct BalanceAnswer {
   Points debt = 0;
   Points lifetime_earned = 0;
   std::vector<BalanceEvent> events;  // soonest first
+  ledger::AccountStatus status = ledger::AccountStatus::kActive;
 };
 
 struct LotAnswer {
@@ -64,16 +66,46 @@ struct LotAnswer {
   Instant expires_at = kNever;
 };
 
+struct HoldAnswer {
+  Position position = 0;  // of the record that made it
+  Instant times_out_at = 0;
+  Points points = 0;
+  std::vector<LotAnswer> lots;  // what it has of them, in spending order
+};
+
 struct LotsAnswer {
   Outcome outcome = Outcome::Ok;
   Instant as_of = 0;
-  std::vector<LotAnswer> lots;  // available in spending order, then pending by activation
+  // Available in spending order, then pending by activation; without what is held.
+  std::vector<LotAnswer> lots;
+  std::vector<HoldAnswer> holds;  // that are open, by timeout
+};
+
+// What a movement's points came from and went to, where its result alone does not say it. 0 where
+// the kind says nothing of it.
+struct MovementDetail {
+  // Return that wrote points off: of a claim
+  Points claim = 0;
+  Points from_pending = 0;    // and Close: what was pending
+  Points from_available = 0;  // and Close: what was available
+  Points to_debt = 0;
+  Points written_off = 0;
+  // Capture that had debt forgiven
+  Points captured = 0;
+  Points given_back = 0;
+  Points forgiven = 0;  // and Close: its debt
+  // ReverseRedemption of which not all came back
+  Points reinstated = 0;
+  Points repaid = 0;     // part of it
+  Points forfeited = 0;  // part of it
+
+  friend bool operator==(const MovementDetail&, const MovementDetail&) = default;
 };
 
 struct MovementAnswer {
   Operation operation;
   Result result;  // with the movement's own position
-  Points written_off = 0;
+  MovementDetail detail;
 };
 
 // Movements in one answer at most; the caller asks on from `next`.
@@ -113,6 +145,9 @@ struct TotalsAnswer {
   Points available = 0;
   Points held = 0;
   Points debt = 0;
+  // Of `expired` apart.
+  Points forfeited = 0;   // reversed after its date
+  Points closed_out = 0;  // what accounts had when they were closed
 };
 
 struct ShardState {

@@ -25,6 +25,53 @@ ledger::ProgramError Unresolved(const absl::Status& status) {
   return {message.substr(0, space), space == std::string::npos ? "" : message.substr(space + 1)};
 }
 
+LotAnswer ToAnswer(const ledger::Lot& lot) {
+  return {lot.position, lot.original, lot.remaining, lot.activates_at, lot.expires_at};
+}
+
+// Points that become available, and then pay debt.
+struct Arrival {
+  Instant at;
+  Points points;
+  Instant expires_at;
+};
+
+// What will become of an account if nothing is done with it, soonest first.
+std::vector<BalanceEvent> EventsOf(const std::vector<ledger::Lot>& lots,
+                                   const std::vector<ledger::StateMachine::OpenHold>& holds,
+                                   Points debt) {
+  std::vector<BalanceEvent> events;
+  std::vector<Arrival> arrivals;
+  for (const auto& hold : holds) {
+    events.push_back({hold.times_out_at, hold.points, Kind::HoldTimeout});
+    for (const ledger::Lot& lot : hold.lots) {
+      arrivals.push_back({hold.times_out_at, lot.remaining, lot.expires_at});
+    }
+  }
+  for (const ledger::Lot& lot : lots) {
+    if (lot.pending && ledger::WillActivate(lot)) {
+      events.push_back({lot.activates_at, lot.remaining, Kind::Activation});
+      arrivals.push_back({lot.activates_at, lot.remaining, lot.expires_at});
+    } else if (lot.expires_at != kNever) {
+      events.push_back({lot.expires_at, lot.remaining, Kind::Expiry});
+    }
+  }
+  // At one instant holds time out before lots activate.
+  std::stable_sort(arrivals.begin(), arrivals.end(),
+                   [](const Arrival& a, const Arrival& b) { return a.at < b.at; });
+  for (const Arrival& arrival : arrivals) {
+    const Points paid = std::min(debt, arrival.points);
+    debt -= paid;
+    if (arrival.expires_at == kNever || arrival.points == paid) continue;
+    events.push_back(
+        {std::max(arrival.at, arrival.expires_at), arrival.points - paid, Kind::Expiry});
+  }
+  std::stable_sort(events.begin(), events.end(),
+                   [](const BalanceEvent& a, const BalanceEvent& b) { return a.at < b.at; });
+  if (events.size() > kMaxBalanceEvents) events.resize(kMaxBalanceEvents);
+  return events;
+}
+
 }  // namespace
 
 bool Shard::ServePut(ControlRequest& request) {
@@ -142,8 +189,14 @@ void Shard::ServeLots(ControlRequest& request) {
   answer.outcome = Known(request);
   answer.as_of = Now();
   for (const ledger::Lot& lot : machine_->LotsAt(request.program, request.member, answer.as_of)) {
-    answer.lots.push_back(
-        {lot.position, lot.original, lot.remaining, lot.activates_at, lot.expires_at});
+    answer.lots.push_back(ToAnswer(lot));
+  }
+  for (const auto& hold : machine_->HoldsAt(request.program, request.member, answer.as_of)) {
+    HoldAnswer& open = answer.holds.emplace_back();
+    open.position = hold.position;
+    open.times_out_at = hold.times_out_at;
+    open.points = hold.points;
+    for (const ledger::Lot& lot : hold.lots) open.lots.push_back(ToAnswer(lot));
   }
   request.answer = std::move(answer);
 }
@@ -158,22 +211,12 @@ void Shard::ServeBalance(ControlRequest& request) {
     answer.pending = balance->pending;
     answer.available = balance->available;
     answer.debt = balance->debt;
+    answer.held = balance->held;
     answer.lifetime_earned = balance->lifetime_earned;
-    Points debt = answer.debt;  // paid by what activates
-    for (const ledger::Lot& lot : machine_->LotsAt(request.program, request.member, answer.as_of)) {
-      Points left = lot.remaining;
-      if (lot.pending && ledger::WillActivate(lot)) {
-        answer.events.push_back({lot.activates_at, lot.remaining, Kind::Activation});
-        left -= std::min(debt, left);
-        debt -= lot.remaining - left;
-      }
-      if (lot.expires_at != kNever && left > 0) {
-        answer.events.push_back({lot.expires_at, left, Kind::Expiry});
-      }
-    }
-    std::sort(answer.events.begin(), answer.events.end(),
-              [](const BalanceEvent& a, const BalanceEvent& b) { return a.at < b.at; });
-    if (answer.events.size() > kMaxBalanceEvents) answer.events.resize(kMaxBalanceEvents);
+    answer.status = machine_->StatusOf(request.program, request.member);
+    answer.events =
+        EventsOf(machine_->LotsAt(request.program, request.member, answer.as_of),
+                 machine_->HoldsAt(request.program, request.member, answer.as_of), answer.debt);
   }
   request.answer = std::move(answer);
 }
@@ -209,6 +252,8 @@ void Shard::ServeTotals(ControlRequest& request) {
     answer.available = totals->available;
     answer.held = totals->held;
     answer.debt = totals->debt;
+    answer.forfeited = totals->forfeited;
+    answer.closed_out = totals->closed_out;
   } else {
     answer.outcome = Outcome::UnknownProgram;
   }

@@ -25,7 +25,7 @@ nlohmann::ordered_json MovementJson(const MovementAnswer& movement) {
     json["original"] = FormatId(operation.related());
   }
   if (operation.category() != 0) json["reason"] = operation.category();
-  if (movement.written_off != 0) json["written_off"] = movement.written_off;
+  if (movement.detail.written_off != 0) json["written_off"] = movement.written_off;
   return json;
 }
 

@@ -90,7 +90,7 @@ std::optional<Points> WrittenOff(Client& client, const Operation& operation, con
   if ((result.flags() & kWrittenOff) == 0) return 0;
   const auto answer = client.Transaction(operation.program(), operation.member(), operation.id());
   if (!answer.ok() || answer->outcome != Outcome::Ok) return std::nullopt;
-  return answer->movement.written_off;
+  return answer->movement.detail.written_off;
 }
 
 void Print(const Operation& operation, const Result& result, std::optional<Points> written_off,

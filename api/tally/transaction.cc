@@ -30,8 +30,8 @@ void PrintText(const TransactionAnswer& answer) {
   std::printf("%-12s %ld\n", "amount", operation.amount());
   std::printf("%-12s %ld\n", "available", result.available());
   std::printf("%-12s %ld\n", "pending", result.pending());
-  if (answer.movement.written_off != 0) {
-    std::printf("%-12s %ld\n", "written off", answer.movement.written_off);
+  if (answer.movement.detail.written_off != 0) {
+    std::printf("%-12s %ld\n", "written off", answer.movement.detail.written_off);
   }
 }
 

@@ -85,9 +85,9 @@ class EmbeddedLedger : public testing::Test {
   std::string OpenError() const { return Ledger::Open(options_).status().ToString(); }
 
   static Operation Make(Kind kind, uint64_t id, uint64_t member, int64_t amount,
-                        Instant occurred_at = Now()) {
-    return Operation(Id(id, 1), Id(member, 2), Id(), amount, occurred_at, 0, 0, kProgram, 0, kind,
-                     0, 0);
+                        Instant occurred_at = Now(), Instant expires_at = 0) {
+    return Operation(Id(id, 1), Id(member, 2), Id(), amount, occurred_at, expires_at, 0, kProgram,
+                     0, kind, 0, 0);
   }
   Result Apply(const Operation& operation) {
     const absl::StatusOr<Result> result = ledger_->Apply(operation);
@@ -353,6 +353,51 @@ TEST_F(EmbeddedLedger, GivesStatementsInPages) {
   EXPECT_EQ(expected, 0u);
   EXPECT_EQ(ledger_->Statement(kProgram, Id(99, 2))->outcome, Outcome::UnknownMember);
   EXPECT_EQ(ledger_->Statement(99, Id(1, 2))->outcome, Outcome::UnknownProgram);
+}
+
+TEST_F(EmbeddedLedger, TellsHoldsAndWhatBecomesOfThem) {
+  Create(R"(, "debt_floor": 100)");
+  const Instant now = Now();
+  const Instant expires = now + 2 * kMicrosPerDay;
+  Apply(Make(Kind::Accrue, 1, 1, 30, now, expires));
+  Apply(Make(Kind::Accrue, 2, 1, 30));
+  Apply(Make(Kind::Hold, 3, 1, 40, now, now + 3 * kMicrosPerDay));
+  Apply(Make(Kind::Hold, 4, 1, 5, now, now + kMicrosPerDay));
+  const BalanceAnswer balance = *ledger_->Balance(kProgram, Id(1, 2));
+  EXPECT_EQ(balance.available, 15);
+  EXPECT_EQ(balance.held, 45);
+  ASSERT_EQ(balance.events.size(), 3u);
+  EXPECT_EQ(balance.events[0].kind, Kind::HoldTimeout);
+  EXPECT_EQ(balance.events[0].points, 5);
+  EXPECT_EQ(balance.events[1].kind, Kind::HoldTimeout);
+  EXPECT_EQ(balance.events[1].points, 40);
+  // What it has of the first lot has expired by then.
+  EXPECT_EQ(balance.events[2].kind, Kind::Expiry);
+  EXPECT_EQ(balance.events[2].points, 30);
+  EXPECT_EQ(balance.events[2].at, balance.events[1].at);
+  const LotsAnswer lots = *ledger_->Lots(kProgram, Id(1, 2));
+  ASSERT_EQ(lots.holds.size(), 2u);
+  EXPECT_EQ(lots.holds[0].points, 5);
+  EXPECT_EQ(lots.holds[0].times_out_at, now + kMicrosPerDay);
+  ASSERT_EQ(lots.holds[1].lots.size(), 2u);
+  EXPECT_EQ(lots.holds[1].lots[0].remaining, 30);
+  EXPECT_EQ(lots.holds[1].lots[0].expires_at, expires);
+  EXPECT_EQ(lots.holds[1].lots[1].remaining, 10);
+
+  // A debt is paid by what comes back, and that does not expire.
+  Apply(Make(Kind::Accrue, 5, 2, 50, now, expires));
+  Apply(Make(Kind::Hold, 6, 2, 40, now, now + kMicrosPerDay));
+  Operation claim = Make(Kind::Return, 7, 2, 50);
+  claim.mutable_related() = Id(5, 1);
+  EXPECT_EQ(Apply(claim).points(), -50);
+  const BalanceAnswer covered = *ledger_->Balance(kProgram, Id(2, 2));
+  EXPECT_EQ(covered.debt, 40);
+  EXPECT_EQ(covered.held, 40);
+  ASSERT_EQ(covered.events.size(), 1u);
+  EXPECT_EQ(covered.events[0].kind, Kind::HoldTimeout);
+  EXPECT_EQ(covered.status, ledger::AccountStatus::kActive);
+  Apply(Make(Kind::Freeze, 8, 2, 0));
+  EXPECT_EQ(ledger_->Balance(kProgram, Id(2, 2))->status, ledger::AccountStatus::kFrozen);
 }
 
 TEST_F(EmbeddedLedger, ReadsABalanceAsItWillBe) {

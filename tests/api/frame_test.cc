@@ -191,6 +191,47 @@ TEST(Frame, MisalignedOperationsAreRefused) {
   EXPECT_EQ(refused, 1u);
 }
 
+// The verifier does not look where the elements of a vector lie.
+TEST(Frame, MisalignedHoldsAndDetailsAreRefused) {
+  const auto vector_at = [](flatbuffers::FlatBufferBuilder& builder, size_t shift, size_t bytes) {
+    if (shift == 1) builder.CreateVector(std::vector<uint32_t>{});
+    const std::vector<uint8_t> element(bytes);
+    builder.StartVector(bytes / 4, 4);
+    builder.PushBytes(element.data(), element.size());
+    return builder.EndVector(1);
+  };
+  using protocol::Body;
+  using Builder = flatbuffers::FlatBufferBuilder;
+  const auto build = [&](size_t which, size_t shift, Builder& b) -> FrameBuffer {
+    if (which < 2) {
+      flatbuffers::Offset<flatbuffers::Vector<const protocol::OpenHold*>> holds;
+      flatbuffers::Offset<flatbuffers::Vector<const protocol::Lot*>> lots;
+      if (which == 0) holds = vector_at(b, shift, sizeof(protocol::OpenHold));
+      if (which == 1) lots = vector_at(b, shift, sizeof(protocol::Lot));
+      const auto body = protocol::CreateLotsReply(b, Outcome::Ok, 0, 0, holds, lots).Union();
+      return FrameWithBody(5, Body::LotsReply, body, b);
+    }
+    const flatbuffers::Offset<flatbuffers::Vector<const protocol::MovementDetail*>> details(
+        vector_at(b, shift, sizeof(protocol::MovementDetail)));
+    if (which == 2) {
+      const auto body = protocol::CreateStatementReply(b, Outcome::Ok, 0, 0, details).Union();
+      return FrameWithBody(5, Body::StatementReply, body, b);
+    }
+    const auto body = protocol::CreateTransactionReply(b, Outcome::Ok, 0, 0, details).Union();
+    return FrameWithBody(5, Body::TransactionReply, body, b);
+  };
+  for (size_t which = 0; which < 4; ++which) {
+    size_t refused = 0;
+    for (const size_t shift : {0, 1}) {
+      Builder builder;
+      const std::string error = ErrorOf(build(which, shift, builder));
+      refused += error.empty() ? 0 : 1;
+      EXPECT_THAT(error, AnyOf(IsEmpty(), HasSubstr("not aligned to 8 bytes")));
+    }
+    EXPECT_EQ(refused, 1u) << which;
+  }
+}
+
 TEST(Frame, NoFlippedBitGoesUnnoticed) {
   const FrameBuffer good = SubmitFrame(3, SomeOperations(2));
   for (size_t bit = 0; bit < good.size() * 8; ++bit) {
@@ -213,13 +254,85 @@ uint64_t Walk(const protocol::Frame& frame) {
     for (size_t index = 0; index < vector->size() * sizeof(Element); ++index) sum += bytes[index];
   };
   if (const auto* submit = frame.body_as_Submit()) add(submit->operations());
-  if (const auto* statement = frame.body_as_StatementReply()) add(statement->movements());
+  if (const auto* statement = frame.body_as_StatementReply()) {
+    add(statement->movements());
+    add(statement->details());
+    sum += Decode(*statement).movements.size();
+  }
   if (const auto* transaction = frame.body_as_TransactionReply()) add(transaction->movement());
-  if (const auto* lots = frame.body_as_LotsReply()) add(lots->lots());
+  if (const auto* lots = frame.body_as_LotsReply()) {
+    add(lots->lots());
+    for (const HoldAnswer& hold : Decode(*lots).holds) {
+      for (const LotAnswer& lot : hold.lots) sum += lot.position;
+    }
+  }
   if (const auto* put = frame.body_as_ProgramPutReply()) {
     sum += Decode(*put).field.size() + Decode(*put).message.size();
   }
   return sum;
+}
+
+TEST(Frame, RepliesTellHoldsDetailsAndStatus) {
+  LotsAnswer lots;
+  lots.lots = {{1, 30, 10, 5, 9}};
+  lots.holds = {{7, 20, 25, {{1, 30, 20, 5, 9}, {2, 5, 5, 6, kNever}}},
+                {8, 21, 0, {}},
+                {9, 22, 3, {{3, 4, 3, 7, 8}}}};
+  FrameBuffer frame = BuiltFrame([&](Builder& builder) { BuildReply(builder, 1, lots); });
+  const LotsAnswer read = Decode(*Read(frame)->body_as_LotsReply());
+  ASSERT_EQ(read.holds.size(), 3u);
+  EXPECT_EQ(read.lots.size(), 1u);
+  EXPECT_EQ(read.holds[0].times_out_at, 20);
+  EXPECT_EQ(read.holds[0].points, 25);
+  ASSERT_EQ(read.holds[0].lots.size(), 2u);
+  EXPECT_EQ(read.holds[0].lots[1].expires_at, kNever);
+  EXPECT_TRUE(read.holds[1].lots.empty());
+  ASSERT_EQ(read.holds[2].lots.size(), 1u);
+  EXPECT_EQ(read.holds[2].lots[0].position, 3u);
+
+  StatementAnswer statement;
+  statement.movements.resize(3);
+  for (size_t i = 0; i < 3; ++i) statement.movements[i].result.mutate_position(9 - i);
+  statement.movements[0].detail = {
+      .claim = 15, .from_pending = 1, .from_available = 2, .to_debt = 4, .written_off = 8};
+  statement.movements[2].detail = {
+      .captured = 1, .given_back = 2, .forgiven = 3, .reinstated = 4, .repaid = 5, .forfeited = 6};
+  frame = BuiltFrame([&](Builder& builder) { BuildReply(builder, 2, statement); });
+  const protocol::StatementReply& reply = *Read(frame)->body_as_StatementReply();
+  EXPECT_EQ(reply.details()->size(), 2u);
+  EXPECT_EQ(reply.movements()->Get(0)->written_off(), 8);
+  const StatementAnswer told = Decode(reply);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(told.movements[i].detail, statement.movements[i].detail) << i;
+  }
+
+  BalanceAnswer balance;
+  balance.status = ledger::AccountStatus::kClosed;
+  frame = BuiltFrame([&](Builder& builder) { BuildReply(builder, 3, balance); });
+  EXPECT_EQ(Decode(*Read(frame)->body_as_BalanceReply()).status, balance.status);
+
+  TotalsAnswer totals;
+  totals.forfeited = 3;
+  totals.closed_out = 4;
+  frame = BuiltFrame([&](Builder& builder) { BuildReply(builder, 4, totals); });
+  EXPECT_EQ(Decode(*Read(frame)->body_as_TotalsReply()).forfeited, 3);
+  EXPECT_EQ(Decode(*Read(frame)->body_as_TotalsReply()).closed_out, 4);
+}
+
+// More lots than there are, as no server says it.
+TEST(Frame, HoldsHaveNoLotsThatAreNotThere) {
+  Builder builder;
+  const protocol::OpenHold holds[] = {{1, 2, 3, 1'000'000'000}, {4, 5, 6, 1}};
+  const protocol::Lot lots[] = {{1, 2, 2, 3, 4}};
+  const auto body =
+      protocol::CreateLotsReply(builder, Outcome::Ok, 0, 0, builder.CreateVectorOfStructs(holds, 2),
+                                builder.CreateVectorOfStructs(lots, 1))
+          .Union();
+  const FrameBuffer frame = FrameWithBody(5, protocol::Body::LotsReply, body, builder);
+  const LotsAnswer read = Decode(*Read(frame)->body_as_LotsReply());
+  ASSERT_EQ(read.holds.size(), 2u);
+  EXPECT_EQ(read.holds[0].lots.size(), 1u);
+  EXPECT_TRUE(read.holds[1].lots.empty());
 }
 
 TEST(Frame, DamageUnderARightCrcIsAnErrorOrSafeToRead) {
@@ -228,8 +341,11 @@ TEST(Frame, DamageUnderARightCrcIsAnErrorOrSafeToRead) {
   std::mt19937_64 random(seed);
   StatementAnswer statement;
   statement.movements.resize(2);
+  statement.movements[1].detail.forgiven = 1;
   LotsAnswer lots;
   lots.lots.resize(3);
+  lots.holds.resize(2);
+  lots.holds[1].lots.resize(2);
   const FrameBuffer originals[] = {
       SubmitFrame(3, SomeOperations(2)),
       BuiltFrame([&](Builder& builder) { BuildReply(builder, 4, statement); }),

@@ -80,7 +80,7 @@ class GoldenLedger : public testing::Test {
       nlohmann::ordered_json movements = nlohmann::ordered_json::array();
       for (const MovementAnswer& movement : statement->movements) {
         movements.push_back({movement.result.position(), EnumNameKind(movement.operation.kind()),
-                             movement.result.points(), movement.written_off});
+                             movement.result.points(), movement.detail.written_off});
       }
       told["members"].push_back({balance->pending, balance->available, balance->debt,
                                  balance->lifetime_earned, movements});

@@ -1,15 +1,21 @@
-// The bytes that docs/protocol.md shows are what it says that they are.
+// The bytes that docs/protocol.md shows are what it says that they are, and its tables name what
+// the schema has.
 
+#include <flatbuffers/idl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstddef>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "api/encoding.h"
 #include "api/frame.h"
 #include "tests/api/frames.h"
@@ -17,6 +23,8 @@
 namespace tallystick {
 namespace {
 
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 
 // The frames in the page's blocks of hex: "1c: 0a 00 00 00  ; comment". Checks the offsets.
@@ -90,6 +98,79 @@ TEST(ProtocolPage, ShowsTheBytesThatAreSent) {
   const FrameBuffer results = ResultsFrame(2, {&earned, 1});
   ASSERT_EQ(frames[2].size(), results.size());
   EXPECT_EQ(std::memcmp(frames[2].data(), results.data(), results.size()), 0);
+}
+
+std::string TextOf(const std::string& path) {
+  std::ifstream file(absl::StrCat(TALLYSTICK_SOURCE_DIR, "/", path));
+  EXPECT_TRUE(file.is_open()) << path;
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class Schema {
+ public:
+  Schema() {
+    const char* includes[] = {TALLYSTICK_SOURCE_DIR, nullptr};
+    EXPECT_TRUE(parser_.Parse(TextOf("api/protocol.fbs").c_str(), includes,
+                              TALLYSTICK_SOURCE_DIR "/api/protocol.fbs"))
+        << parser_.error_;
+  }
+  std::vector<std::string> FieldsOf(const std::string& type) {
+    std::vector<std::string> fields;
+    const auto* found = parser_.LookupStruct("tallystick.protocol." + type);
+    EXPECT_NE(found, nullptr) << type;
+    if (found == nullptr) return fields;
+    for (const auto* field : found->fields.vec) fields.push_back(field->name);
+    return fields;
+  }
+  std::vector<std::string> ValuesOf(const std::string& type) {
+    std::vector<std::string> values;
+    const auto* found = parser_.enums_.Lookup("tallystick.protocol." + type);
+    EXPECT_NE(found, nullptr) << type;
+    if (found == nullptr) return values;
+    for (const auto* value : found->Vals()) values.push_back(value->name);
+    return values;
+  }
+
+ private:
+  flatbuffers::Parser parser_;
+};
+
+TEST(ProtocolPage, NamesEachRequestWithItsReply) {
+  const std::string page = TextOf("docs/protocol.md");
+  for (const std::string& message : Schema().ValuesOf("Body")) {
+    std::string request(message);
+    if (!absl::EndsWith(message, "Reply") || message == "HelloReply") continue;
+    request.resize(message.size() - std::string("Reply").size());
+    // BalanceGet, ProgramPut, SnapshotTake, TickTo.
+    EXPECT_THAT(page, ::testing::ContainsRegex(
+                          absl::StrCat("\n\\| ", request, "(Get|Take|To)? \\| ", message, " ")));
+  }
+}
+
+TEST(ProtocolPage, NamesWhatHoldsAndDetailsHave) {
+  const std::string page = TextOf("docs/protocol.md");
+  Schema schema;
+  std::vector<std::string> rows;
+  const std::string head = "| field | Return |";
+  ASSERT_THAT(page, HasSubstr(head));
+  for (const absl::string_view line : absl::StrSplit(page.substr(page.find(head)), '\n')) {
+    if (line.empty()) break;
+    if (absl::StartsWith(line, "| `")) {
+      rows.emplace_back(line.substr(3, line.find('`', 3) - 3));
+    }
+  }
+  std::vector<std::string> fields = schema.FieldsOf("MovementDetail");
+  ASSERT_FALSE(fields.empty());
+  EXPECT_EQ(fields.front(), "position");
+  fields.erase(fields.begin());
+  EXPECT_THAT(rows, ElementsAreArray(fields));
+  const std::string holds = page.substr(page.find("An **OpenHold**"), 300);
+  for (const std::string& field : schema.FieldsOf("OpenHold")) {
+    EXPECT_THAT(holds, HasSubstr(absl::StrCat("`", field, "`")));
+  }
+  for (const std::string& status : schema.ValuesOf("AccountStatus")) {
+    EXPECT_THAT(page, HasSubstr(absl::StrCat("`", status, "`")));
+  }
 }
 
 }  // namespace
