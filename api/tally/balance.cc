@@ -19,6 +19,17 @@ struct Options {
   std::string as_of;
 };
 
+const char* WillText(Kind kind) {
+  switch (kind) {
+    case Kind::Activation:
+      return "become available";
+    case Kind::HoldTimeout:
+      return "come back from a hold, if it is neither captured nor released";
+    default:
+      return "expire";
+  }
+}
+
 void PrintText(const Options& options, const Id& member, const BalanceAnswer& balance) {
   std::printf("Member %s in program %d, as of %s\n", FormatId(member).c_str(),
               options.account.program, InstantText(balance.as_of).c_str());
@@ -27,9 +38,10 @@ void PrintText(const Options& options, const Id& member, const BalanceAnswer& ba
   std::printf("  held             %14ld\n", balance.held);
   std::printf("  debt             %14ld\n", balance.debt);
   std::printf("  earned in all    %14ld\n", balance.lifetime_earned);
+  std::printf("  status           %14s\n", std::string(StatusName(balance.status)).c_str());
   for (const BalanceEvent& event : balance.events) {
     std::printf("  %s %14ld will %s\n", InstantText(event.at).c_str(), event.points,
-                event.kind == Kind::Activation ? "become available" : "expire");
+                WillText(event.kind));
   }
   if (balance.events.size() == kMaxBalanceEvents) {
     std::printf(
@@ -55,6 +67,7 @@ nlohmann::ordered_json ToJson(const Options& options, const Id& member,
           {"held", balance.held},
           {"debt", balance.debt},
           {"lifetime_earned", balance.lifetime_earned},
+          {"status", std::string(StatusName(balance.status))},
           {"events", events}};
 }
 

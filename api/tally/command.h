@@ -75,7 +75,7 @@ absl::StatusOr<LedgerIdentity> RequireLedger(wal::Io& io, const std::string& dir
 // ---- one a file ----
 void AddProgramCommands(CLI::App& app, const Server& server);
 void AddImportCommand(CLI::App& app, const Server& server);
-// enrol, accrue, purchase, redeem, return, adjust
+// enrol, purchase, hold and whatever else is one operation
 void AddOperationCommands(CLI::App& app, const Server& server);
 void AddBalanceCommand(CLI::App& app, const Server& server);
 void AddLotsCommand(CLI::App& app, const Server& server);

@@ -57,9 +57,26 @@ struct Filter {
   }
 };
 
-constexpr std::array kLoggedKinds = {Kind::ProgramPut, Kind::Enrol,      Kind::Accrue,
-                                     Kind::Purchase,   Kind::Return,     Kind::Redeem,
-                                     Kind::Adjust,     Kind::Activation, Kind::Expiry};
+constexpr std::array kLoggedKinds = {Kind::ProgramPut,
+                                     Kind::Enrol,
+                                     Kind::Accrue,
+                                     Kind::Purchase,
+                                     Kind::Return,
+                                     Kind::Redeem,
+                                     Kind::Adjust,
+                                     Kind::Hold,
+                                     Kind::Capture,
+                                     Kind::Release,
+                                     Kind::ReverseRedemption,
+                                     Kind::Activate,
+                                     Kind::Cancel,
+                                     Kind::Freeze,
+                                     Kind::Unfreeze,
+                                     Kind::Close,
+                                     Kind::Extend,
+                                     Kind::Activation,
+                                     Kind::Expiry,
+                                     Kind::HoldTimeout};
 
 absl::StatusOr<Kind> ParseKind(const std::string& name) {
   for (const Kind kind : kLoggedKinds) {

@@ -5,6 +5,7 @@
 #include "api/ids.h"
 #include "api/outcomes.h"
 #include "api/tally/command.h"
+#include "api/tally/movement_detail.h"
 
 namespace tallystick::tally {
 
@@ -24,8 +25,11 @@ nlohmann::ordered_json MovementJson(const MovementAnswer& movement) {
   } else if (!IsZero(operation.related())) {
     json["original"] = FormatId(operation.related());
   }
+  if (operation.expires_at() != 0) json["expires_at"] = InstantJson(operation.expires_at());
   if (operation.category() != 0) json["reason"] = operation.category();
-  if (movement.detail.written_off != 0) json["written_off"] = movement.written_off;
+  if (movement.detail != MovementDetail()) {
+    json.update(DetailJson(operation.kind(), movement.detail));
+  }
   return json;
 }
 

@@ -1,9 +1,8 @@
-// tally enrol|accrue|purchase|redeem|return|adjust: one operation.
+// tally enrol, purchase, hold, capture and all other verbs: one operation each.
 
 #include <chrono>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
@@ -15,6 +14,7 @@
 #include "api/outcomes.h"
 #include "api/tally/command.h"
 #include "api/tally/log_time.h"
+#include "api/tally/operation_report.h"
 
 namespace tallystick::tally {
 namespace {
@@ -23,10 +23,11 @@ struct Options {
   AccountOptions account;
   std::string amount = "0";
   std::string id;
-  std::string original;
+  std::string related;
   std::string at;
   std::string expires;
   uint16_t reason = 0;
+  bool expire_rest = false;
   bool jump = false;
   int64_t patience_s = 10;
 };
@@ -41,9 +42,9 @@ absl::StatusOr<Operation> MakeOperation(Kind kind, const Options& options) {
   if (!member.ok()) return member.status();
   const auto id = options.id.empty() ? RandomId() : RequireId(options.id, "transaction id");
   if (!id.ok()) return id.status();
-  const auto original =
-      options.original.empty() ? Id(0, 0) : RequireId(options.original, "transaction id");
-  if (!original.ok()) return original.status();
+  const auto related =
+      options.related.empty() ? Id(0, 0) : RequireId(options.related, "transaction id");
+  if (!related.ok()) return related.status();
   const auto at = InstantOr(options.at, ToInstant(absl::Now()));
   if (!at.ok()) return at.status();
   const auto expires = InstantOr(options.expires, 0);
@@ -55,14 +56,9 @@ absl::StatusOr<Operation> MakeOperation(Kind kind, const Options& options) {
         "\" is no amount: write a whole number of points in the program's smallest unit, or of "
         "money in the currency's (9500 for $95.00)"));
   }
-  return Operation(*id, *member, *original, amount, *at, *expires, /*user_data=*/0,
-                   options.account.program, options.reason, kind, /*flags=*/0, /*reserved=*/0);
-}
-
-// With these, the same command is the same operation.
-std::string RepeatOptions(const Operation& operation) {
-  return absl::StrCat("--id ", FormatId(operation.id()), " --at ",
-                      FormatInstant(operation.occurred_at()));
+  const uint8_t flags = options.expire_rest ? kExpireRest : 0;
+  return Operation(*id, *member, *related, amount, *at, *expires, /*user_data=*/0,
+                   options.account.program, options.reason, kind, flags, /*reserved=*/0);
 }
 
 // Client::Apply, but only for so long.
@@ -82,57 +78,6 @@ absl::StatusOr<Result> Apply(Client& client, const Operation& operation, int64_t
     client.Poll(left.count()).IgnoreError();  // a failure is an answer too
   }
   return **answer;
-}
-
-// What a return wrote off, of which its result says only whether; nothing where the ledger cannot
-// tell.
-std::optional<Points> WrittenOff(Client& client, const Operation& operation, const Result& result) {
-  if ((result.flags() & kWrittenOff) == 0) return 0;
-  const auto answer = client.Transaction(operation.program(), operation.member(), operation.id());
-  if (!answer.ok() || answer->outcome != Outcome::Ok) return std::nullopt;
-  return answer->movement.detail.written_off;
-}
-
-void Print(const Operation& operation, const Result& result, std::optional<Points> written_off,
-           bool json) {
-  const bool replayed = (result.flags() & kReplayed) != 0;
-  if (json) {
-    PrintJson({{"outcome", std::string(OutcomeName(result.outcome()))},
-               {"replayed", replayed},
-               {"enrolled", (result.flags() & kEnrolled) != 0},
-               {"written_off", (result.flags() & kWrittenOff) != 0},
-               {"written_off_points",
-                written_off.has_value() ? nlohmann::ordered_json(*written_off) : nullptr},
-               {"field", std::string(FieldName(result.field()))},
-               {"kind", std::string(KindName(operation.kind()))},
-               {"program", operation.program()},
-               {"member", FormatId(operation.member())},
-               {"id", FormatId(operation.id())},
-               {"occurred_at", InstantJson(operation.occurred_at())},
-               {"amount", operation.amount()},
-               {"points", result.points()},
-               {"available", result.available()},
-               {"pending", result.pending()},
-               {"position", result.position()}});
-    return;
-  }
-  if (result.outcome() != Outcome::Ok) return;
-  std::printf("%s %s of member %s: %+ld points; available %ld, pending %ld.\n",
-              replayed ? "Done before:" : "Done:", std::string(KindName(operation.kind())).c_str(),
-              FormatId(operation.member()).c_str(), result.points(), result.available(),
-              result.pending());
-  if ((result.flags() & kWrittenOff) != 0) {
-    const std::string what =
-        written_off.has_value() ? absl::StrCat(*written_off, " points") : "Part";
-    std::printf(
-        "%s of what was due written off: the member's points and the debt that the program "
-        "allows do not cover it.\n",
-        what.c_str());
-  }
-  if (operation.kind() == Kind::Return && IsZero(operation.related())) {
-    std::printf("No --original was given: the newest points were taken, at today's rate.\n");
-  }
-  std::printf("To repeat it safely: %s\n", RepeatOptions(operation).c_str());
 }
 
 int Run(const Server& server, Kind kind, const Options& options) {
@@ -159,14 +104,16 @@ int Run(const Server& server, Kind kind, const Options& options) {
         RepeatOptions(*operation).c_str());
     return 1;
   }
-  Print(*operation, *result, WrittenOff(**client, *operation, *result), options.account.json);
+  PrintOperation(*operation, *result, AskStory(**client, *operation, *result),
+                 options.account.json);
   if (result->outcome() == Outcome::Ok) {
     if (FlushOutput().ok()) return 0;
     std::fprintf(stderr, "tally: the operation was applied; to repeat it safely: %s\n",
                  RepeatOptions(*operation).c_str());
     return 1;
   }
-  if (result->outcome() == Outcome::InsufficientPoints) {
+  // What a hold or a purchase has left is another matter.
+  if (result->outcome() == Outcome::InsufficientPoints && IsZero(operation->related())) {
     std::fprintf(stderr, "tally: %ld points are available\n", result->available());
   }
   const int status = Refuse(result->outcome(), result->field());
@@ -179,25 +126,94 @@ int Run(const Server& server, Kind kind, const Options& options) {
   return status;
 }
 
+// An option of a verb, beside those that all have; without a name: it has none.
+struct VerbOption {
+  const char* name = nullptr;
+  const char* help = nullptr;
+  bool required = false;
+};
+
 struct Verb {
   Kind kind;
   const char* name;
   const char* help;
-  const char* amount;  // nullptr: it has none
-  bool may_expire;
+  VerbOption amount = {};   // the number behind the member
+  VerbOption related = {};  // names another transaction
+  VerbOption expires = {};  // an instant
 };
 
+constexpr VerbOption kPoints = {"amount", "Points, in the program's smallest unit", true};
+constexpr VerbOption kSomePoints = {"amount",
+                                    "Points, in the program's smallest unit; default: all"};
+constexpr VerbOption kExpires = {"--expires", "When the points expire, as --at"};
+constexpr VerbOption kHold = {"--hold", "Transaction id of the hold", true};
+constexpr VerbOption kPurchase = {"--purchase", "Transaction id of the purchase or accrual", true};
+
 constexpr Verb kVerbs[] = {
-    {Kind::Enrol, "enrol", "Make a member's account", nullptr, false},
-    {Kind::Accrue, "accrue", "Credit points", "Points, in the program's smallest unit", true},
-    {Kind::Purchase, "purchase", "Credit what a purchase earns",
-     "What was spent, in the currency's minor unit", true},
-    {Kind::Redeem, "redeem", "Spend points", "Points, in the program's smallest unit", false},
-    {Kind::Return, "return", "Take back what a purchase earned",
-     "What was given back, in the currency's minor unit", false},
-    {Kind::Adjust, "adjust", "Correct a balance, up or down",
-     "Points, in the program's smallest unit; negative: taken away", true},
+    {.kind = Kind::Enrol, .name = "enrol", .help = "Make a member's account"},
+    {.kind = Kind::Accrue,
+     .name = "accrue",
+     .help = "Credit points",
+     .amount = kPoints,
+     .expires = kExpires},
+    {.kind = Kind::Purchase,
+     .name = "purchase",
+     .help = "Credit what a purchase earns",
+     .amount = {"amount", "What was spent, in the currency's minor unit", true},
+     .expires = kExpires},
+    {.kind = Kind::Redeem, .name = "redeem", .help = "Spend points", .amount = kPoints},
+    {.kind = Kind::Hold,
+     .name = "hold",
+     .help = "Pin points for a sale that is going on: capture or release them",
+     .amount = kPoints,
+     .expires = {"--until",
+                 "When it times out, as --at, at most 30 days ahead; default: as the "
+                 "program says"}},
+    {.kind = Kind::Capture,
+     .name = "capture",
+     .help = "Spend what a hold has, all or a part; the rest is given back",
+     .amount = kSomePoints,
+     .related = kHold},
+    {.kind = Kind::Release,
+     .name = "release",
+     .help = "Give back what a hold has",
+     .related = kHold},
+    {.kind = Kind::ReverseRedemption,
+     .name = "reverse",
+     .help = "Give back points that were redeemed or captured",
+     .amount = kPoints,
+     .related = {"--redemption", "Transaction id of the redemption or capture", true}},
+    {.kind = Kind::Return,
+     .name = "return",
+     .help = "Take back what a purchase earned",
+     .amount = {"amount", "What was given back, in the currency's minor unit", true},
+     .related = {"--original", "Transaction id of the purchase"}},
+    {.kind = Kind::Adjust,
+     .name = "adjust",
+     .help = "Correct a balance, up or down",
+     .amount = {"amount", "Points, in the program's smallest unit; negative: taken away", true},
+     .expires = kExpires},
+    {.kind = Kind::Activate,
+     .name = "activate",
+     .help = "Make a purchase's pending points available now",
+     .related = kPurchase},
+    {.kind = Kind::Cancel,
+     .name = "cancel",
+     .help = "Take a purchase's pending points away",
+     .amount = kSomePoints,
+     .related = kPurchase},
+    {.kind = Kind::Extend,
+     .name = "extend",
+     .help = "Give all points of a member that expire earlier a new date",
+     .expires = {"--to", "The date, as --at", true}},
+    {.kind = Kind::Freeze, .name = "freeze", .help = "Stop a member's redeeming and holding"},
+    {.kind = Kind::Unfreeze, .name = "unfreeze", .help = "Let a member redeem and hold again"},
+    {.kind = Kind::Close, .name = "close", .help = "End a member's account, for ever"},
 };
+
+CLI::Option* AddText(CLI::App* command, const VerbOption& option, std::string* text) {
+  return command->add_option(option.name, *text, option.help)->required(option.required);
+}
 
 }  // namespace
 
@@ -206,9 +222,7 @@ void AddOperationCommands(CLI::App& app, const Server& server) {
     CLI::App* command = app.add_subcommand(verb.name, verb.help);
     auto options = std::make_shared<Options>();
     AddAccountOptions(command, &options->account);
-    if (verb.amount != nullptr) {
-      command->add_option("amount", options->amount, verb.amount)->required();
-    }
+    if (verb.amount.name != nullptr) AddText(command, verb.amount, &options->amount);
     command->add_option("--id", options->id, "Transaction id; default: a random one, printed")
         ->check(NotEmpty());
     command
@@ -218,13 +232,15 @@ void AddOperationCommands(CLI::App& app, const Server& server) {
         ->check(NotEmpty());
     command->add_flag("--jump", options->jump,
                       "On the import clock: move log time on by more than 366 days, to --at");
-    if (verb.kind == Kind::Return) {
-      command->add_option("--original", options->original, "Transaction id of the purchase")
-          ->check(NotEmpty());
+    if (verb.related.name != nullptr) {
+      AddText(command, verb.related, &options->related)->check(NotEmpty());
     }
-    if (verb.may_expire) {
-      command->add_option("--expires", options->expires, "When the points expire, as --at")
-          ->check(NotEmpty());
+    if (verb.expires.name != nullptr) {
+      AddText(command, verb.expires, &options->expires)->check(NotEmpty());
+    }
+    if (verb.kind == Kind::Close) {
+      command->add_flag("--expire-rest", options->expire_rest,
+                        "What is left expires with it, and a debt is forgiven");
     }
     if (verb.kind == Kind::Adjust) {
       command->add_option("--reason", options->reason, "The reason's code, 0 to 65535");

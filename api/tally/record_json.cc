@@ -5,10 +5,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "api/chain_records.h"
 #include "api/ids.h"
 #include "api/outcomes.h"
 #include "api/program_file.h"
 #include "api/tally/command.h"
+#include "api/tally/movement_detail.h"
 
 namespace tallystick::tally {
 
@@ -22,11 +24,6 @@ const Program* CarriedProgram(const Operation& op, absl::Span<const wal::Slot> d
   const auto* data = reinterpret_cast<const uint8_t*>(details.data());
   flatbuffers::Verifier verifier(data, static_cast<size_t>(op.amount()));
   return verifier.VerifyBuffer<Program>() ? flatbuffers::GetRoot<Program>(data) : nullptr;
-}
-
-const ReturnDetail* WrittenOff(const Record& record, absl::Span<const wal::Slot> details) {
-  if ((record.result.flags() & kWrittenOff) == 0 || details.empty()) return nullptr;
-  return reinterpret_cast<const ReturnDetail*>(details.data());
 }
 
 nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position position,
@@ -57,9 +54,8 @@ nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position p
   json["previous"] = result.position();
   if (result.flags() != 0) json["flags"] = result.flags();
   if (result.details() != 0) json["details"] = result.details();
-  if (const ReturnDetail* detail = WrittenOff(record, details)) {
-    json["claim"] = detail->claim;
-    json["written_off"] = detail->written_off;
+  if (const MovementDetail detail = DetailOf(record, details); detail != MovementDetail()) {
+    json.update(DetailJson(op.kind(), detail));
   }
   if (const Program* program = CarriedProgram(op, details)) {
     json["rules"] = nlohmann::ordered_json::parse(ProgramToJson(*program), nullptr,
@@ -77,9 +73,8 @@ std::string RecordText(uint16_t shard, Position position, const Record& record,
       shard, position, InstantText(op.occurred_at()), KindName(op.kind()), op.program(),
       FormatId(op.member()), op.amount(), record.result.points(), record.result.available(),
       record.result.pending(), FormatId(op.id()));
-  if (const ReturnDetail* detail = WrittenOff(record, details)) {
-    absl::StrAppendFormat(&text, "  written off %d of %d", detail->written_off, detail->claim);
-  }
+  const std::string detail = DetailText(op.kind(), DetailOf(record, details));
+  if (!detail.empty()) absl::StrAppend(&text, "  ", detail);
   if (const Program* program = CarriedProgram(op, details)) {
     absl::StrAppendFormat(&text, "  version %d of \"%s\", effective %s", op.category(),
                           program->name() == nullptr ? "" : program->name()->c_str(),

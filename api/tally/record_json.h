@@ -17,9 +17,6 @@ namespace tallystick::tally {
 // The program that a record puts, in its details; null: it puts none, or one that cannot be read.
 const Program* CarriedProgram(const Operation& op, absl::Span<const wal::Slot> details);
 
-// How a return that wrote points off went; null: nothing was written off.
-const ReturnDetail* WrittenOff(const Record& record, absl::Span<const wal::Slot> details);
-
 // Fields that say nothing are left out. `written_at`: the stamp of its block. docs/tools.md lists
 // the fields.
 nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position position,

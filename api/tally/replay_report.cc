@@ -74,6 +74,8 @@ nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
       {"adjusted", t.adjusted},
       {"reinstated", t.reinstated},
       {"forgiven", t.forgiven},
+      {"forfeited", t.forfeited},
+      {"closed_out", t.closed_out},
       {"outstanding",
        {{"pending", t.pending}, {"available", t.available}, {"held", t.held}, {"debt", t.debt}}}};
 }
@@ -103,9 +105,10 @@ void PrintReplay(const std::vector<ShardLog>& logs, const Machines& machines) {
   for (const auto& [id, t] : sums.programs) {
     std::printf(
         "program %u: %ld members; issued %ld, redeemed %ld, expired %ld, clawed back %ld, written "
-        "off %ld, adjusted %ld; pending %ld, available %ld, debt %ld\n",
+        "off %ld, adjusted %ld, reinstated %ld, forgiven %ld; pending %ld, available %ld, held "
+        "%ld, debt %ld\n",
         id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off, t.adjusted,
-        t.pending, t.available, t.debt);
+        t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt);
   }
   std::printf("digest %016lx at %s\n", sums.digest, InstantText(sums.time).c_str());
 }

@@ -57,9 +57,10 @@ void Print(const ReshardReport& report, const std::string& directory, double per
   for (const auto& [id, t] : report.programs) {
     std::printf(
         "program %u: %ld members; issued %ld, redeemed %ld, expired %ld, clawed back %ld, written "
-        "off %ld, adjusted %ld; pending %ld, available %ld, debt %ld: the same, and conserved\n",
+        "off %ld, adjusted %ld, reinstated %ld, forgiven %ld; pending %ld, available %ld, held "
+        "%ld, debt %ld: the same, and conserved\n",
         id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off, t.adjusted,
-        t.pending, t.available, t.debt);
+        t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt);
   }
   if (report.delayed > 0) {
     std::printf("%lu records have a later log time than they had, by at most %ld us\n",

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
-#include "api/outcomes.h"
 #include "api/tally/command.h"
+#include "api/tally/movement_detail.h"
 #include "api/tally/movement_json.h"
 
 namespace tallystick::tally {
@@ -22,19 +22,87 @@ struct Options {
   uint64_t limit = 0;  // 0: all
 };
 
+// As a member would say it.
+const char* WordsOf(Kind kind) {
+  switch (kind) {
+    case Kind::Enrol:
+      return "enrolled";
+    case Kind::Accrue:
+      return "points credited";
+    case Kind::Purchase:
+      return "earned by a purchase";
+    case Kind::Return:
+      return "purchase returned";
+    case Kind::Redeem:
+      return "spent";
+    case Kind::Adjust:
+      return "corrected";
+    case Kind::Hold:
+      return "held for a sale";
+    case Kind::Capture:
+      return "spent from a hold";
+    case Kind::Release:
+      return "hold released";
+    case Kind::ReverseRedemption:
+      return "spending reversed";
+    case Kind::Activate:
+      return "made available early";
+    case Kind::Cancel:
+      return "pending cancelled";
+    case Kind::Freeze:
+      return "account frozen";
+    case Kind::Unfreeze:
+      return "account unfrozen";
+    case Kind::Close:
+      return "account closed";
+    case Kind::Extend:
+      return "expiry extended";
+    case Kind::Activation:
+      return "became available";
+    case Kind::Expiry:
+      return "expired";
+    case Kind::HoldTimeout:
+      return "hold timed out";
+    default:
+      return "something else";
+  }
+}
+
+// What it is about, and what became of its points.
+std::string TransactionText(const MovementAnswer& movement) {
+  const Operation& operation = movement.operation;
+  if (operation.kind() == Kind::HoldTimeout) {
+    return absl::StrCat("hold of position ", operation.related().low());
+  }
+  if (IsDerived(operation.kind())) {
+    return absl::StrCat("points of position ", operation.related().low());
+  }
+  std::string text = FormatId(operation.id());
+  if (!IsZero(operation.related())) {
+    absl::StrAppend(&text, " of ", FormatId(operation.related()));
+  }
+  if (operation.kind() == Kind::Extend) {
+    absl::StrAppend(&text, " (to ", InstantText(operation.expires_at()), ")");
+  }
+  const std::string detail = DetailText(operation.kind(), movement.detail);
+  if (!detail.empty()) absl::StrAppend(&text, " (", detail, ")");
+  return text;
+}
+
+// These change no sum: what they move between pending, available and held is in parentheses.
+bool OnlyMoves(Kind kind) {
+  return kind == Kind::Activation || kind == Kind::Hold || kind == Kind::HoldTimeout;
+}
+
 void PrintText(const MovementAnswer& movement) {
   const Operation& operation = movement.operation;
   const Result& result = movement.result;
-  const bool derived = IsDerived(operation.kind());
-  // An activation changes no sum: what it moves from pending to available is shown in parentheses.
-  const std::string points = operation.kind() == Kind::Activation
+  const std::string points = OnlyMoves(operation.kind())
                                  ? absl::StrFormat("(%d)", operation.amount())
                                  : absl::StrFormat("%+d", result.points());
-  const std::string id = derived ? absl::StrCat("points of position ", operation.related().low())
-                                 : FormatId(operation.id());
-  std::printf("%s  %-10s %12s %12ld %12ld  %s\n", InstantText(operation.occurred_at()).c_str(),
-              std::string(KindName(operation.kind())).c_str(), points.c_str(), result.available(),
-              result.pending(), id.c_str());
+  std::printf("%s  %-20s %12s %12ld %12ld  %s\n", InstantText(operation.occurred_at()).c_str(),
+              WordsOf(operation.kind()), points.c_str(), result.available(), result.pending(),
+              TransactionText(movement).c_str());
 }
 
 // From where on, to the past, the history is not there.
@@ -97,7 +165,7 @@ int Run(const Server& server, const Options& options) {
   }
   std::printf("Member %s in program %d, newest first\n", FormatId(*member).c_str(),
               options.account.program);
-  std::printf("%-27s  %-10s %12s %12s %12s  %s\n", "occurred", "what", "points", "available",
+  std::printf("%-27s  %-20s %12s %12s %12s  %s\n", "occurred", "what", "points", "available",
               "pending", "transaction");
   for (const MovementAnswer& movement : movements) PrintText(movement);
   if (before != 0 && missing.why.ok()) std::printf("There is more: say --limit 0.\n");

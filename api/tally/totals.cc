@@ -50,6 +50,8 @@ nlohmann::ordered_json ToJson(uint16_t program, const TotalsAnswer& totals) {
           {"adjusted", totals.adjusted},
           {"reinstated", totals.reinstated},
           {"forgiven", totals.forgiven},
+          {"forfeited", totals.forfeited},
+          {"closed_out", totals.closed_out},
           {"outstanding",
            {{"pending", totals.pending},
             {"available", totals.available},
@@ -80,6 +82,10 @@ void PrintText(uint16_t program, const TotalsAnswer& totals) {
   line("+", "forgiven", totals.forgiven);
   line("-", "redeemed", totals.redeemed);
   line("-", "expired", totals.expired);
+  std::printf(
+      "      of it %ld forfeited (reversed after their date), %ld closed out (of accounts "
+      "that were closed)\n",
+      totals.forfeited, totals.closed_out);
   line("-", "clawed back", totals.clawed_back);
   std::printf("  outstanding\n");
   line("=", "pending", totals.pending);

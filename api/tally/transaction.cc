@@ -9,6 +9,7 @@
 #include "api/ids.h"
 #include "api/outcomes.h"
 #include "api/tally/command.h"
+#include "api/tally/movement_detail.h"
 #include "api/tally/movement_json.h"
 
 namespace tallystick::tally {
@@ -30,9 +31,8 @@ void PrintText(const TransactionAnswer& answer) {
   std::printf("%-12s %ld\n", "amount", operation.amount());
   std::printf("%-12s %ld\n", "available", result.available());
   std::printf("%-12s %ld\n", "pending", result.pending());
-  if (answer.movement.detail.written_off != 0) {
-    std::printf("%-12s %ld\n", "written off", answer.movement.detail.written_off);
-  }
+  const std::string detail = DetailText(operation.kind(), answer.movement.detail);
+  if (!detail.empty()) std::printf("%-12s %s\n", "detail", detail.c_str());
 }
 
 int Run(const Server& server, const Options& options) {
