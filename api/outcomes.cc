@@ -31,32 +31,44 @@ constexpr OutcomeText kOutcomes[] = {
     {"unknown_member",
      "No such member in this program: enrol the member first, or check the member's id."},
     {"unknown_original",
-     "The purchase that is given back is not known, or no longer: check its id, or book an "
-     "adjustment."},
+     "The purchase, accrual, redemption or capture that is named is not known, or no longer: check "
+     "its id, or book an adjustment."},
     {"unknown_voucher", "No such voucher: check its id."},
     {"unknown_hold", "No such hold: check its id; it may have timed out long ago."},
-    {"frozen", "The member is frozen: unfreeze the account before it spends."},
+    {"frozen", "The member is frozen: unfreeze the account before it redeems or holds points."},
     {"closed", "The member's account is closed: it takes no more operations."},
     {"program_ended", "The program has ended: it takes no more operations of this kind."},
     {"insufficient_points",
-     "The member has not that many points available: ask for less; the result says what is "
-     "available."},
-    {"below_minimum", "Less than the program's minimum: ask for at least redeem.minimum points."},
-    {"below_step", "Not a multiple of the program's step: round to redeem.step points."},
-    {"over_limit", "More than one operation may move: split it, or ask for less."},
+     "There are not that many points: ask for less. The result says what the member has available; "
+     "of a capture counts what the hold has, of a cancellation what is pending of the purchase."},
+    {"below_minimum",
+     "Less than the program's minimum: ask for at least redeem.minimum points, or capture all that "
+     "is held."},
+    {"below_step",
+     "Not a multiple of the program's step: round to redeem.step points, or capture all that is "
+     "held."},
+    {"over_limit",
+     "More than is allowed: a hold ends at most 30 days ahead, and an account has at most 128 that "
+     "are open; choose an earlier timeout, or capture or release others first."},
     {"over_cap", "The member's cap is used up: try again in the next period."},
     {"already_returned",
-     "More is given back than was bought: what is left to return is less than this amount."},
+     "More is given back than there was: what is left to give back of the purchase or redemption "
+     "is less than this amount."},
     {"already_captured", "The hold was captured before: it cannot be used again."},
     {"already_released", "The hold was released or timed out: take a new one."},
     {"already_spent", "The voucher was spent before: it cannot be used again."},
-    {"expired", "It has expired: it cannot be used any more."},
+    {"expired",
+     "It is past already: a hold must time out in the future, and what has expired cannot be used "
+     "any more."},
     {"voucher_not_yours", "The voucher belongs to another member."},
     {"overflow", "The amount is too large to be counted: send less."},
     {"too_many_lots",
      "The member holds as many lots of points as an account may: spend some, or let some expire, "
      "first."},
-    {"not_permitted", "The program or the ledger's clock does not permit this operation."},
+    {"not_permitted",
+     "The program, the ledger's clock, or the state or kind of the account or of what is named "
+     "does "
+     "not permit this operation: check what the id names, and whether points or holds are left."},
     {"overloaded",
      "The ledger is busy, or out of disk space as its own log says, and has not applied it: send "
      "the same operation again soon."},
@@ -122,21 +134,27 @@ std::string ExplainOutcome(Outcome outcome, Field field) {
   const char* allowed = "";
   switch (field) {
     case Field::Amount:
-      allowed = "must be positive (of an adjustment: not 0)";
+      allowed =
+          "must be positive (of an adjustment: not 0; of a capture or cancellation: not negative; "
+          "of an operation that has none: 0)";
       break;
     case Field::Id:
     case Field::Member:
       allowed = "must not be 0";
       break;
     case Field::Related:
-      allowed = "may be given for a return only";
+      allowed =
+          "must name the hold, redemption or purchase that a capture, release, reversal, "
+          "activation or cancellation is of; a return may name its purchase, and no other "
+          "operation names any";
       break;
     case Field::OccurredAt:
       allowed = "must lie between 1970 and the year 10000";
       break;
     case Field::ExpiresAt:
       allowed =
-          "must lie behind occurred_at, and may be given only for what adds points as they are";
+          "must lie behind occurred_at, and may be given only for what adds points as they are, "
+          "for a hold and for an extension, which needs it";
       break;
     case Field::Chain:
       allowed = "must name one member and one program, be complete, and have at most 64 operations";

@@ -6,10 +6,16 @@
 #include <cctype>
 #include <fstream>
 #include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "api/instants.h"
 #include "api/money.h"
 #include "api/outcomes.h"
@@ -113,9 +119,24 @@ TEST(Money, ReadsPlainDecimalsOnly) {
   EXPECT_EQ(CurrencyDigits("KWD"), 3);
 }
 
+std::string PageOf(const std::string& name) {
+  std::ifstream file(TALLYSTICK_SOURCE_DIR "/docs/" + name);
+  EXPECT_TRUE(file.is_open()) << name;
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// The cells of a table's row; empty: the line is none.
+std::vector<std::string> CellsOf(absl::string_view line) {
+  std::vector<std::string> cells;
+  if (!absl::ConsumePrefix(&line, "| ") || !absl::ConsumeSuffix(&line, " |")) return cells;
+  for (const absl::string_view cell : absl::StrSplit(line, '|')) {
+    cells.emplace_back(absl::StripAsciiWhitespace(cell));
+  }
+  return cells;
+}
+
 TEST(Outcomes, EachHasItsNameAndSentenceAndItsRowOnThePage) {
-  std::ifstream file(TALLYSTICK_SOURCE_DIR "/docs/semantics.md");
-  const std::string page{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::string page = PageOf("outcomes.md");
   std::vector<std::string> seen;
   for (size_t i = 0; i < kOutcomeCount; ++i) {
     const auto outcome = static_cast<Outcome>(i);
@@ -130,12 +151,50 @@ TEST(Outcomes, EachHasItsNameAndSentenceAndItsRowOnThePage) {
     EXPECT_TRUE(sentence.ends_with('.')) << sentence;
     EXPECT_EQ(std::count(seen.begin(), seen.end(), sentence), 0) << sentence;
     seen.push_back(sentence);
-    const std::string row = absl::StrCat("| ", i, " | ", expected, " | ", sentence, " |\n");
-    EXPECT_NE(page.find(row), std::string::npos) << "docs/semantics.md has no row " << row;
+    const std::string row = absl::StrCat("\n| ", i, " | ", expected, " | ", sentence, " | ");
+    const size_t at = page.find(row);
+    ASSERT_NE(at, std::string::npos) << "docs/outcomes.md has no row " << row;
+    const auto cells = CellsOf(page.substr(at + 1, page.find('\n', at + 1) - at - 1));
+    ASSERT_EQ(cells.size(), 5u) << row;
+    EXPECT_FALSE(cells[3].empty() || cells[4].empty()) << row;
   }
   EXPECT_EQ(ExplainOutcome(Outcome::BadRequest, Field::Amount).find("amount must be positive"), 0u);
   for (int i = 1; i <= static_cast<int>(Field::MAX); ++i) {
     EXPECT_FALSE(FieldName(static_cast<Field>(i)).empty()) << i;
+  }
+}
+
+// "given by" on the one page are the "outcomes of its own" on the other, for the kinds that have
+// some; those of redeem and hold are told together there.
+TEST(Outcomes, ArePutDownForTheOperationsThatGiveThem) {
+  std::set<std::string> by_outcome;
+  for (const absl::string_view line : absl::StrSplit(PageOf("outcomes.md"), '\n')) {
+    const auto cells = CellsOf(line);
+    if (cells.size() != 5) continue;
+    for (const absl::string_view kind : absl::StrSplit(cells[3], ", ")) {
+      by_outcome.insert(absl::StrCat(kind, " ", cells[1]));
+    }
+  }
+  std::set<std::string> by_operation;
+  for (const absl::string_view line : absl::StrSplit(PageOf("movements.md"), '\n')) {
+    const auto cells = CellsOf(line);
+    if (cells.size() != 5 || !absl::StartsWith(cells[0], "`")) continue;
+    const std::string own = absl::StrReplaceAll(
+        cells[4], {{"those of redeem", "frozen, below_minimum, below_step, insufficient_points"}});
+    for (const absl::string_view kind : absl::StrSplit(cells[0], ", ")) {
+      for (const absl::string_view outcome : absl::StrSplit(own, ", ", absl::SkipEmpty())) {
+        const std::string pair = absl::StrCat(kind.substr(1, kind.size() - 2), " ", outcome);
+        EXPECT_EQ(by_outcome.count(pair), 1u) << pair << " is missing on docs/outcomes.md";
+        by_operation.insert(pair);
+      }
+    }
+  }
+  EXPECT_GT(by_operation.size(), 40u);
+  for (const std::string& pair : by_outcome) {
+    const std::string kind = pair.substr(0, pair.find(' '));
+    if (kind == "tick" || pair.find(' ', kind.size() + 1) != std::string::npos) continue;
+    if (kind == "all" || kind == "none" || kind == "links" || kind == "when") continue;
+    EXPECT_EQ(by_operation.count(pair), 1u) << pair << " is missing on docs/movements.md";
   }
 }
 
