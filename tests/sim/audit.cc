@@ -199,6 +199,7 @@ void Audit::CheckReadings(const Shard& shard, Position position, const Operation
     ASSERT_TRUE(balance.has_value());
     EXPECT_EQ(answer.pending, balance->pending) << "read at position " << position;
     EXPECT_EQ(answer.available, balance->available) << "read at position " << position;
+    EXPECT_EQ(answer.held, balance->held) << "read at position " << position;
     EXPECT_EQ(answer.debt, balance->debt) << "read at position " << position;
   }
 }
@@ -224,6 +225,7 @@ void Audit::Expect(uint16_t program, const model::Id& member, const BalanceAnswe
   const auto balance = ledger->BalanceAt(program, member, answer.as_of);
   EXPECT_EQ(answer.pending, balance->pending);
   EXPECT_EQ(answer.available, balance->available);
+  EXPECT_EQ(answer.held, balance->held);
   EXPECT_EQ(answer.debt, balance->debt);
   EXPECT_EQ(answer.lifetime_earned, balance->lifetime_earned);
   EXPECT_EQ(answer.position, histories_.at({program, member}).back().first);
