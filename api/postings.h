@@ -43,6 +43,10 @@ inline constexpr size_t kPostingAccountCount = 12;
 
 // "clawed_back", as exports carry it.
 absl::string_view PostingAccountName(PostingAccount account);
+// Those of a member.
+inline constexpr PostingAccount kMemberAccounts[] = {PostingAccount::kPending,
+                                                     PostingAccount::kAvailable,
+                                                     PostingAccount::kHeld, PostingAccount::kDebt};
 inline bool IsMemo(PostingAccount account) { return account == PostingAccount::kWrittenOff; }
 // Whether the account's sum is the total of its name with the other sign.
 bool IsNegated(PostingAccount account);

@@ -105,7 +105,8 @@ absl::Status AppendTotals(const PostingSums& sums, const char* name, nlohmann::o
       {"members", t->members},   {"issued", t->issued},           {"redeemed", t->redeemed},
       {"expired", t->expired},   {"clawed_back", t->clawed_back}, {"written_off", t->written_off},
       {"adjusted", t->adjusted}, {"reinstated", t->reinstated},   {"forgiven", t->forgiven},
-      {"pending", t->pending},   {"available", t->available},     {"debt", t->debt}};
+      {"pending", t->pending},   {"available", t->available},     {"held", t->held},
+      {"debt", t->debt}};
   return absl::OkStatus();
 }
 
@@ -116,12 +117,12 @@ absl::Status AppendRow(const AuditRow& row, nlohmann::ordered_json* json) {
   return status;
 }
 
-Points Owed(const ledger::Totals& t) { return t.pending + t.available - t.debt; }
+Points Owed(const ledger::Totals& t) { return t.pending + t.available + t.held - t.debt; }
 
 void PrintHeader() {
-  std::printf("%-10s %14s %14s %12s %12s %12s %12s %12s %14s %14s %14s %12s %12s\n", "day",
+  std::printf("%-10s %14s %14s %12s %12s %12s %12s %12s %14s %14s %14s %12s %12s %12s\n", "day",
               "opening", "+ issued", "+ adjusted", "- redeemed", "- expired", "- clawed back",
-              "+ other", "= closing", "pending", "available", "debt", "written off");
+              "+ other", "= closing", "pending", "available", "held", "debt", "written off");
 }
 
 // `day`: or a word for several.
@@ -132,11 +133,11 @@ absl::Status PrintRow(const std::string& day, const AuditRow& row) {
   for (const auto* totals : {&opening, &moved, &closing}) {
     if (!totals->ok()) return totals->status();
   }
-  std::printf("%-10s %14ld %14ld %12ld %12ld %12ld %13ld %12ld %14ld %14ld %14ld %12ld %12ld\n",
-              day.c_str(), Owed(*opening), moved->issued, moved->adjusted, moved->redeemed,
-              moved->expired, moved->clawed_back, moved->reinstated + moved->forgiven,
-              Owed(*closing), closing->pending, closing->available, closing->debt,
-              moved->written_off);
+  std::printf(
+      "%-10s %14ld %14ld %12ld %12ld %12ld %13ld %12ld %14ld %14ld %14ld %12ld %12ld %12ld\n",
+      day.c_str(), Owed(*opening), moved->issued, moved->adjusted, moved->redeemed, moved->expired,
+      moved->clawed_back, moved->reinstated + moved->forgiven, Owed(*closing), closing->pending,
+      closing->available, closing->held, closing->debt, moved->written_off);
   return absl::OkStatus();
 }
 
@@ -250,15 +251,17 @@ int RunProof(const Options& options) {
                                   {"last_position", account.last_position},
                                   {"pending", account.pending},
                                   {"available", account.available},
+                                  {"held", account.held},
                                   {"debt", account.debt}});
     }
     PrintJson(json);
     return 0;
   }
   for (const ProvedAccount& account : proof->accounts) {
-    std::printf("Member %s in program %u: available %ld, pending %ld, debt %ld, by %ld records\n",
-                FormatId(*member).c_str(), account.program, account.available, account.pending,
-                account.debt, account.records);
+    std::printf(
+        "Member %s in program %u: available %ld, pending %ld, held %ld, debt %ld, by %ld records\n",
+        FormatId(*member).c_str(), account.program, account.available, account.pending,
+        account.held, account.debt, account.records);
   }
   std::printf("The proof is in %s: %ld blocks of shard %u, up to position %lu, header %s\n",
               options.proof.c_str(), proof->blocks, proof->shard, proof->head_position,

@@ -31,6 +31,7 @@ absl::Status CheckAccounts(const ShardBooks& books) {
     const auto balance = books.machine.BalanceAt(key.program, key.member, kAsRecorded);
     const bool equal = balance.has_value() && balance->pending == account.pending &&
                        balance->available - balance->debt == account.available &&
+                       balance->held == account.held &&
                        books.machine.LastPosition(key.program, key.member) == account.last_position;
     if (!equal) {
       return Unequal(books.shard,
@@ -41,6 +42,7 @@ absl::Status CheckAccounts(const ShardBooks& books) {
     ++sum.members;
     sum.of(PostingAccount::kPending) += balance->pending;
     sum.of(PostingAccount::kAvailable) += balance->available;
+    sum.of(PostingAccount::kHeld) += balance->held;
     sum.of(PostingAccount::kDebt) -= balance->debt;
   }
   for (const uint16_t id : books.machine.Programs()) {
@@ -53,8 +55,7 @@ absl::Status CheckAccounts(const ShardBooks& books) {
     }
     const PostingSums& members = sums[id];
     bool equal = members.members == expected.members;
-    for (const PostingAccount account :
-         {PostingAccount::kPending, PostingAccount::kAvailable, PostingAccount::kDebt}) {
+    for (const PostingAccount account : kMemberAccounts) {
       equal = equal && members.of(account) == expected.of(account);
     }
     if (!equal) {
@@ -194,6 +195,7 @@ absl::StatusOr<ledger::Totals> TotalsOf(const PostingSums& sums) {
   const std::pair<PostingAccount, Points*> fields[] = {
       {PostingAccount::kPending, &totals.pending},
       {PostingAccount::kAvailable, &totals.available},
+      {PostingAccount::kHeld, &totals.held},
       {PostingAccount::kDebt, &totals.debt},
       {PostingAccount::kIssued, &totals.issued},
       {PostingAccount::kRedeemed, &totals.redeemed},

@@ -54,7 +54,8 @@ absl::Status ReadBooks(OfflineLedger& ledger, const BooksReader& reader);
 // not, which takes several shards near the limit.
 absl::StatusOr<int64_t> Narrow(PostingSums::Sum sum, absl::string_view what);
 
-// Totals of a program that sums stand for. OutOfRange as above.
+// Totals of a program that sums stand for; without what of `expired` they do not tell apart.
+// OutOfRange as above.
 absl::StatusOr<ledger::Totals> TotalsOf(const PostingSums& sums);
 
 }  // namespace tallystick::tally

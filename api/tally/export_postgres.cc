@@ -23,18 +23,19 @@ CREATE TABLE postings (shard integer NOT NULL, position bigint NOT NULL, line in
   member text NOT NULL, transaction text, kind text NOT NULL, account text NOT NULL,
   amount bigint NOT NULL, memo boolean NOT NULL, funder integer NOT NULL);
 CREATE TABLE members (program integer, member text, shard integer NOT NULL,
-  pending bigint NOT NULL, available bigint NOT NULL, debt bigint NOT NULL,
+  pending bigint NOT NULL, available bigint NOT NULL, held bigint NOT NULL, debt bigint NOT NULL,
   last_position bigint NOT NULL, PRIMARY KEY (program, member));
 CREATE TABLE totals (program integer PRIMARY KEY, members bigint NOT NULL, issued bigint NOT NULL,
   redeemed bigint NOT NULL, expired bigint NOT NULL, clawed_back bigint NOT NULL,
   written_off bigint NOT NULL, adjusted bigint NOT NULL, reinstated bigint NOT NULL,
   forgiven bigint NOT NULL, pending bigint NOT NULL, available bigint NOT NULL,
-  held bigint NOT NULL, debt bigint NOT NULL);
+  held bigint NOT NULL, debt bigint NOT NULL, forfeited bigint NOT NULL,
+  closed_out bigint NOT NULL);
 )";
 
 constexpr absl::string_view kPutMembers = R"(INSERT INTO members SELECT * FROM changed_members
   ON CONFLICT (program, member) DO UPDATE SET pending = excluded.pending,
-  available = excluded.available, debt = excluded.debt, last_position = excluded.last_position;
+  available = excluded.available, held = excluded.held, debt = excluded.debt, last_position = excluded.last_position;
 DELETE FROM totals;
 )";
 
@@ -47,7 +48,8 @@ CREATE INDEX postings_by_account ON postings (program, account, log_time);
 constexpr absl::string_view kCheck = R"(DO $$ BEGIN
   IF EXISTS (
     SELECT FROM totals t
-    CROSS JOIN LATERAL (VALUES ('pending', pending), ('available', available), ('debt', -debt),
+    CROSS JOIN LATERAL (VALUES ('pending', pending), ('available', available), ('held', held),
+      ('debt', -debt),
       ('issued', -issued), ('redeemed', redeemed), ('expired', expired),
       ('clawed_back', clawed_back), ('adjusted', -adjusted), ('reinstated', -reinstated),
       ('forgiven', -forgiven), ('written_off', written_off)) AS e(account, amount)
@@ -56,9 +58,9 @@ constexpr absl::string_view kCheck = R"(DO $$ BEGIN
     WHERE coalesce(p.amount, 0) <> e.amount)
   OR EXISTS (
     SELECT FROM totals t LEFT JOIN (SELECT program, count(*) AS members, sum(pending) AS pending,
-      sum(available) AS available, sum(debt) AS debt FROM members GROUP BY program) m USING (program)
+      sum(available) AS available, sum(held) AS held, sum(debt) AS debt FROM members GROUP BY program) m USING (program)
     WHERE (coalesce(m.members, 0), coalesce(m.pending, 0), coalesce(m.available, 0),
-      coalesce(m.debt, 0)) <> (t.members, t.pending, t.available, t.debt))
+      coalesce(m.held, 0), coalesce(m.debt, 0)) <> (t.members, t.pending, t.available, t.held, t.debt))
   THEN RAISE EXCEPTION 'the postings do not sum up to the totals: something else has changed the tables; drop the schema tallystick, and load a whole export';
   END IF;
 END $$;
@@ -110,8 +112,8 @@ class PostgresSink : public ExportSink {
   absl::Status AddMember(const MemberRow& row) override {
     Enter("changed_members");
     absl::StrAppend(&out(), row.program, "\t", RecordTexts::IdText(row.member), "\t", row.shard,
-                    "\t", row.pending, "\t", row.available, "\t", row.debt, "\t");
-    absl::StrAppend(&out(), row.last_position, "\n");
+                    "\t", row.pending, "\t", row.available, "\t", row.held, "\t");
+    absl::StrAppend(&out(), row.debt, "\t", row.last_position, "\n");
     return file_->FlushSome();
   }
 
@@ -120,12 +122,13 @@ class PostgresSink : public ExportSink {
     absl::StrAppend(&out(), kPutMembers);
     Enter("totals");
     for (const auto& [id, t] : end.totals) {
-      absl::StrAppend(&out(),
-                      absl::StrJoin({int64_t{id}, t.members, t.issued, t.redeemed, t.expired,
-                                     t.clawed_back, t.written_off, t.adjusted, t.reinstated,
-                                     t.forgiven, t.pending, t.available, t.held, t.debt},
-                                    "\t"),
-                      "\n");
+      absl::StrAppend(
+          &out(),
+          absl::StrJoin({int64_t{id}, t.members, t.issued, t.redeemed, t.expired, t.clawed_back,
+                         t.written_off, t.adjusted, t.reinstated, t.forgiven, t.pending,
+                         t.available, t.held, t.debt, t.forfeited, t.closed_out},
+                        "\t"),
+          "\n");
     }
     Enter("");
     out() += "DELETE FROM shards;\n";
@@ -153,6 +156,10 @@ class PostgresSink : public ExportSink {
         "  IF (SELECT value FROM meta WHERE key = 'ledger_id') IS DISTINCT FROM '",
         HexText(ledger.ledger_id),
         "' THEN\n    RAISE EXCEPTION 'the tables are of another ledger';\n  END IF;\n"
+        "  IF (SELECT value FROM meta WHERE key = 'format') IS DISTINCT FROM '",
+        kExportFormat, "' THEN\n    RAISE EXCEPTION 'the tables are of another format than ",
+        kExportFormat,
+        ": drop the schema tallystick, and load a whole export';\n  END IF;\n"
         "  IF EXISTS (SELECT FROM (VALUES ",
         rows,
         ") AS f(shard, position) LEFT JOIN shards s USING (shard)\n"

@@ -21,7 +21,9 @@
 namespace tallystick::tally {
 
 // What exports are: a later one that is not the same table for table gets the next number.
-inline constexpr int kExportFormat = 1;
+//   1: the foundation.
+//   2: members have held, totals forfeited and closed_out.
+inline constexpr int kExportFormat = 2;
 
 // Up to where a shard was exported: the last position of a block.
 struct ExportedShard {
@@ -37,6 +39,7 @@ struct MemberRow {
   Id member;
   Points pending = 0;
   Points available = 0;
+  Points held = 0;
   Points debt = 0;
   Position last_position = 0;
 };

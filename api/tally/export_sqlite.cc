@@ -29,13 +29,14 @@ CREATE TABLE postings (shard INTEGER, position INTEGER, line INTEGER, log_time_u
   memo INTEGER NOT NULL, funder INTEGER NOT NULL,
   PRIMARY KEY (shard, position, line)) STRICT, WITHOUT ROWID;
 CREATE TABLE members (program INTEGER, member TEXT, shard INTEGER NOT NULL,
-  pending INTEGER NOT NULL, available INTEGER NOT NULL, debt INTEGER NOT NULL,
-  last_position INTEGER NOT NULL, PRIMARY KEY (program, member)) STRICT, WITHOUT ROWID;
+  pending INTEGER NOT NULL, available INTEGER NOT NULL, held INTEGER NOT NULL,
+  debt INTEGER NOT NULL, last_position INTEGER NOT NULL, PRIMARY KEY (program, member)) STRICT, WITHOUT ROWID;
 CREATE TABLE totals (program INTEGER PRIMARY KEY, members INTEGER NOT NULL,
   issued INTEGER NOT NULL, redeemed INTEGER NOT NULL, expired INTEGER NOT NULL,
   clawed_back INTEGER NOT NULL, written_off INTEGER NOT NULL, adjusted INTEGER NOT NULL,
   reinstated INTEGER NOT NULL, forgiven INTEGER NOT NULL, pending INTEGER NOT NULL,
-  available INTEGER NOT NULL, held INTEGER NOT NULL, debt INTEGER NOT NULL) STRICT;
+  available INTEGER NOT NULL, held INTEGER NOT NULL, debt INTEGER NOT NULL,
+  forfeited INTEGER NOT NULL, closed_out INTEGER NOT NULL) STRICT;
 )";
 
 constexpr char kIndexes[] = R"(
@@ -64,7 +65,7 @@ class SqliteSink : public ExportSink {
     if (!posting.ok()) return posting.status();
     insert_posting_ = *std::move(posting);
     auto member =
-        database_->Prepare("INSERT OR REPLACE INTO members VALUES (?1,?2,?3,?4,?5,?6,?7)");
+        database_->Prepare("INSERT OR REPLACE INTO members VALUES (?1,?2,?3,?4,?5,?6,?7,?8)");
     if (!member.ok()) return member.status();
     insert_member_ = *std::move(member);
     return absl::OkStatus();
@@ -109,8 +110,9 @@ class SqliteSink : public ExportSink {
     insert.Bind(3, int64_t{row.shard});
     insert.Bind(4, row.pending);
     insert.Bind(5, row.available);
-    insert.Bind(6, row.debt);
-    insert.Bind(7, static_cast<int64_t>(row.last_position));
+    insert.Bind(6, row.held);
+    insert.Bind(7, row.debt);
+    insert.Bind(8, static_cast<int64_t>(row.last_position));
     return database_->Run(insert);
   }
 
@@ -220,10 +222,10 @@ class SqliteSink : public ExportSink {
     absl::Status status = database_->Execute("DELETE FROM totals; DELETE FROM shards");
     for (const auto& [id, t] : end.totals) {
       if (!status.ok()) return status;
-      status =
-          Insert("INSERT INTO totals VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                 {id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off,
-                  t.adjusted, t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt});
+      status = Insert("INSERT INTO totals VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+                      {id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off,
+                       t.adjusted, t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt,
+                       t.forfeited, t.closed_out});
     }
     for (const ExportedShard& shard : end.shards) {
       if (!status.ok()) return status;
@@ -249,21 +251,22 @@ class SqliteSink : public ExportSink {
         });
     if (!status.ok()) return status;
     status = database_->Query(
-        "SELECT program, count(*), sum(pending), sum(available), sum(debt) FROM members "
+        "SELECT program, count(*), sum(pending), sum(available), sum(held), sum(debt) "
+        "FROM members "
         "GROUP BY program",
         [&](const SqliteStatement& row) {
           PostingSums& sums = members[static_cast<uint16_t>(row.Integer(0))];
           sums.members = row.Integer(1);
           sums.of(PostingAccount::kPending) = row.Integer(2);
           sums.of(PostingAccount::kAvailable) = row.Integer(3);
-          sums.of(PostingAccount::kDebt) = -PostingSums::Sum{row.Integer(4)};
+          sums.of(PostingAccount::kHeld) = row.Integer(4);
+          sums.of(PostingAccount::kDebt) = -PostingSums::Sum{row.Integer(5)};
         });
     if (!status.ok()) return status;
     for (const auto& [id, totals] : end.totals) {
       const PostingSums expected = SumsOf(totals);
       bool equal = posted[id].amount == expected.amount && members[id].members == expected.members;
-      for (const PostingAccount account :
-           {PostingAccount::kPending, PostingAccount::kAvailable, PostingAccount::kDebt}) {
+      for (const PostingAccount account : kMemberAccounts) {
         equal = equal && members[id].of(account) == expected.of(account);
       }
       if (equal) continue;

@@ -85,8 +85,15 @@ class Export {
     reader.on_shard = [this](const ShardBooks& books) { return OnShard(books); };
     if (absl::Status s = ReadBooks(ledger_, reader); !s.ok()) return s;
     for (const auto& [id, sums] : sums_) {
-      const auto totals = TotalsOf(sums);
+      auto totals = TotalsOf(sums);
       if (!totals.ok()) return totals.status();
+      const Apart& apart = apart_[id];
+      const auto forfeited = Narrow(apart.forfeited, "forfeited");
+      if (!forfeited.ok()) return forfeited.status();
+      const auto closed_out = Narrow(apart.closed_out, "closed_out");
+      if (!closed_out.ok()) return closed_out.status();
+      totals->forfeited = *forfeited;
+      totals->closed_out = *closed_out;
       end_.totals[id] = *totals;
     }
     return sink_->Finish(end_);
@@ -146,7 +153,12 @@ class Export {
     }
     for (const auto& [id, sums] : books.poster.sums()) sums_[id].Add(sums);
     // Programs without members have totals too.
-    for (const uint16_t id : books.machine.Programs()) sums_[id];
+    for (const uint16_t id : books.machine.Programs()) {
+      sums_[id];
+      const ledger::Totals& totals = *books.machine.TotalsOf(id);
+      apart_[id].forfeited += totals.forfeited;
+      apart_[id].closed_out += totals.closed_out;
+    }
     for (const auto& [key, account] : books.poster.accounts()) {
       if (account.last_position <= from.position) continue;
       const MemberRow row{books.shard,
@@ -154,6 +166,7 @@ class Export {
                           key.member,
                           account.pending,
                           std::max<Points>(account.available, 0),
+                          account.held,
                           std::max<Points>(-account.available, 0),
                           account.last_position};
       if (absl::Status s = sink_->AddMember(row); !s.ok()) return s;
@@ -173,7 +186,13 @@ class Export {
   const std::unique_ptr<ExportSink> sink_;
   const std::vector<ExportedShard> from_;
   std::vector<bool> met_;  // whether a block ended there
+  // What of `expired` the postings do not tell apart.
+  struct Apart {
+    PostingSums::Sum forfeited = 0;
+    PostingSums::Sum closed_out = 0;
+  };
   std::map<uint16_t, PostingSums> sums_;
+  std::map<uint16_t, Apart> apart_;
   ExportEnd end_;
   int64_t records_ = 0;
   int64_t postings_ = 0;

@@ -114,7 +114,7 @@ class ProofWriter {
 
   static std::string BalanceJson(const ProvedAccount& account) {
     return absl::StrCat("\"pending\":", account.pending, ",\"available\":", account.available,
-                        ",\"debt\":", account.debt);
+                        ",\"held\":", account.held, ",\"debt\":", account.debt);
   }
 
   bool IsOurs(const Record& record) const {
@@ -135,6 +135,11 @@ class ProofWriter {
     account.program = record.operation.program();
     ++account.records;
     account.last_position = position;
+    // What of its points was neither pending nor available nor paid a debt went to or came from
+    // holds.
+    const Points free = account.pending + account.available - account.debt;
+    account.held +=
+        record.result.points() - (record.result.pending() + record.result.available() - free);
     account.pending = record.result.pending();
     account.available = std::max<Points>(record.result.available(), 0);
     account.debt = std::max<Points>(-record.result.available(), 0);

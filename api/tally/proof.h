@@ -20,6 +20,7 @@ struct ProvedAccount {
   Position last_position = 0;
   Points pending = 0;
   Points available = 0;
+  Points held = 0;
   Points debt = 0;
 };
 

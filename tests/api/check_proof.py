@@ -95,8 +95,10 @@ HEADER = struct.Struct('<IHBBQQHHIQQIIqQQQQH22sII')
 RECORD = struct.Struct('<QQQQQQqqqQHHBBH qqqQBBHHH')
 SLOT = 128
 START, RECORDS, WITNESS = 1, 2, 3
-ENROL, ACCRUE, PURCHASE, RETURN, REDEEM, ADJUST, ACTIVATION, EXPIRY = 2, 3, 4, 5, 6, 7, 128, 129
-WRITTEN_OFF = 4
+ENROL, ACCRUE, PURCHASE, RETURN, REDEEM, ADJUST = 2, 3, 4, 5, 6, 7
+HOLD, CAPTURE, RELEASE, REVERSE, ACTIVATE, CANCEL, FREEZE, UNFREEZE, CLOSE, EXTEND = range(9, 19)
+ACTIVATION, EXPIRY, TIMEOUT = 128, 129, 130
+WRITTEN_OFF, DETAILED = 4, 16
 
 
 class Wrong(Exception):
@@ -137,10 +139,35 @@ def check_record(data, position, member, account):
     require(len(data) == SLOT * (1 if derived else 1 + details), at, 'details are missing')
     require(previous == account['last_position'], at, 'the record before it is missing')
     moved = pending + available - account['pending'] - (account['available'] - account['debt'])
-    require(moved == points, at, 'the balances moved by something else than the points')
+    held = points - moved
+    if kind not in (HOLD, CAPTURE, RELEASE, TIMEOUT):
+        require(held == 0, at, 'the balances moved by something else than the points')
+    require(account['held'] + held >= 0, at, 'held points are negative')
+    detail = struct.unpack('<3q', data[SLOT:SLOT + 24]) if flags & DETAILED else None
+    came_back, captured, expired = amount, -points, 0
+    if detail and kind == REVERSE:
+        came_back = detail[0] - detail[1] - detail[2]
+        require(detail[0] == amount, at, 'its details are not of its amount')
+    if detail and kind == CAPTURE:
+        captured = detail[0]
+        require(points == detail[2] - captured and held == -captured - detail[1], at,
+                'its details do not add up')
+    if detail and kind == CLOSE:
+        require(detail == (account['pending'], account['available'], account['debt']), at,
+                'its details are not what there was')
+        expired = detail[0] + detail[1] - detail[2]
     signs = {ENROL: points == 0, ACCRUE: points == amount, PURCHASE: points >= 0,
              RETURN: points <= 0, REDEEM: points == -amount, ADJUST: points == amount,
-             ACTIVATION: points == 0 and amount > 0, EXPIRY: points == -amount and amount > 0}
+             HOLD: points == 0 and held == amount,
+             CAPTURE: (captured == -held if amount == 0 else captured == amount <= -held),
+             RELEASE: points == 0 and held < 0, REVERSE: points == came_back >= 0,
+             ACTIVATE: points == 0 and pending < account['pending'],
+             CANCEL: points < 0 and amount in (0, -points)
+             and account['pending'] - pending == -points,
+             FREEZE: points == 0, UNFREEZE: points == 0, EXTEND: points == 0,
+             CLOSE: points == -expired and pending == available == account['held'] == 0,
+             ACTIVATION: points == 0 and amount > 0, EXPIRY: points == -amount and amount > 0,
+             TIMEOUT: points == 0 and held == -amount < 0}
     require(kind in signs, at, 'the kind is unknown')
     require(signs[kind], at, 'the points are not those of its kind')
     require(pending >= 0, at, 'pending points are negative')
@@ -149,7 +176,8 @@ def check_record(data, position, member, account):
     if kind == RETURN and flags & WRITTEN_OFF:
         claim, *parts = struct.unpack('<5q', data[SLOT:SLOT + 40])
         require(sum(parts) == claim and claim - parts[3] == -points, at, 'its details do not add up')
-    return program, {'pending': pending, 'available': max(available, 0), 'debt': max(-available, 0),
+    return program, {'pending': pending, 'available': max(available, 0),
+                     'held': account['held'] + held, 'debt': max(-available, 0),
                      'last_position': position}
 
 
@@ -160,7 +188,7 @@ def id_text(digits):
     return '-'.join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
-BALANCE = 'pending', 'available', 'debt'
+BALANCE = 'pending', 'available', 'held', 'debt'
 
 
 def check(proof):
@@ -204,7 +232,8 @@ def check(proof):
             size += len(data)
             program = struct.unpack_from('<H', data, 80)[0]
             account = accounts.setdefault(
-                program, {'records': 0, 'last_position': 0, 'pending': 0, 'available': 0, 'debt': 0})
+                program, {'records': 0, 'last_position': 0, 'pending': 0, 'available': 0, 'held': 0,
+                          'debt': 0})
             _, after = check_record(data, position, proof['member_id'], account)
             account.update(after, records=account['records'] + 1)
             for name in BALANCE:
@@ -240,7 +269,7 @@ def main():
     for program, account in sorted(accounts.items()):
         print(f"proved: member {proof['member']} in program {program}: "
               f"available {account['available']}, pending {account['pending']}, "
-              f"debt {account['debt']}, by {account['records']} records; header {last.hash}")
+              f"held {account['held']}, debt {account['debt']}, by {account['records']} records; header {last.hash}")
     return 0
 
 

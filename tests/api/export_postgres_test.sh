@@ -45,17 +45,40 @@ import() {
   t import "$folder/$1.csv" --program 1 --order order --member member --time time --spend amount --return-prefix C \
     --time-format '%Y-%m-%d %H:%M:%S' > /dev/null
 }
+# moves MEMBER DAY LATER: a capture that has debt forgiven, a reversal, a cancellation, a close, and a hold until LATER.
+moves() {
+  local m=$1 day=$2
+  at() { t "$@" --program 1 --at "$day" > /dev/null; }
+  at enrol "$m"
+  at accrue "$m" 100 --id "${m}01"
+  at activate "$m" --purchase "${m}01"
+  at hold "$m" 70 --id "${m}02" --until "$3"
+  at return "$m" 100 --original "${m}01"
+  at capture "$m" 50 --hold "${m}02"
+  at adjust "$m" 60
+  at hold "$m" 25 --id "${m}03" --until "$3"
+  at redeem "$m" 10 --id "${m}04"
+  at reverse "$m" 4 --redemption "${m}04"
+  at accrue "$m" 9 --id "${m}05"
+  at cancel "$m" 5 --purchase "${m}05"
+  at extend "$m" --to "$3"
+  at enrol "${m}9"
+  at adjust "${m}9" 8
+  at accrue "${m}9" 3
+  at close "${m}9" --expire-rest
+}
 # What the ledger says of itself.
 totals() {
   t totals --program 1 --json | tr -d '{}"' | tr ',' '\n' |
-    sed -n 's/^outstanding://; /^\(issued\|redeemed\|expired\|clawed_back\|written_off\|adjusted\|pending\|available\|debt\|members\):/p' |
+    sed -n 's/^outstanding://; /^\(issued\|redeemed\|expired\|clawed_back\|written_off\|adjusted\|reinstated\|forgiven\|pending\|available\|held\|debt\|members\|forfeited\|closed_out\):/p' |
     sort
 }
 # What plain SQL says of the postings.
 summed() {
-  sql -F : -c "SET search_path TO tallystick" -c "SELECT account, sum(CASE WHEN account IN ('debt', 'issued', 'adjusted')
+  sql -F : -c "SET search_path TO tallystick" -c "SELECT account, sum(CASE WHEN account IN ('debt', 'issued', 'adjusted', 'reinstated', 'forgiven')
       THEN -amount ELSE amount END) FROM postings GROUP BY account
-    UNION ALL SELECT 'members', count(*) FROM members" | grep -v '^SET$' | sort
+    UNION ALL SELECT 'members', count(*) FROM members
+    UNION ALL SELECT 'forfeited', sum(forfeited) FROM totals UNION ALL SELECT 'closed_out', sum(closed_out) FROM totals" | grep -v '^SET$' | sort
 }
 compare() {
   # Accounts in which nothing ever moved have no postings.
@@ -65,11 +88,12 @@ compare() {
   local apart
   apart=$(sql -c "SELECT count(*) FROM (
       SELECT program, member, sum(amount) FILTER (WHERE account = 'pending') AS pending,
-        sum(amount) FILTER (WHERE account = 'available') AS available, -sum(amount) FILTER (WHERE account = 'debt') AS debt
+        sum(amount) FILTER (WHERE account = 'available') AS available, sum(amount) FILTER (WHERE account = 'held') AS held,
+        -sum(amount) FILTER (WHERE account = 'debt') AS debt
       FROM tallystick.postings GROUP BY program, member) p
     FULL JOIN tallystick.members m USING (program, member)
-    WHERE (coalesce(p.pending, 0), coalesce(p.available, 0), coalesce(p.debt, 0)) IS DISTINCT FROM
-      (m.pending, m.available, m.debt)")
+    WHERE (coalesce(p.pending, 0), coalesce(p.available, 0), coalesce(p.held, 0), coalesce(p.debt, 0)) IS DISTINCT FROM
+      (m.pending, m.available, m.held, m.debt)")
   [ "$apart" = 0 ] || { echo "$apart members have other sums"; exit 1; }
 }
 
@@ -84,6 +108,7 @@ until_it "$postgres/pg_isready" -h "$folder/postgres"
 serve --create --shards 2 --clock import
 t program put "$program" > /dev/null
 import 1 2024-01-01
+moves 9001 2024-02-01 2024-02-20
 totals > "$folder/told"
 end
 "$tally" log export "$folder/ledger" --postgres "$folder/whole.sql" --json > "$folder/whole.json"
@@ -91,9 +116,20 @@ from=$(sed 's/.*"to":"\([^"]*\)".*/\1/' "$folder/whole.json")
 sql -q -f "$folder/whole.sql"
 compare
 
+# What an older program made has other tables.
+sql -q -c "UPDATE tallystick.meta SET value = '1' WHERE key = 'format'"
+"$tally" log export "$folder/ledger" --postgres "$folder/nothing.sql" --from "$from" > /dev/null
+if sql -q -f "$folder/nothing.sql" 2> "$folder/refusal"; then
+  echo "An export was loaded into tables of another format"
+  exit 1
+fi
+grep -q 'the tables are of another format than 2: drop the schema tallystick' "$folder/refusal" || { cat "$folder/refusal"; exit 1; }
+sql -q -c "UPDATE tallystick.meta SET value = '2' WHERE key = 'format'"
+
 # A second export, behind the first; loaded once, and refused the second time, without a trace.
 serve
 import 2 2024-03-01
+moves 9002 2024-04-01 2024-05-01
 t tick --to 2024-06-01 > /dev/null
 totals > "$folder/told"
 end

@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -70,7 +71,7 @@ class Exports : public ::testing::Test {
     std::ofstream(Path("program.json")) << R"({"id": 1, "name": "Test", "currency": "USD",
       "time_zone": "UTC", "earn": {"points": 1, "per_spend": 1}, "pending": {"days": 3},
       "expiry": {"after": "activation", "days": 9}, "debt_floor": 50, "implicit_enrolment": true,
-      "unknown_original": "newest"})";
+      "unknown_original": "newest", "reversal": {"expired": "forfeit"}})";
     const auto program = ProgramFile::Read(Path("program.json"));
     ASSERT_TRUE(program.ok()) << program.status();
     ASSERT_EQ(ledger_->PutProgram(Id(1, 0), program->bytes())->outcome, Outcome::Ok);
@@ -78,19 +79,100 @@ class Exports : public ::testing::Test {
 
   static Id Member(uint64_t number) { return number % 2 == 0 ? Id(number, 0) : Id(number, 7); }
 
+  // Any kind; a third of them do something with one that came before, if it was accepted.
+  Operation Draw() {
+    constexpr Kind kKinds[] = {Kind::Accrue,
+                               Kind::Accrue,
+                               Kind::Purchase,
+                               Kind::Purchase,
+                               Kind::Purchase,
+                               Kind::Return,
+                               Kind::Return,
+                               Kind::Redeem,
+                               Kind::Redeem,
+                               Kind::Adjust,
+                               Kind::Adjust,
+                               Kind::Enrol,
+                               Kind::Hold,
+                               Kind::Hold,
+                               Kind::Hold,
+                               Kind::Capture,
+                               Kind::Capture,
+                               Kind::Release,
+                               Kind::ReverseRedemption,
+                               Kind::ReverseRedemption,
+                               Kind::Activate,
+                               Kind::Cancel,
+                               Kind::Extend,
+                               Kind::Unfreeze};
+    Kind kind = kKinds[random_() % std::size(kKinds)];
+    if (random_() % 100 == 0) kind = Kind::Freeze;
+    if (random_() % 150 == 0) kind = Kind::Close;
+    Id member = Member(1 + random_() % kMembers);
+    Id related;
+    auto amount = static_cast<int64_t>(1 + random_() % 100);
+    Instant expires_at = 0;
+    uint8_t flags = 0;
+    switch (kind) {
+      case Kind::Adjust:
+        if (random_() % 2 == 0) amount = -amount;
+        break;
+      case Kind::Hold:
+        expires_at = now_ + static_cast<Instant>(1 + random_() % 15) * kMicrosPerDay;
+        break;
+      case Kind::Capture:
+        if (random_() % 3 == 0) amount = 0;
+        [[fallthrough]];
+      case Kind::Release:
+        Recall({Kind::Hold}, &member, &related);
+        break;
+      case Kind::ReverseRedemption:
+        amount = 1 + amount / 4;
+        Recall({Kind::Redeem, Kind::Capture}, &member, &related);
+        break;
+      case Kind::Cancel:
+        if (random_() % 2 == 0) amount = 0;
+        [[fallthrough]];
+      case Kind::Activate:
+        Recall({Kind::Purchase, Kind::Accrue}, &member, &related);
+        break;
+      case Kind::Return:
+        if (random_() % 2 == 0) Recall({Kind::Purchase}, &member, &related);
+        break;
+      case Kind::Extend:
+        expires_at = now_ + 8 * kMicrosPerDay;
+        break;
+      case Kind::Close:
+        flags = kExpireRest;
+        break;
+      default:
+        break;
+    }
+    for (const Kind none : {Kind::Enrol, Kind::Release, Kind::Activate, Kind::Extend, Kind::Freeze,
+                            Kind::Unfreeze, Kind::Close}) {
+      if (kind == none) amount = 0;
+    }
+    const Operation drawn(Id(++last_id_, random_() % 2), member, related, amount, now_, expires_at,
+                          0, kProgram, 0, kind, flags, 0);
+    drawn_[kind].push_back(drawn);
+    return drawn;
+  }
+  // One of the last of these kinds; none: its own id, which nobody knows.
+  void Recall(const std::vector<Kind>& kinds, Id* member, Id* related) {
+    *related = Id(1, 99);
+    const std::vector<Operation>& past = drawn_[kinds[random_() % kinds.size()]];
+    if (past.empty()) return;
+    const Operation& one = past[past.size() - 1 - random_() % std::min<size_t>(past.size(), 25)];
+    *member = one.member();
+    *related = one.id();
+  }
+
   // Some operations a day; in batches, so that blocks hold several days.
   void Fill(int days) {
     std::vector<Operation> batch;
     for (int i = 0; i < days * 20; ++i) {
       now_ += kMicrosPerDay / 20 + static_cast<Instant>(random_() % 1000);
-      const Kind kinds[] = {Kind::Accrue, Kind::Purchase, Kind::Return,
-                            Kind::Redeem, Kind::Adjust,   Kind::Enrol};
-      const Kind kind = kinds[random_() % 6];
-      auto amount = static_cast<int64_t>(1 + random_() % 100);
-      if (kind == Kind::Enrol) amount = 0;
-      if (kind == Kind::Adjust && random_() % 2 == 0) amount = -amount;
-      batch.emplace_back(Id(++last_id_, random_() % 2), Member(1 + random_() % kMembers), Id(),
-                         amount, now_, 0, 0, kProgram, 0, kind, 0, 0);
+      batch.push_back(Draw());
       if (batch.size() < 37 && i + 1 < days * 20) continue;
       ASSERT_TRUE(ledger_->Submit(batch, [](auto) {}).ok());
       // Answered when what was sent before it is.
@@ -121,6 +203,11 @@ class Exports : public ::testing::Test {
     ASSERT_GT(totals_.clawed_back, 0);
     ASSERT_GT(totals_.written_off, 0);
     ASSERT_GT(totals_.debt, 0);
+    ASSERT_GT(totals_.held, 0);
+    ASSERT_GT(totals_.reinstated, 0);
+    ASSERT_GT(totals_.forgiven, 0);
+    ASSERT_GT(totals_.forfeited, 0);
+    ASSERT_GT(totals_.closed_out, 0);
   }
   void Continue(int days) {
     Open(/*create=*/false);
@@ -168,23 +255,32 @@ class Exports : public ::testing::Test {
     EXPECT_EQ(-sum("adjusted"), totals_.adjusted);
     EXPECT_EQ(sum("pending"), totals_.pending);
     EXPECT_EQ(sum("available"), totals_.available);
+    EXPECT_EQ(sum("held"), totals_.held);
     EXPECT_EQ(-sum("debt"), totals_.debt);
+    EXPECT_EQ(-sum("reinstated"), totals_.reinstated);
+    EXPECT_EQ(-sum("forgiven"), totals_.forgiven);
+    EXPECT_EQ(Sql(file, "SELECT held, forfeited, closed_out FROM totals WHERE program = 1"),
+              (std::vector<std::vector<std::string>>{{std::to_string(totals_.held),
+                                                      std::to_string(totals_.forfeited),
+                                                      std::to_string(totals_.closed_out)}}));
     EXPECT_EQ(SqlNumber(file, "SELECT count(*) FROM members"), totals_.members);
-    const auto rows = Sql(file,
-                          "SELECT m.member, coalesce(sum(iif(account = 'pending', amount, 0)), 0), "
-                          "coalesce(sum(iif(account = 'available', amount, 0)), 0), "
-                          "coalesce(-sum(iif(account = 'debt', amount, 0)), 0), m.pending, "
-                          "m.available, m.debt FROM members m LEFT JOIN postings USING (program, "
-                          "member) GROUP BY m.program, m.member");
+    const auto rows =
+        Sql(file,
+            "SELECT m.member, coalesce(sum(iif(account = 'pending', amount, 0)), 0), "
+            "coalesce(sum(iif(account = 'available', amount, 0)), 0), "
+            "coalesce(sum(iif(account = 'held', amount, 0)), 0), "
+            "coalesce(-sum(iif(account = 'debt', amount, 0)), 0), m.pending, "
+            "m.available, m.held, m.debt FROM members m LEFT JOIN postings USING (program, "
+            "member) GROUP BY m.program, m.member");
     EXPECT_EQ(rows.size(), balances_.size());
     for (const auto& row : rows) {
       const auto found = balances_.find(row[0]);
       ASSERT_NE(found, balances_.end()) << row[0];
-      const std::vector<std::string> expected = {std::to_string(found->second.pending),
-                                                 std::to_string(found->second.available),
-                                                 std::to_string(found->second.debt)};
-      EXPECT_EQ(std::vector<std::string>(row.begin() + 1, row.begin() + 4), expected) << row[0];
-      EXPECT_EQ(std::vector<std::string>(row.begin() + 4, row.end()), expected) << row[0];
+      const std::vector<std::string> expected = {
+          std::to_string(found->second.pending), std::to_string(found->second.available),
+          std::to_string(found->second.held), std::to_string(found->second.debt)};
+      EXPECT_EQ(std::vector<std::string>(row.begin() + 1, row.begin() + 5), expected) << row[0];
+      EXPECT_EQ(std::vector<std::string>(row.begin() + 5, row.end()), expected) << row[0];
     }
   }
 
@@ -193,6 +289,7 @@ class Exports : public ::testing::Test {
   std::mt19937_64 random_{1};
   Instant now_ = *ParseInstant("2024-01-01");
   uint64_t last_id_ = 0;
+  std::map<Kind, std::vector<Operation>> drawn_;
   TotalsAnswer totals_;
   std::map<std::string, BalanceAnswer> balances_;
 };
@@ -274,9 +371,16 @@ TEST_F(Exports, SqliteFilesThatAreSomethingElseAreRefused) {
   Sql(book, "UPDATE meta SET value = 'x' || value WHERE key = 'ledger_id'");
   ExpectRefusal(Export({"--sqlite", book}), "is an export of another ledger");
   Sql(book, "UPDATE meta SET value = substr(value, 2) WHERE key = 'ledger_id'");
+  for (const char* format : {"1", "3"}) {
+    Sql(book, std::string("PRAGMA user_version = ") + format);
+    ExpectRefusal(Export({"--sqlite", book}), absl::StrCat("is an export of format ", format,
+                                                           ", this program writes 2: name a new "
+                                                           "file"));
+  }
   Sql(book, "PRAGMA user_version = 2");
-  ExpectRefusal(Export({"--sqlite", book}), "of format 2, this program writes 1");
-  Sql(book, "PRAGMA user_version = 1");
+  Sql(book, "UPDATE members SET held = held + 1 WHERE member = (SELECT max(member) FROM members)");
+  ExpectRefusal(Export({"--sqlite", book}), "does not sum up to the totals of program 1");
+  Sql(book, "UPDATE members SET held = held - 1 WHERE member = (SELECT max(member) FROM members)");
   Sql(book,
       "UPDATE postings SET amount = amount + 1 WHERE account = 'issued' AND position = "
       "(SELECT max(position) FROM postings WHERE account = 'issued')");
@@ -320,6 +424,7 @@ TEST_F(Exports, CsvGoesOnWhereItEnded) {
   EXPECT_EQ(-sums["issued"], totals_.issued);
   EXPECT_EQ(sums["expired"], totals_.expired);
   EXPECT_EQ(sums["available"], totals_.available);
+  EXPECT_EQ(sums["held"], totals_.held);
 }
 
 TEST_F(Exports, WrongInputGetsASentence) {
@@ -419,11 +524,14 @@ TEST_F(Exports, NoneTouchesWhatAnotherIsWriting) {
 // ---- audit ----
 
 int64_t Owed(const nlohmann::json& t) {
-  return t["pending"].get<int64_t>() + t["available"].get<int64_t>() - t["debt"].get<int64_t>();
+  return t["pending"].get<int64_t>() + t["available"].get<int64_t>() + t["held"].get<int64_t>() -
+         t["debt"].get<int64_t>();
 }
 int64_t Moved(const nlohmann::json& t) {
-  return t["issued"].get<int64_t>() + t["adjusted"].get<int64_t>() - t["redeemed"].get<int64_t>() -
-         t["expired"].get<int64_t>() - t["clawed_back"].get<int64_t>();
+  return t["issued"].get<int64_t>() + t["adjusted"].get<int64_t>() +
+         t["reinstated"].get<int64_t>() + t["forgiven"].get<int64_t>() -
+         t["redeemed"].get<int64_t>() - t["expired"].get<int64_t>() -
+         t["clawed_back"].get<int64_t>();
 }
 
 TEST_F(Exports, AuditRollsForwardFromDayToDay) {
@@ -451,7 +559,8 @@ TEST_F(Exports, AuditRollsForwardFromDayToDay) {
   EXPECT_EQ(before["members"], totals_.members);
   EXPECT_EQ(before["written_off"], totals_.written_off);
   EXPECT_EQ(before["debt"], totals_.debt);
-  EXPECT_EQ(Owed(before), totals_.pending + totals_.available - totals_.debt);
+  EXPECT_EQ(before["held"], totals_.held);
+  EXPECT_EQ(Owed(before), totals_.pending + totals_.available + totals_.held - totals_.debt);
   EXPECT_EQ(program["movements"], before) << "nothing was owed before";
 
   const Ran some =
@@ -488,7 +597,7 @@ TEST(AuditRows, OneThatDoesNotAddUpIsNamed) {
 // ---- proofs ----
 
 TEST_F(Exports, ProofsConvinceACheckerOfTheirOwn) {
-  MakeLedger(20);
+  MakeLedger();
   Continue(10);
   int proved = 0;
   for (const auto& [member, balance] : balances_) {
@@ -498,14 +607,15 @@ TEST_F(Exports, ProofsConvinceACheckerOfTheirOwn) {
     const auto account = nlohmann::json::parse(ran.output)["accounts"].at(0);
     EXPECT_EQ(account["pending"], balance.pending);
     EXPECT_EQ(account["available"], balance.available);
+    EXPECT_EQ(account["held"], balance.held);
     EXPECT_EQ(account["debt"], balance.debt);
     const Ran checked = RunToEnd({"/usr/bin/python3", CHECK_PROOF, file});
     EXPECT_EQ(checked.status, 0) << checked.output << checked.errors;
     EXPECT_THAT(checked.output,
                 HasSubstr(absl::StrCat("proved: member ", member, " in program 1: available ",
-                                       balance.available, ", pending ", balance.pending, ", debt ",
-                                       balance.debt)));
-    if (++proved == 6) break;
+                                       balance.available, ", pending ", balance.pending, ", held ",
+                                       balance.held, ", debt ", balance.debt)));
+    if (++proved == 12) break;
   }
 }
 
