@@ -22,7 +22,18 @@
 namespace tallystick::bench {
 namespace {
 
-enum class Mix { kAccrue, kRedeem, kAccrueRedeem, kPurchase, kReturn, kAdjust, kReplayed };
+enum class Mix {
+  kAccrue,
+  kRedeem,
+  kAccrueRedeem,
+  kPurchase,
+  kReturn,
+  kAdjust,
+  kReplayed,
+  kHold,
+  kCapture,
+  kReverse
+};
 
 // One at a time: the largest takes gigabytes.
 PointsWorld& WorldOf(uint64_t members) {
@@ -58,6 +69,27 @@ double Chunk(PointsWorld& world, Mix mix) {
       world.Apply();
       world.DrawReturns();
       return world.Apply();
+    case Mix::kHold:
+    case Mix::kCapture: {
+      world.Draw(&PointsWorld::Accrual);
+      world.Apply();
+      world.DrawAgain(&PointsWorld::HoldAll);
+      const double held = world.Apply();
+      world.DrawNaming(Kind::Hold, Kind::Capture);
+      const double captured = world.Apply();
+      return mix == Mix::kHold ? held : captured;
+    }
+    case Mix::kReverse: {
+      world.Draw(&PointsWorld::Accrual);
+      world.Apply();
+      world.DrawAgain(&PointsWorld::SpendAll);
+      world.Apply();
+      world.DrawNaming(Kind::Redeem, Kind::ReverseRedemption);
+      const double seconds = world.Apply();
+      world.DrawAgain(&PointsWorld::SpendAll);
+      world.Apply();
+      return seconds;
+    }
     case Mix::kAdjust:
       world.Draw(&PointsWorld::Adjustment);
       return world.Apply();
@@ -152,7 +184,10 @@ void Register() {
                                   {"purchase", Mix::kPurchase, 0},
                                   {"return", Mix::kReturn, 0},
                                   {"adjust", Mix::kAdjust, 0},
-                                  {"replayed", Mix::kReplayed, 0}};
+                                  {"replayed", Mix::kReplayed, 0},
+                                  {"hold", Mix::kHold, 0},
+                                  {"capture", Mix::kCapture, 0},
+                                  {"reverse", Mix::kReverse, 0}};
   for (const int64_t members : {10'000, 1'000'000, 10'000'000, 50'000'000}) {
     const auto add = [members](const std::string& name, auto run) {
       benchmark::RegisterBenchmark(name.c_str(), run)->Arg(members)->UseManualTime();

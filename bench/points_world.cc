@@ -19,6 +19,7 @@ constexpr Instant kStart = 1'700'000'000 * kMicrosPerSecond;
 constexpr char kProgramFile[] = R"({
   "id": 1, "name": "Bench", "currency": "USD", "time_zone": "America/New_York",
   "implicit_enrolment": true, "retention_days": 1, "return_days": 1, "debt_floor": 1000000,
+  "hold": {"timeout_minutes": 1440},
   "earn": {"points": 1, "per_spend": 1, "rounding": "floor"},
   "expiry": {"after": "earning", "months": 12, "round_up_to": "month"}})";
 
@@ -74,13 +75,23 @@ void PointsWorld::DrawReturns() {
   }
 }
 
+void PointsWorld::DrawNaming(Kind of, Kind kind) {
+  for (Operation& operation : operations_) {
+    const uint64_t member = operation.member().low();
+    const bool all = kind == Kind::Capture;
+    operation = operation.kind() == of
+                    ? Make(kind, member, all ? 0 : operation.amount(), operation.id())
+                    : Accrual(member);
+  }
+}
+
 Id PointsWorld::NewId() {
   const uint64_t low = random_.Next();
   return Id(low, random_.Next());
 }
 
 Operation PointsWorld::Make(Kind kind, uint64_t member, int64_t amount, const Id& related) {
-  const bool takes = kind == Kind::Redeem || kind == Kind::Return;
+  const bool takes = kind == Kind::Redeem || kind == Kind::Return || kind == Kind::Hold;
   balances_[member] += static_cast<int32_t>(takes ? -amount : amount);
   return Operation(NewId(), Id(member, 0), related, amount, now_, 0, 0, kProgram, 0, kind, 0, 0);
 }

@@ -47,6 +47,9 @@ class PointsWorld {
   Operation SpendAll(uint64_t member) {
     return balances_[member] > 0 ? Make(Kind::Redeem, member, balances_[member]) : Accrual(member);
   }
+  Operation HoldAll(uint64_t member) {
+    return balances_[member] > 0 ? Make(Kind::Hold, member, balances_[member]) : Accrual(member);
+  }
   // Alternates, so that points stay few.
   Operation Adjustment(uint64_t member) {
     return balances_[member] >= kWorthSpending ? Make(Kind::Adjust, member, -balances_[member])
@@ -59,6 +62,9 @@ class PointsWorld {
   void DrawAgain(Operation (PointsWorld::*what)(uint64_t member));
   // Of all purchases drawn last, whole.
   void DrawReturns();
+  // In the place of each operation of kind `of` drawn last one of kind `kind` that names it; the
+  // others once more.
+  void DrawNaming(Kind of, Kind kind);
 
   // Applies what was drawn; seconds. Every operation must be accepted or replayed.
   double Apply();

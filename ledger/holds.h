@@ -62,6 +62,13 @@ class Holds {
   const AccountExtra* ExtraOf(const Account& account, uint32_t account_row) const {
     return account.has_extra == 0 ? nullptr : &extras_[FindExtra(account_row)];
   }
+  const HashIndex::Place* Approach(uint32_t account_row) const {
+    return index_.Approach(Hash(account_row));
+  }
+  void PrefetchExtra(const HashIndex::Place* place, uint32_t account_row) const {
+    const uint32_t row = HashIndex::Guess(place, Hash(account_row));
+    if (row != kNoRow && extras_.exists(row)) extras_.Prefetch(row);
+  }
   // Makes one where there is none.
   AccountExtra& MakeExtra(Account& account, uint32_t account_row);
   // REQUIRES: it says nothing.
@@ -72,6 +79,12 @@ class Holds {
     rows_[row].position = 0;
     rows_.Free(row);
   }
+  // Of any number: there may be no such row.
+  void Prefetch(uint32_t row) const {
+    if (rows_.exists(row)) rows_.Prefetch(row);
+  }
+  // Of any row, perhaps a free one: a lot's row of any number, or kNoRow.
+  uint32_t LastLot(uint32_t row) const { return rows_.exists(row) ? rows_[row].lots.last : kNoRow; }
   Hold& operator[](uint32_t row) { return rows_[row]; }
   const Hold& operator[](uint32_t row) const { return rows_[row]; }
   // Whether there is an open hold of that position in the row, which may be any.

@@ -40,7 +40,9 @@ class StateMachine::LookAhead {
     uint32_t lot = kNoRow;       // fetched last
     uint32_t original = kNoRow;  // of a return: perhaps its purchase's receipt
     uint64_t original_hash = 0;
-    const HashIndex::Place* place = nullptr;  // of the account, and of both receipts
+    uint32_t hold = kNoRow;                         // that it names
+    const HashIndex::Place* extra_place = nullptr;  // of the account's extra
+    const HashIndex::Place* place = nullptr;        // of the account, and of both receipts
     const HashIndex::Place* receipt_place = nullptr;
     const HashIndex::Place* original_place = nullptr;
     uint64_t points = 0;  // to be taken, that are not in lots fetched so far
@@ -105,7 +107,7 @@ class StateMachine::LookAhead {
     machine_.accounts_.Prefetch(course.row);
     course.receipt_hash = machine_.receipts_.Hash(course.row, op.id());
     course.receipt_place = machine_.receipts_.Approach(course.receipt_hash);
-    if (op.kind() == Kind::Return) {
+    if (!IsZero(op.related())) {
       course.original_hash = machine_.receipts_.Hash(course.row, op.related());
       course.original_place = machine_.receipts_.Approach(course.original_hash);
     }
@@ -117,6 +119,9 @@ class StateMachine::LookAhead {
     if (course.row == kNoRow) return;
     HashIndex::FetchNext(course.receipt_place);
     const Account& account = machine_.accounts_[course.row];
+    course.extra_place = nullptr;
+    if (account.has_extra != 0) [[unlikely]]
+      course.extra_place = machine_.holds_.Approach(course.row);
     machine_.lots_.Prefetch(account.pending_lots.last);
     machine_.lots_.Prefetch(account.available_lots.last);
     course.lot = account.available_lots.last;
@@ -124,27 +129,46 @@ class StateMachine::LookAhead {
     const auto amount = static_cast<uint64_t>(op.amount());
     course.points = op.amount() < 0 ? -amount : amount;
     course.original = kNoRow;
-    const bool gives_back = op.kind() == Kind::Return;
-    if (gives_back) {
+    course.hold = kNoRow;
+    const bool names_another = !IsZero(op.related());
+    if (names_another) {
       course.original = HashIndex::Guess(course.original_place, course.original_hash);
       if (course.original != kNoRow) machine_.receipts_.Prefetch(course.original);
     }
     taking_[taking_count_ % kCourses] = i;
-    const bool takes = (static_cast<int>(gives_back) | static_cast<int>(op.kind() == Kind::Redeem) |
-                        static_cast<int>(op.amount() < 0)) != 0;
+    const bool takes =
+        (static_cast<int>(names_another) | static_cast<int>(op.kind() == Kind::Redeem) |
+         static_cast<int>(op.kind() == Kind::Hold) | static_cast<int>(op.amount() < 0)) != 0;
     taking_count_ += takes ? 1 : 0;
   }
 
-  // What is spent first, or the lot of the purchase that is given back.
+  // What is spent first, or what belongs to the operation that is named.
   void FetchFirstLot(Course& course) {
     if (course.original != kNoRow) {
       const Receipt& original = machine_.receipts_[course.original];
-      if ((original.flags & kHasReturns) == 0) machine_.lots_.Prefetch(original.link);
+      if ((original.flags & kHasReturns) != 0) {
+        // It says more of itself elsewhere.
+      } else if (original.kind == Kind::Hold) {
+        course.hold = original.link;
+        machine_.holds_.Prefetch(original.link);
+      } else if (ProgramState::Earns(original.kind)) {
+        machine_.lots_.Prefetch(original.link);
+      }
     }
+    if (course.extra_place != nullptr) [[unlikely]]
+      machine_.holds_.PrefetchExtra(course.extra_place, course.row);
     if (course.lot != kNoRow) Follow(course);
   }
 
   void FetchNextLot(Course& course) {
+    if (course.hold != kNoRow) [[unlikely]] {
+      // What it has, in the place of what is available.
+      const uint32_t last = machine_.holds_.LastLot(course.hold);
+      course.lot = machine_.lots_.exists(last) ? last : kNoRow;
+      course.hold = kNoRow;
+      machine_.lots_.Prefetch(last);
+      return;
+    }
     if (course.lot == kNoRow) return;
     course.points -= static_cast<uint64_t>(machine_.lots_[course.lot].remaining);
     if (static_cast<int64_t>(course.points) > 0) {

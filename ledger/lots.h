@@ -53,9 +53,10 @@ class Lots {
 
   Lot& operator[](uint32_t row) { return rows_[row]; }
   const Lot& operator[](uint32_t row) const { return rows_[row]; }
+  bool exists(uint32_t row) const { return rows_.exists(row); }
   // Of any number: there may be no such row.
   void Prefetch(uint32_t row) const {
-    if (rows_.exists(row)) rows_.Prefetch(row);
+    if (exists(row)) rows_.Prefetch(row);
   }
   // Whether any row, of any number, has points of that lot.
   bool Is(uint32_t row, Position position) const {
