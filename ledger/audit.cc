@@ -71,7 +71,7 @@ std::vector<uint16_t> StateMachine::Programs() const {
 
 StateMachine::Sizes StateMachine::sizes() const {
   return {accounts_.count(), receipts_.size(),
-          accounts_.bytes() + lots_.bytes() + receipts_.bytes()};
+          accounts_.bytes() + lots_.bytes() + receipts_.bytes() + holds_.bytes()};
 }
 
 uint64_t StateMachine::Digest() const {

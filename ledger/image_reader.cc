@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -30,9 +31,24 @@ class ImageReader::State {
     const std::byte* row;
     uint64_t hash;
   };
+  // A row of a lot or hold, by account and position.
+  struct RowAt {
+    uint32_t account;
+    Position position;
+    uint32_t row;
+    auto operator<=>(const RowAt&) const = default;
+  };
+  // The first at the place, in what is sorted; the end: there is none.
+  static std::vector<RowAt>::const_iterator FindAt(const std::vector<RowAt>& rows, uint32_t account,
+                                                   Position position) {
+    const auto it = std::lower_bound(rows.begin(), rows.end(), RowAt{account, position, 0});
+    const bool found = it != rows.end() && it->account == account && it->position == position;
+    return found ? it : rows.end();
+  }
   // What the rows of an account are still to bring.
   struct Missing {
-    Points points = 0;
+    Points available = 0;
+    Points pending = 0;
     uint32_t lots = 0;
     bool many = false;
   };
@@ -71,7 +87,7 @@ class ImageReader::State {
   absl::Status LinkReceipts(ProgramState& program);
   absl::Status CheckTotals() const;
   // What the account has of it that is not held.
-  uint32_t LotAt(const Account& account, Position position) const;
+  uint32_t LotAt(uint32_t number, Position position) const;
   ProgramState* Find(uint16_t program) const { return machine_.FindProgram(program); }
 
   StateMachine& machine_;
@@ -91,9 +107,9 @@ class ImageReader::State {
   std::vector<Pending> rows_;                             // of the part
   std::vector<uint16_t> versions_;                        // of each program, as its row says
   std::vector<std::pair<uint32_t, uint32_t>> many_lots_;  // account and row, where they are many
-  std::vector<std::pair<Position, uint32_t>> lots_at_;    // the same, as they are found
-  std::vector<std::pair<Position, uint32_t>> holds_at_;   // holds by position
-  std::vector<std::pair<Position, uint32_t>> held_at_;    // what they have, by the lot's position
+  std::vector<RowAt> lots_at_;                            // the same, as they are found
+  std::vector<RowAt> holds_at_;                           // holds by position
+  std::vector<RowAt> held_at_;                            // what they have, by the lot's position
 };
 
 size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) const {
@@ -299,8 +315,12 @@ absl::Status ImageReader::State::ReadReceipt(const Pending& pending) {
              static_cast<uint8_t>(row.flags & ~kHasReturns)};
   if ((row.flags & kHasReturns) != 0) {
     const auto& returned = As<ReturnedRow>(pending.row + sizeof(ReceiptRow));
+    const Points written_off = version_ == 1 ? 0 : returned.written_off;
+    if ((returned.amount | returned.claimed | returned.lost | written_off) < 0) {
+      return Wrong(absl::StrCat("what became of the transaction of position ", row.position));
+    }
     machine_.receipts_.SetReturned(receipt, {returned.amount, returned.claimed, returned.lost,
-                                             version_ == 1 ? 0 : returned.written_off, kNoRow, 0});
+                                             written_off, /*link=*/kNoRow, /*kept=*/0});
   }
   return absl::OkStatus();
 }
@@ -323,11 +343,11 @@ absl::Status ImageReader::State::ReadAccount(const Pending& pending) {
   machine_.accounts_.Place(pending.hash, row.account);
   digest_ += RowHash::OfAccount(account);
   Missing& missing = missing_[row.account];
-  missing = {std::max<Points>(row.available, 0), row.lots, row.lots > kFewLots};
-  if (row.pending < 0 || AddOverflows(missing.points, row.pending)) {
+  if (row.pending < 0 || row.available == std::numeric_limits<Points>::min() ||
+      AddOverflows(std::max<Points>(row.available, 0), row.pending)) {
     return Wrong(absl::StrCat("the balance of account ", row.account));
   }
-  missing.points += row.pending;
+  missing = {std::max<Points>(row.available, 0), row.pending, row.lots, row.lots > kFewLots};
   ++accounts_read_;
   return absl::OkStatus();
 }
@@ -343,10 +363,11 @@ absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
   const bool pending = row.pending != 0;
   for (size_t i = 0; i < row.count; ++i) {
     const LotRow& from = lots[i];
-    if (machine_.lots_.full() || !IsLot(from) || from.remaining > missing.points) {
+    Points& points = pending ? missing.pending : missing.available;
+    if (machine_.lots_.full() || !IsLot(from) || from.remaining > points) {
       return Wrong(absl::StrCat("a lot of account ", row.account));
     }
-    missing.points -= from.remaining;
+    points -= from.remaining;
     const uint32_t at = machine_.lots_.Allocate();
     Lot& lot = machine_.lots_[at];
     lot = {from.position,
@@ -401,12 +422,15 @@ absl::Status ImageReader::State::ReadTakings(const TakingsRow& row) {
     }
     points += lots[i].remaining;
   }
+  if (receipts.ReturnedOf(receipt).amount > points) {
+    return Wrong(absl::StrCat("what was reversed of position ", receipt.position));
+  }
   TakingQueue& queue = last_queue_->takings;
   for (size_t i = 0; i < row.count; ++i) {
     const LotRow& lot = lots[i];
     const uint32_t number = queue.end;
     Taking& taking = receipts.takings().Append(queue, i > 0);
-    taking = {lot.position, lot.activates_at, lot.expires_at, lot.original, 0, kNoRow, kNoRow};
+    taking = {lot.position, lot.activates_at, lot.expires_at, lot.original, 0, kNoRow, kUnknownRow};
     taking.SetPoints(lot.remaining);
     if (i == 0) receipts.SetLink(receipt, number);
     digest_ += RowHash::OfTaking(receipt, i, taking);
@@ -433,6 +457,7 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
   Account* account = AccountAt(row.account);
   const auto wrong = [&] { return Wrong(absl::StrCat("a hold of account ", row.account)); };
   if (account == nullptr || row.position == 0 || row.position > position_ || row.count == 0 ||
+      row.times_out_at <= 0 || row.times_out_at > machine_.log_time_ + kLongestHold ||
       row.count > missing_[row.account].lots || machine_.holds_.full()) {
     return wrong();
   }
@@ -444,7 +469,10 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
   const auto* lots = reinterpret_cast<const LotRow*>(&row + 1);
   for (size_t i = 0; i < row.count; ++i) {
     const LotRow& from = lots[i];
-    if (!IsLot(from) || machine_.lots_.full() || AddOverflows(extra.held, from.remaining)) {
+    // What it gives back must find room in the balance.
+    const Totals::Sum owned = Totals::Sum{extra.held} + from.remaining + account->pending +
+                              std::max<Points>(account->available, 0);
+    if (!IsLot(from) || machine_.lots_.full() || owned > std::numeric_limits<Points>::max()) {
       return wrong();
     }
     const uint32_t before = hold.lots.last;
@@ -466,11 +494,11 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
     machine_.lots_.Append(hold.lots, piece);
     hold.points += from.remaining;
     extra.held += from.remaining;
-    held_at_.emplace_back(from.position, piece);
+    held_at_.push_back({row.account, from.position, piece});
     digest_ += RowHash::OfHeld(hold.position, lot);
   }
   machine_.holds_.Link(extra, at);
-  holds_at_.emplace_back(row.position, at);
+  holds_at_.push_back({row.account, row.position, at});
   digest_ += RowHash::OfHold(*account, hold.position, hold.times_out_at, hold.points);
   account->lot_count += row.count;
   account->next_due = std::min(account->next_due, row.times_out_at);
@@ -482,8 +510,10 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
 absl::Status ImageReader::State::LinkHolds() {
   std::sort(holds_at_.begin(), holds_at_.end());
   std::sort(held_at_.begin(), held_at_.end());
-  const auto same = std::adjacent_find(holds_at_.begin(), holds_at_.end(),
-                                       [](auto& a, auto& b) { return a.first == b.first; });
+  const auto same =
+      std::adjacent_find(holds_at_.begin(), holds_at_.end(), [](const RowAt& a, const RowAt& b) {
+        return a.account == b.account && a.position == b.position;
+      });
   return same == holds_at_.end() ? absl::OkStatus() : Wrong("two holds are of one position");
 }
 
@@ -500,13 +530,14 @@ void ImageReader::State::LinkLots() {
     Account& account = machine_.accounts_[number];
     lots.Link(account, row);
     ++account.lot_count;
-    lots_at_.emplace_back(lots[row].position, row);
+    lots_at_.push_back({number, lots[row].position, row});
   }
   std::sort(lots_at_.begin(), lots_at_.end());
 }
 
-uint32_t ImageReader::State::LotAt(const Account& account, Position position) const {
+uint32_t ImageReader::State::LotAt(uint32_t number, Position position) const {
   const Lots& lots = machine_.lots_;
+  const Account& account = machine_.accounts_[number];
   if (account.lot_count <= kFewLots) {
     for (const LotList& list : {account.available_lots, account.pending_lots}) {
       for (uint32_t row = lots.First(list); row != kNoRow; row = lots.Next(list, row)) {
@@ -515,9 +546,8 @@ uint32_t ImageReader::State::LotAt(const Account& account, Position position) co
     }
     return kNoRow;
   }
-  const auto found =
-      std::lower_bound(lots_at_.begin(), lots_at_.end(), std::pair{position, uint32_t{0}});
-  return found != lots_at_.end() && found->first == position ? found->second : kNoRow;
+  const auto found = FindAt(lots_at_, number, position);
+  return found == lots_at_.end() ? kNoRow : found->row;
 }
 
 // A purchase and its lot, if both are there, know of each other.
@@ -531,21 +561,21 @@ absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
     }
     digest_ += RowHash::OfReceipt(program.id, account.member, receipt,
                                   machine_.receipts_.ReturnedOf(receipt));
-    const auto at = [&](const auto& rows) {
-      return std::lower_bound(rows.begin(), rows.end(), std::pair{receipt.position, uint32_t{0}});
-    };
     if (receipt.kind == Kind::Hold) {
-      if (const auto it = at(holds_at_); it != holds_at_.end() && it->first == receipt.position) {
-        machine_.receipts_.SetLink(receipt, it->second);
-        machine_.holds_[it->second].receipt = row;
-      }
+      const auto hold = FindAt(holds_at_, receipt.account, receipt.position);
+      if (hold == holds_at_.end()) return absl::OkStatus();
+      machine_.receipts_.SetLink(receipt, hold->row);
+      machine_.holds_[hold->row].receipt = row;
       return absl::OkStatus();
     }
     if (!ProgramState::Earns(receipt.kind)) return absl::OkStatus();
-    for (auto it = at(held_at_); it != held_at_.end() && it->first == receipt.position; ++it) {
-      machine_.lots_[it->second].receipt = row;
+    for (auto held = FindAt(held_at_, receipt.account, receipt.position);
+         held != held_at_.end() && held->account == receipt.account &&
+         held->position == receipt.position;
+         ++held) {
+      machine_.lots_[held->row].receipt = row;
     }
-    const uint32_t lot = LotAt(account, receipt.position);
+    const uint32_t lot = LotAt(receipt.account, receipt.position);
     if (lot == kNoRow) return absl::OkStatus();
     machine_.receipts_.SetLink(receipt, lot);
     machine_.lots_[lot].receipt = row;
@@ -578,7 +608,7 @@ absl::Status ImageReader::State::CheckAccounts() const {
     if (missing_[row].lots != 0) {
       return Wrong(absl::StrCat("lots of account ", row, " are missing"));
     }
-    if (missing_[row].points != 0) {
+    if (missing_[row].available != 0 || missing_[row].pending != 0) {
       return Wrong(absl::StrCat("the lots of account ", row, " are not its balance"));
     }
   }

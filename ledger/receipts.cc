@@ -79,8 +79,8 @@ void Receipts::PopFront(ReceiptQueue& queue) {
   Drop(row);
   const Receipt& receipt = (*this)[row];
   if (Takes(receipt.kind) && receipt.link != kNoRow) {
-    // Those behind it leave with the next: so nothing is read of them.
-    takings_.PopFrontTo(queue.takings, Takings::Behind(receipt.link, 1));
+    const uint32_t count = takings_.CountFrom(queue.takings, receipt.link);
+    takings_.PopFrontTo(queue.takings, Takings::Behind(receipt.link, count));
   }
   ++queue.first;
   if (empty(queue)) queue.first = queue.end = 0;

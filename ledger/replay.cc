@@ -41,13 +41,18 @@ absl::Span<const uint8_t> CarriedProgram(absl::Span<const Record> slots) {
 void StateMachine::ApplyLogged(absl::Span<const Operation> operations, Out& out) {
   LookAhead look_ahead(*this, operations);
   Result result;
+  replaying_ = true;
   for (size_t i = 0; i < operations.size(); ++i) {
-    if (!ApplyOne(operations[i], look_ahead.At(i), result, out)) return;
+    if (!ApplyOne(operations[i], look_ahead.At(i), result, out)) break;
   }
+  replaying_ = false;
 }
 
 bool StateMachine::ApplyRecorded(const Operation& operation, Result& result, RecordSink& sink) {
-  return ApplyOne(operation, Locate(operation), result, sink);
+  replaying_ = true;
+  const bool fitted = ApplyOne(operation, Locate(operation), result, sink);
+  replaying_ = false;
+  return fitted;
 }
 
 bool StateMachine::SettleAccount(uint16_t program, const Id& member, RecordSink& sink) {

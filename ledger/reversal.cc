@@ -43,6 +43,7 @@ void StateMachine::PerformReversal(Request& request) {
   totals.reinstated += amount;
   totals.credited += amount;
   lots_by_position_.clear();
+  some_lots_.clear();
   Points skipped = returned.amount;
   Points left = amount;
   const auto [first, count] = TakingsOf(*request.program, original);
@@ -55,6 +56,8 @@ void StateMachine::PerformReversal(Request& request) {
     left -= points;
     if (points > 0) PutBack(request, taking, points, detail);
   }
+  PlaceSomeLots(*request.account);
+  if (sorts_held_) SortHeldLots(request.row);
   returned.amount += amount;
   receipts_.SetReturned(original, returned);
 
@@ -67,12 +70,11 @@ void StateMachine::PerformReversal(Request& request) {
 // What an account has of a lot.
 struct StateMachine::RowsOfLot {
   uint32_t listed = kNoRow;  // what is not held
-  Position position = 0;
-  Instant expires_at = kNever;  // of it, or of what is held
+  Instant expires_at = kNever;
   Instant activates_at = 0;
-  bool held = false;  // some of it is
-
-  bool none() const { return listed == kNoRow && !held; }
+  // What is held of it: places in lots_by_position_.
+  size_t first_held = 0;
+  size_t last_held = 0;
 };
 
 void StateMachine::PutBack(Request& request, Taking& taking, Points points,
@@ -95,9 +97,11 @@ void StateMachine::PutBack(Request& request, Taking& taking, Points points,
       if (purchase != kNoRow) AddLost(purchase, points);
       return;
     }
-    const Instant until = request.rules->EndOfGrace(request.t);
-    MoveExpiry(request.row, rows, until);
-    rows.expires_at = until;
+    rows.expires_at = request.rules->EndOfGrace(request.t);
+    for (size_t i = rows.first_held; i < rows.last_held; ++i) {
+      lots_[lots_by_position_[i].second].expires_at = rows.expires_at;
+      sorts_held_ = true;
+    }
   }
   SetAvailable(totals, account, account.available + points);
   const Points left = std::min(points, std::max<Points>(account.available, 0));
@@ -122,8 +126,7 @@ void StateMachine::PutBack(Request& request, Taking& taking, Points points,
                 image_->number(),
                 {}};
   taking.lot = row;
-  // What was spent first, and is put back last, belongs in front.
-  lots_.Merge(account.available_lots, {&row, 1}, SpentBefore);
+  some_lots_.push_back(row);
   ++account.lot_count;
   LinkToReceipt(row);
   LowerDue(request.row, rows.expires_at);
@@ -144,31 +147,32 @@ Points StateMachine::Repay(Request& request, uint32_t purchase, Points most) {
 
 // The live receipt of the purchase that made the lot, or kNoRow.
 uint32_t StateMachine::PurchaseOf(const Request& request, Taking& taking) const {
-  const auto is = [&](uint32_t row) { return receipts_[row].position == taking.lot_position; };
-  if (taking.receipt == kNoRow) {
-    // It may have been there before this program was started.
+  const auto is_it = [&](uint32_t row) {
+    if (row == kNoRow) return false;
+    const Receipt& receipt = receipts_[row];
+    return receipt.position == taking.lot_position && receipt.account == request.row &&
+           ProgramState::Earns(receipt.kind);
+  };
+  if (taking.receipt == kUnknownRow) {
     const auto& queues = request.program->queues;
+    taking.receipt = kNoRow;
     for (size_t i = ProgramState::kFirstVersionQueue; i < queues.size(); ++i) {
-      taking.receipt = receipts_.FindAt(queues[i], taking.lot_position);
-      if (taking.receipt != kNoRow) break;
+      const uint32_t row = receipts_.FindAt(queues[i], taking.lot_position);
+      if (is_it(row)) taking.receipt = row;
     }
   }
-  if (taking.receipt == kNoRow || !is(taking.receipt)) return kNoRow;
-  return IsLive(*request.program, receipts_[taking.receipt], request.t) ? taking.receipt : kNoRow;
+  const bool lives =
+      is_it(taking.receipt) && IsLive(*request.program, receipts_[taking.receipt], request.t);
+  return lives ? taking.receipt : kNoRow;
 }
 
 StateMachine::RowsOfLot StateMachine::FindRows(const Request& request, const Taking& taking) {
   const Position position = taking.lot_position;
-  RowsOfLot rows{kNoRow, position, taking.expires_at, taking.activates_at, false};
+  RowsOfLot rows{kNoRow, taking.expires_at, taking.activates_at, 0, 0};
   const auto found = [&](uint32_t row) {
-    const Lot& lot = lots_[row];
-    rows.expires_at = lot.expires_at;
-    rows.activates_at = lot.activates_at;
-    if (lot.held) {
-      rows.held = true;
-    } else {
-      rows.listed = row;
-    }
+    rows.expires_at = lots_[row].expires_at;
+    rows.activates_at = lots_[row].activates_at;
+    if (!lots_[row].held) rows.listed = row;
   };
   if (lots_.Is(taking.lot, position) && !lots_[taking.lot].held) {
     found(taking.lot);
@@ -186,27 +190,39 @@ StateMachine::RowsOfLot StateMachine::FindRows(const Request& request, const Tak
     }
     std::sort(lots_by_position_.begin(), lots_by_position_.end());
   }
-  for (auto it = std::lower_bound(lots_by_position_.begin(), lots_by_position_.end(),
-                                  std::pair{position, uint32_t{0}});
-       it != lots_by_position_.end() && it->first == position; ++it) {
-    // What was added since is not in it, and is of other lots.
-    found(it->second);
+  // What was added since is not in it, and is of other lots.
+  const auto begin = std::lower_bound(lots_by_position_.begin(), lots_by_position_.end(),
+                                      std::pair{position, uint32_t{0}});
+  auto end = begin;
+  while (end != lots_by_position_.end() && end->first == position) found(end++->second);
+  if (rows.listed == kNoRow) {
+    rows.first_held = static_cast<size_t>(begin - lots_by_position_.begin());
+    rows.last_held = static_cast<size_t>(end - lots_by_position_.begin());
   }
   return rows;
 }
 
-// Of what is held of the lot.
-void StateMachine::MoveExpiry(uint32_t account_row, const RowsOfLot& rows, Instant expires_at) {
-  if (!rows.held) return;
+// Lists what was made again, all at once.
+void StateMachine::PlaceSomeLots(Account& account) {
+  std::sort(some_lots_.begin(), some_lots_.end(),
+            [&](uint32_t a, uint32_t b) { return SpentBefore(lots_[a], lots_[b]); });
+  lots_.Merge(account.available_lots, some_lots_, SpentBefore);
+}
+
+// Lots that are held have got other dates.
+void StateMachine::SortHeldLots(uint32_t account_row) {
   for (uint32_t hold = FirstHold(account_row); hold != kNoRow; hold = holds_[hold].next) {
     LotList& list = holds_[hold].lots;
-    uint32_t row = lots_.First(list);
-    while (row != kNoRow && lots_[row].position != rows.position) row = lots_.Next(list, row);
-    if (row == kNoRow) continue;
-    lots_.Unlink(list, row);
-    lots_[row].expires_at = expires_at;
-    lots_.Merge(list, {&row, 1}, SpentBefore);
+    some_lots_.clear();
+    for (uint32_t row = lots_.First(list); row != kNoRow; row = lots_.Next(list, row)) {
+      some_lots_.push_back(row);
+    }
+    std::sort(some_lots_.begin(), some_lots_.end(),
+              [&](uint32_t a, uint32_t b) { return SpentBefore(lots_[a], lots_[b]); });
+    list = LotList();
+    for (const uint32_t row : some_lots_) lots_.Append(list, row);
   }
+  sorts_held_ = false;
 }
 
 }  // namespace tallystick::ledger

@@ -194,11 +194,27 @@ size_t StateMachine::SlotsNeeded(const Request& request) const {
   return kOwn + (request.hold != kNoRow ? lots : 0);
 }
 
-// More than one row of anything but receipts and accounts, or one that few need, when few are left.
+// What has room for one row may not have it for all that the operation adds.
 bool StateMachine::MayNeedManyRows(const Request& request) const {
   const Kind kind = request.operation.kind();
   if (Receipts::Takes(kind)) return receipts_.takings().room() < kMaxLotsPerAccount;
   return (kind == Kind::Hold && holds_.full()) || lots_.room() < request.lots;
+}
+
+// Whether what a redemption takes can be remembered. Asked of new operations only: what the log has
+// was accepted, and its replay may have let other receipts leave so far.
+bool StateMachine::HasTakings(const Request& request) {
+  if (replaying_ || receipts_.takings().room() >= request.account->lot_count) return true;
+  if (chain_->active()) return false;
+  // As of log time, at which they are dead whether this is refused or not.
+  for (const auto& program : programs_) {
+    for (ReceiptQueue& queue : program->queues) {
+      while (DropDead(*program, queue, log_time_) > 0) {
+      }
+    }
+  }
+  if (request.dead_receipt != kNoRow) return false;  // perhaps it has left: the next try knows
+  return receipts_.takings().room() >= request.account->lot_count;
 }
 
 // Rows for what the operation adds. At the limit, receipts that serve nobody leave first: otherwise
@@ -207,8 +223,8 @@ bool StateMachine::HasRows(Request& request) {
   if (request.row == kNoRow && accounts_.full()) return false;
   if (lots_.room() < request.lots) return false;
   if (request.operation.kind() == Kind::Hold && holds_.full()) return false;
-  const bool remembers_short = receipts_.full() || receipts_.takings().room() < kMaxLotsPerAccount;
-  if (remembers_short && !chain_->active()) {
+  if (Receipts::Takes(request.operation.kind()) && !HasTakings(request)) return false;
+  if (receipts_.full() && !chain_->active()) {
     // All that is dead, whosever: then it depends on time alone whether they are full, and replay,
     // which may have let others leave so far, comes to the same.
     for (const auto& program : programs_) {
@@ -219,8 +235,7 @@ bool StateMachine::HasRows(Request& request) {
           receipts_.Find(request.receipt_hash, request.row, request.operation.id());
     }
   }
-  const bool takes = Receipts::Takes(request.operation.kind());
-  return !receipts_.full() && !(takes && receipts_.takings().room() < request.account->lot_count);
+  return !receipts_.full();
 }
 
 bool StateMachine::ApplyTick(const Operation& operation, Result& result, Out& out) {

@@ -215,6 +215,7 @@ class StateMachine {
   size_t SlotsNeeded(const Request& request) const;
   bool MayNeedManyRows(const Request& request) const;
   bool HasRows(Request& request);
+  bool HasTakings(const Request& request);
   // kinds.cc
   Outcome Check(Request& request);
   Outcome CheckStatus(const Request& request) const;
@@ -250,11 +251,12 @@ class StateMachine {
   Outcome CheckReversal(Request& request) const;
   void PerformReversal(Request& request);
   void PutBack(Request& request, Taking& taking, Points points, ReversalDetail& detail);
+  void PlaceSomeLots(Account& account);
+  void SortHeldLots(uint32_t account_row);
   Points Repay(Request& request, uint32_t purchase, Points most);
   uint32_t PurchaseOf(const Request& request, Taking& taking) const;
   struct RowsOfLot;
   RowsOfLot FindRows(const Request& request, const Taking& taking);
-  void MoveExpiry(uint32_t account_row, const RowsOfLot& rows, Instant expires_at);
   // standing.cc
   Outcome CheckPending(Request& request) const;
   Outcome CheckCancel(Request& request) const;
@@ -329,7 +331,9 @@ class StateMachine {
   std::vector<uint16_t> program_slots_;  // by id: index in programs_ + 1
   BlockTime block_;
   Instant log_time_ = 0;
-  bool imaging_ = false;  // whether image_ wants to know: at hand, for each operation asks
+  bool replaying_ = false;
+  bool sorts_held_ = false;  // a reversal has given lots that are held other dates
+  bool imaging_ = false;     // whether image_ wants to know: at hand, for each operation asks
   // Lots of one account, for a moment.
   std::vector<uint32_t> some_lots_;
   std::vector<std::pair<Position, uint32_t>> lots_by_position_;

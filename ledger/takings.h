@@ -4,6 +4,7 @@
 #ifndef TALLYSTICK_LEDGER_TAKINGS_H_
 #define TALLYSTICK_LEDGER_TAKINGS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -39,17 +40,20 @@ struct TakingQueue {
   uint32_t end = 0;
 };
 
+// The receipt of a taking that was read from an image: to be looked for by position.
+inline constexpr uint32_t kUnknownRow = kNoRow - 1;
+
 class Takings {
  public:
   static constexpr uint32_t kRowsPerChunk = 1u << 12;
   static constexpr uint32_t kMaxRows = 1u << 30;
 
-  // `limit`: at most kMaxRows.
+  // `limit`: at most kMaxRows. Whoever appends keeps to it, but for what a log has.
   Takings(uint32_t limit, RegionSource* regions) : limit_(limit), pages_(regions) {}
 
-  uint32_t room() const { return limit_ - size_; }
+  uint32_t room() const { return limit_ - std::min(size_, limit_); }
   // A row of undefined content, to be written where it is: `queue.end` was its number. The one
-  // before it, if `continues`, is not the last of its redemption any more. REQUIRES: room() > 0.
+  // before it, if `continues`, is not the last of its redemption any more.
   Taking& Append(TakingQueue& queue, bool continues);
   Taking& At(const TakingQueue& queue, uint32_t number) {
     const uint32_t offset = Distance(queue.base, number);
