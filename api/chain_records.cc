@@ -1,21 +1,8 @@
 #include "api/chain_records.h"
 
-#include <cstring>
-
 #include "absl/strings/str_cat.h"
 
 namespace tallystick {
-namespace {
-
-template <typename Detail>
-Detail As(const wal::Slot& slot) {
-  Detail detail;
-  std::memcpy(&detail, &slot, sizeof(detail));
-  return detail;
-}
-
-}  // namespace
-
 const Record& RecordAt(const wal::BlockView& block, Position position) {
   return reinterpret_cast<const Record&>(block.slots[position - block.header->first_position]);
 }
@@ -25,24 +12,24 @@ MovementDetail DetailOf(const Record& record, absl::Span<const wal::Slot> behind
   MovementDetail detail;
   if ((record.result.flags() & (kWrittenOff | kDetailed)) == 0 || behind.empty()) return detail;
   if (kind == Kind::Return) {
-    const auto slot = As<ReturnDetail>(behind[0]);
+    const auto slot = DetailIn<ReturnDetail>(behind[0]);
     detail.claim = slot.claim;
     detail.from_pending = slot.from_pending;
     detail.from_available = slot.from_available;
     detail.to_debt = slot.to_debt;
     detail.written_off = slot.written_off;
   } else if (kind == Kind::Capture) {
-    const auto slot = As<CaptureDetail>(behind[0]);
+    const auto slot = DetailIn<CaptureDetail>(behind[0]);
     detail.captured = slot.captured;
     detail.given_back = slot.given_back;
     detail.forgiven = slot.forgiven;
   } else if (kind == Kind::ReverseRedemption) {
-    const auto slot = As<ReversalDetail>(behind[0]);
+    const auto slot = DetailIn<ReversalDetail>(behind[0]);
     detail.reinstated = slot.reinstated;
     detail.repaid = slot.repaid;
     detail.forfeited = slot.forfeited;
   } else if (kind == Kind::Close) {
-    const auto slot = As<CloseDetail>(behind[0]);
+    const auto slot = DetailIn<CloseDetail>(behind[0]);
     detail.from_pending = slot.pending;
     detail.from_available = slot.available;
     detail.forgiven = slot.forgiven;

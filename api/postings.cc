@@ -1,7 +1,6 @@
 #include "api/postings.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <optional>
 
@@ -40,19 +39,6 @@ std::optional<PostingAccount> ProgramAccountOf(Kind kind) {
   }
 }
 
-bool MovesHeld(Kind kind) {
-  return kind == Kind::Hold || kind == Kind::Capture || kind == Kind::Release ||
-         kind == Kind::HoldTimeout;
-}
-
-template <typename Detail>
-Detail DetailAt(const Record& slot) {
-  Detail detail;
-  static_assert(sizeof(detail) == sizeof(slot));
-  std::memcpy(&detail, static_cast<const void*>(&slot), sizeof(detail));
-  return detail;
-}
-
 bool IsTicked(const Record& record) { return (record.result.flags() & kTicked) != 0; }
 
 absl::Status Wrong(Position position, absl::string_view what) {
@@ -74,19 +60,19 @@ bool AddLine(PostingAccount account, Sum amount, PostedRecord* posted) {
 bool AddDetails(Kind kind, const Record& slot, PostedRecord* posted, Points* written_off) {
   switch (kind) {
     case Kind::Capture: {
-      const auto detail = DetailAt<CaptureDetail>(slot);
+      const auto detail = DetailIn<CaptureDetail>(slot);
       return AddLine(PostingAccount::kRedeemed, detail.captured, posted) &&
              AddLine(PostingAccount::kForgiven, -Sum{detail.forgiven}, posted);
     }
     case Kind::ReverseRedemption: {
-      const auto detail = DetailAt<ReversalDetail>(slot);
+      const auto detail = DetailIn<ReversalDetail>(slot);
       *written_off = -detail.repaid;
       return AddLine(PostingAccount::kReinstated, -Sum{detail.reinstated}, posted) &&
              AddLine(PostingAccount::kClawedBack, detail.repaid, posted) &&
              AddLine(PostingAccount::kExpired, detail.forfeited, posted);
     }
     case Kind::Close: {
-      const auto detail = DetailAt<CloseDetail>(slot);
+      const auto detail = DetailIn<CloseDetail>(slot);
       return AddLine(PostingAccount::kExpired, Sum{detail.pending} + detail.available, posted) &&
              AddLine(PostingAccount::kForgiven, -Sum{detail.forgiven}, posted);
     }
@@ -276,7 +262,7 @@ absl::Status Poster::PostMember(const Block& block, size_t index, PostedRecord* 
     return Wrong(posted->position, "its member's balances moved by something else than its points");
   }
   if ((result.flags() & kWrittenOff) != 0 && posted->slots > 1) {
-    written_off = DetailAt<ReturnDetail>(block.slots[index + 1]).written_off;
+    written_off = DetailIn<ReturnDetail>(block.slots[index + 1]).written_off;
   }
   AddLine(PostingAccount::kWrittenOff, written_off, posted);
   account = {result.pending(), result.available(), static_cast<Points>(account.held + held),

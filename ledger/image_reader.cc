@@ -78,6 +78,8 @@ class ImageReader::State {
   absl::Status ReadStanding(const StandingRow& row);
   absl::Status ReadHold(const HoldRow& row);
   bool IsLot(const LotRow& row) const;
+  // A row of its own, in no list yet. REQUIRES: there is room for it.
+  uint32_t MakeLot(const LotRow& row, bool pending, bool held);
   // Of an account that was read, and is of a program; null: there is none.
   Account* AccountAt(uint32_t number);
   absl::Status LinkHolds();
@@ -353,11 +355,11 @@ absl::Status ImageReader::State::ReadAccount(const Pending& pending) {
 }
 
 absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
-  if (row.account >= accounts_ || IsZero(machine_.accounts_[row.account].member) ||
-      row.count > missing_[row.account].lots || row.pending > 1) {
+  if (AccountAt(row.account) == nullptr || row.count > missing_[row.account].lots ||
+      row.pending > 1) {
     return Wrong(absl::StrCat("the lots of account ", row.account));
   }
-  Account& account = machine_.accounts_[row.account];
+  Account& account = *AccountAt(row.account);
   Missing& missing = missing_[row.account];
   const auto* lots = reinterpret_cast<const LotRow*>(&row + 1);
   const bool pending = row.pending != 0;
@@ -368,20 +370,8 @@ absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
       return Wrong(absl::StrCat("a lot of account ", row.account));
     }
     points -= from.remaining;
-    const uint32_t at = machine_.lots_.Allocate();
-    Lot& lot = machine_.lots_[at];
-    lot = {from.position,
-           from.activates_at,
-           from.expires_at,
-           from.original,
-           from.remaining,
-           kNoRow,
-           kNoRow,
-           kNoRow,
-           pending,
-           false,
-           0,
-           {}};
+    const uint32_t at = MakeLot(from, pending, /*held=*/false);
+    const Lot& lot = machine_.lots_[at];
     digest_ += RowHash::OfLot(account, lot);
     const Instant due = pending ? PendingEventAt(lot) : lot.expires_at;
     account.next_due = std::min(account.next_due, due);
@@ -400,6 +390,23 @@ absl::Status ImageReader::State::ReadLots(const LotsRow& row) {
 bool ImageReader::State::IsLot(const LotRow& row) const {
   return row.position != 0 && row.position <= position_ && row.remaining > 0 &&
          row.remaining <= row.original;
+}
+
+uint32_t ImageReader::State::MakeLot(const LotRow& row, bool pending, bool held) {
+  const uint32_t at = machine_.lots_.Allocate();
+  machine_.lots_[at] = {row.position,
+                        row.activates_at,
+                        row.expires_at,
+                        row.original,
+                        row.remaining,
+                        kNoRow,
+                        kNoRow,
+                        kNoRow,
+                        pending,
+                        held,
+                        0,
+                        {}};
+  return at;
 }
 
 Account* ImageReader::State::AccountAt(uint32_t number) {
@@ -476,20 +483,8 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
       return wrong();
     }
     const uint32_t before = hold.lots.last;
-    const uint32_t piece = machine_.lots_.Allocate();
-    Lot& lot = machine_.lots_[piece];
-    lot = {from.position,
-           from.activates_at,
-           from.expires_at,
-           from.original,
-           from.remaining,
-           kNoRow,
-           kNoRow,
-           kNoRow,
-           false,
-           true,
-           0,
-           {}};
+    const uint32_t piece = MakeLot(from, /*pending=*/false, /*held=*/true);
+    const Lot& lot = machine_.lots_[piece];
     if (before != kNoRow && !SpentBefore(machine_.lots_[before], lot)) return wrong();
     machine_.lots_.Append(hold.lots, piece);
     hold.points += from.remaining;

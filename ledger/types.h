@@ -104,12 +104,26 @@ struct CloseDetail {
 };
 static_assert(sizeof(CloseDetail) == kSlotBytes);
 
+// What a detail slot says. `Slot`: of kSlotBytes.
+template <typename Detail, typename Slot>
+Detail DetailIn(const Slot& slot) {
+  static_assert(sizeof(Detail) == kSlotBytes && sizeof(Slot) == kSlotBytes);
+  Detail detail;
+  std::memcpy(&detail, static_cast<const void*>(&slot), sizeof(detail));
+  return detail;
+}
+
 inline bool operator==(const Id& a, const Id& b) {
   return a.low() == b.low() && a.high() == b.high();
 }
 inline bool IsZero(const Id& id) { return (id.low() | id.high()) == 0; }
 inline bool IsDerived(Kind kind) {
   return static_cast<uint8_t>(kind) >= static_cast<uint8_t>(Kind::Activation);
+}
+// Between held and the other sub-balances; results do not say what is held.
+inline bool MovesHeld(Kind kind) {
+  return kind == Kind::Hold || kind == Kind::Capture || kind == Kind::Release ||
+         kind == Kind::HoldTimeout;
 }
 // Of a record in the log: itself, and the details behind it.
 inline size_t SlotsOf(const Record& record) {

@@ -76,8 +76,7 @@ std::vector<LogBlock> RandomLog(uint64_t seed) {
 
 void CheckDetails(const PostedRecord& posted) {
   if (posted.slots == 1 || posted.record->operation.kind() != Kind::Return) return;
-  ReturnDetail detail;
-  std::memcpy(&detail, static_cast<const void*>(posted.record + 1), sizeof(detail));
+  const auto detail = DetailIn<ReturnDetail>(posted.record[1]);
   std::map<PostingAccount, Points> amounts;
   for (const PostingLine& line : posted.lines()) amounts[line.account] = line.amount;
   EXPECT_EQ(amounts[PostingAccount::kPending], -detail.from_pending);

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cstring>
 #include <optional>
 #include <tuple>
 
@@ -63,26 +62,21 @@ std::vector<int64_t> Numbers(const AnyTotals& t) {
 }
 
 std::vector<int64_t> DetailsOf(Kind kind, const Record& slot) {
-  const auto as = [&](auto detail) {
-    static_assert(sizeof(detail) == sizeof(slot));
-    std::memcpy(&detail, static_cast<const void*>(&slot), sizeof(detail));
-    return detail;
-  };
   switch (kind) {
     case Kind::Return: {
-      const auto d = as(ReturnDetail());
+      const auto d = DetailIn<ReturnDetail>(slot);
       return {d.claim, d.from_pending, d.from_available, d.to_debt, d.written_off};
     }
     case Kind::Capture: {
-      const auto d = as(CaptureDetail());
+      const auto d = DetailIn<CaptureDetail>(slot);
       return {d.captured, d.given_back, d.forgiven};
     }
     case Kind::ReverseRedemption: {
-      const auto d = as(ReversalDetail());
+      const auto d = DetailIn<ReversalDetail>(slot);
       return {d.reinstated, d.repaid, d.forfeited};
     }
     case Kind::Close: {
-      const auto d = as(CloseDetail());
+      const auto d = DetailIn<CloseDetail>(slot);
       return {d.pending, d.available, d.forgiven};
     }
     default:

@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
-#include <optional>
 #include <vector>
 
 #include "tests/ledger/ledger_fixture.h"
@@ -39,9 +37,7 @@ class Movements : public LedgerTest {
   template <typename Detail>
   Detail LastDetail() {
     const std::vector<Record>& slots = ledger_.Log().back().slots;
-    Detail detail;
-    std::memcpy(&detail, static_cast<const void*>(&slots.back()), sizeof(detail));
-    return detail;
+    return DetailIn<Detail>(slots.back());
   }
   struct Sub {
     Points pending, available, held, debt;

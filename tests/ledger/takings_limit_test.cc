@@ -15,30 +15,39 @@ Operation Op(uint64_t id, uint64_t member, Kind kind, int64_t amount, Instant at
   return Operation(Id(id, 0), Id(member, 1), related, amount, at, 0, 0, kProgram, 0, kind, 0, 0);
 }
 
-// A ledger with a small table of takings.
+constexpr Instant D = kMicrosPerDay;
+
+// A ledger with a small table of takings, whose receipts live for a day.
 struct Small {
-  explicit Small(const Limits& l, bool import) : limits(l), ledger(l), import(import) {}
+  Small(uint32_t takings, bool import_clock)
+      : limits{.takings = takings}, ledger(limits), import(import_clock) {
+    ProgramSpec spec;
+    spec.id = kProgram;
+    spec.retention_days = 1;
+    spec.return_days = 1;
+    spec.implicit_enrolment = true;
+    ledger.BeginBlock({D, import});
+    EXPECT_EQ(ledger.PutProgram(spec).outcome(), Outcome::Ok);
+  }
   Result Do(Instant at, Operation op, Instant stamp = 0) {
     ledger.BeginBlock({stamp != 0 ? stamp : at, import});
     Result r;
     EXPECT_EQ(ledger.Apply({&op, 1}, &r), 1u);
     return r;
   }
+  void CompareReplay() {
+    StateMachine replayed(limits);
+    const absl::Status status = Replay(ledger.Log(), replayed);
+    EXPECT_TRUE(status.ok()) << status;
+    EXPECT_EQ(replayed.Digest(), ledger.machine().Digest());
+  }
+
   Limits limits;
   LoggedLedger ledger;
   bool import;
 };
-constexpr Instant D = kMicrosPerDay;
-
 TEST(TakingsLimit, WhatWasAcceptedIsReplayed) {
-  Small s({.takings = 100}, false);
-  ProgramSpec spec;
-  spec.retention_days = 1;
-  spec.return_days = 1;
-  spec.implicit_enrolment = true;
-  spec.id = kProgram;
-  s.ledger.BeginBlock({D, false});
-  ASSERT_EQ(s.ledger.PutProgram(spec).outcome(), Outcome::Ok);
+  Small s(100, false);
   uint64_t id = 0;
   for (int i = 0; i < 60; ++i)
     ASSERT_EQ(s.Do(2 * D, Op(++id, 2, Kind::Accrue, 1, 2 * D)).outcome(), Outcome::Ok);
@@ -54,20 +63,11 @@ TEST(TakingsLimit, WhatWasAcceptedIsReplayed) {
   // With what is accepted, log time goes on: then what is dead makes room.
   ASSERT_EQ(s.Do(10 * D, Op(++id, 3, Kind::Enrol, 0, 10 * D)).outcome(), Outcome::Ok);
   EXPECT_EQ(s.Do(10 * D, redeem).outcome(), Outcome::Ok);
-  StateMachine replayed(s.limits);
-  const absl::Status status = Replay(s.ledger.Log(), replayed);
-  EXPECT_TRUE(status.ok()) << status;
+  s.CompareReplay();
 }
 
 TEST(TakingsLimit, ARefusalForgetsNothing) {
-  Small s({.takings = 40}, true);
-  ProgramSpec spec;
-  spec.retention_days = 1;
-  spec.return_days = 1;
-  spec.implicit_enrolment = true;
-  spec.id = kProgram;
-  s.ledger.BeginBlock({100 * D, true});
-  ASSERT_EQ(s.ledger.PutProgram(spec).outcome(), Outcome::Ok);
+  Small s(40, true);
   uint64_t id = 0;
   const Instant st = 100 * D;
   const Operation first = Op(++id, 3, Kind::Accrue, 777, 2 * D);
@@ -81,21 +81,12 @@ TEST(TakingsLimit, ARefusalForgetsNothing) {
   const Result again = s.Do(2 * D, first, st);
   EXPECT_EQ(again.flags() & kReplayed, kReplayed);
   EXPECT_EQ(s.ledger.machine().BalanceAt(kProgram, Id(3, 1), 2 * D)->available, 777);
-  StateMachine replayed(s.limits);
-  const absl::Status status = Replay(s.ledger.Log(), replayed);
-  EXPECT_TRUE(status.ok()) << status;
+  s.CompareReplay();
 }
 
 TEST(TakingsLimit, WhatADeadRedemptionTookLeavesWithIt) {
   for (const bool restart : {false, true}) {
-    Small s({.takings = 100}, false);
-    ProgramSpec spec;
-    spec.retention_days = 1;
-    spec.return_days = 1;
-    spec.implicit_enrolment = true;
-    spec.id = kProgram;
-    s.ledger.BeginBlock({D, false});
-    ASSERT_EQ(s.ledger.PutProgram(spec).outcome(), Outcome::Ok);
+    Small s(100, false);
     uint64_t id = 0;
     for (int m = 1; m <= 2; ++m)
       for (int i = 0; i < 90; ++i)
@@ -106,12 +97,8 @@ TEST(TakingsLimit, WhatADeadRedemptionTookLeavesWithIt) {
       ASSERT_EQ(s.Do(50 * D, Op(++id, 3, Kind::Enrol, 0, 50 * D)).outcome(), Outcome::Ok);
     const Operation redeem = Op(++id, 2, Kind::Redeem, 1, 50 * D);
     if (!restart) {
-      int tries = 0;
-      while (tries < 1000 &&
-             s.Do((50 + tries) * D, Op(++id, 2, Kind::Redeem, 1, (50 + tries) * D)).outcome() ==
-                 Outcome::Overloaded)
-        ++tries;
-      EXPECT_EQ(tries, 0);
+      EXPECT_EQ(s.Do(50 * D, redeem).outcome(), Outcome::Ok);
+      s.CompareReplay();
       continue;
     }
     // The server restarts from a snapshot, and accepts it; then its whole log is replayed.

@@ -32,16 +32,6 @@ void Books::AnswerBalance(uint16_t program, const Id& member, const BalanceAnswe
   readings_.insert({{program, FromId(member), answer.position}, {.answer = answer}});
 }
 
-namespace {
-
-// Results do not say what is held.
-bool MovesHeld(Kind kind) {
-  return kind == Kind::Hold || kind == Kind::Capture || kind == Kind::Release ||
-         kind == Kind::HoldTimeout;
-}
-
-}  // namespace
-
 void Books::AnswerStatement(uint16_t program, const Id& member, const StatementAnswer& answer) {
   const MovementAnswer* newer = nullptr;
   for (const MovementAnswer& movement : answer.movements) {
