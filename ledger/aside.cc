@@ -64,7 +64,7 @@ void StateMachine::Aside::Fill(Balance& balance) const {
   balance.held = 0;
   size_t lots = spendable.size() + waiting.size();
   for (const OpenHold& hold : holds) {
-    balance.held += hold.points;
+    if (IsZero(hold.to)) balance.held += hold.points;
     lots += hold.lots.size();
   }
   balance.lot_count = static_cast<uint32_t>(lots);
@@ -86,8 +86,9 @@ StateMachine::Aside StateMachine::SettledAside(uint32_t account_row, Instant t) 
        [&](const Lot& lot) { aside.waiting.insert(aside.waiting.end(), lot); });
   for (uint32_t row = FirstHold(account_row); row != kNoRow; row = holds_[row].next) {
     const Hold& hold = holds_[row];
+    const Id to = hold.transit == kNoRow ? Id() : transits_[hold.transit].to;
     OpenHold& open =
-        aside.holds.emplace_back(OpenHold{hold.position, hold.times_out_at, hold.points, {}});
+        aside.holds.emplace_back(OpenHold{hold.position, hold.times_out_at, hold.points, {}, to});
     each(hold.lots, [&](const Lot& lot) { open.lots.push_back(lot); });
   }
   aside.Settle(t);

@@ -38,7 +38,11 @@ std::vector<StateMachine::OpenHold> StateMachine::HoldsAt(uint16_t program, cons
   const uint32_t row = accounts_.Find(program, member);
   if (row == kNoRow || accounts_[row].has_extra == 0) return {};
   const Aside aside = SettledAside(row, std::min(time, kLastInstant));
-  return {aside.holds.begin(), aside.holds.end()};
+  std::vector<OpenHold> holds;
+  for (const OpenHold& hold : aside.holds) {
+    if (IsZero(hold.to)) holds.push_back(hold);
+  }
+  return holds;
 }
 
 AccountStatus StateMachine::StatusOf(uint16_t program, const Id& member) const {
@@ -70,8 +74,9 @@ std::vector<uint16_t> StateMachine::Programs() const {
 }
 
 StateMachine::Sizes StateMachine::sizes() const {
-  return {accounts_.count(), receipts_.size(),
-          accounts_.bytes() + lots_.bytes() + receipts_.bytes() + holds_.bytes()};
+  return {
+      accounts_.count(), receipts_.size(),
+      accounts_.bytes() + lots_.bytes() + receipts_.bytes() + holds_.bytes() + transits_.bytes()};
 }
 
 uint64_t StateMachine::Digest() const {
@@ -96,6 +101,9 @@ uint64_t StateMachine::Digest() const {
       receipts_.ForEach(queue, [&](uint32_t row) { add(queue, row); });
     }
   }
+  for (size_t shard = 0; shard < arrivals_.size(); ++shard) {
+    sum += RowHash::OfArrivals(static_cast<uint16_t>(shard), arrivals_[shard]);
+  }
   for (uint32_t row = 0; row < accounts_.count(); ++row) {
     const Account& account = accounts_[row];
     sum += RowHash::OfAccount(account);
@@ -110,6 +118,9 @@ uint64_t StateMachine::Digest() const {
     for (uint32_t hold = extra->first_hold; hold != kNoRow; hold = holds_[hold].next) {
       sum += RowHash::OfHold(account, holds_[hold].position, holds_[hold].times_out_at,
                              holds_[hold].points);
+      if (const uint32_t transit = holds_[hold].transit; transit != kNoRow) {
+        sum += RowHash::OfTransit(holds_[hold].position, transits_[transit]);
+      }
       const LotList& list = holds_[hold].lots;
       for (uint32_t lot = lots_.First(list); lot != kNoRow; lot = lots_.Next(list, lot)) {
         sum += RowHash::OfHeld(holds_[hold].position, lots_[lot]);
@@ -154,7 +165,12 @@ const char* StateMachine::CheckHolds(const AccountExtra& extra, uint32_t* count)
       ++*count;
     }
     if (points != hold.points || points == 0) return "a hold's points are not its lots";
-    held += points;
+    if (hold.transit == kNoRow) {
+      held += points;
+    } else if (transits_[hold.transit].hold != h ||
+               transits_[hold.transit].account != extra.account) {
+      return "a transfer on its way is another's";
+    }
   }
   if (held != extra.held) return "held points are not those of its holds";
   return holds == extra.hold_count && holds <= kMaxHoldsPerAccount ? nullptr

@@ -143,7 +143,7 @@ bool IsChain(absl::Span<const Operation> chain) {
   if (chain.size() > kMaxChainOperations || (chain.back().flags() & kLinked) != 0) return false;
   return std::all_of(chain.begin(), chain.end(), [&](const Operation& op) {
     return op.member() == chain[0].member() && op.program() == chain[0].program() &&
-           op.kind() != Kind::Tick;
+           op.kind() != Kind::Tick && op.kind() != Kind::Transfer;
   });
 }
 

@@ -15,6 +15,12 @@ Outcome StateMachine::CheckHold(Request& request) const {
       op.expires_at() != 0 ? op.expires_at() : request.t + request.rules->hold_timeout_us;
   if (request.times_out_at <= request.t) return Outcome::Expired;
   if (request.times_out_at > request.t + kLongestHold) return Outcome::OverLimit;
+  const Outcome outcome = CheckPinning(request);
+  request.lots = 1;  // of the last lot, which may be divided
+  return outcome;
+}
+
+Outcome StateMachine::CheckPinning(const Request& request) const {
   if (request.account->has_extra != 0) {
     uint32_t open = 0;
     const AccountExtra& extra = *holds_.ExtraOf(*request.account, request.row);
@@ -23,9 +29,7 @@ Outcome StateMachine::CheckHold(Request& request) const {
     }
     if (open >= kMaxHoldsPerAccount) return Outcome::OverLimit;
   }
-  if (request.settled.lot_count >= kMaxLotsPerAccount) return Outcome::TooManyLots;
-  request.lots = 1;  // of the last lot, which may be divided
-  return Outcome::Ok;
+  return request.settled.lot_count >= kMaxLotsPerAccount ? Outcome::TooManyLots : Outcome::Ok;
 }
 
 Outcome StateMachine::CheckOpenHold(Request& request) const {
@@ -53,6 +57,15 @@ Outcome StateMachine::CheckCapture(Request& request) const {
 }
 
 void StateMachine::PerformHold(Request& request) {
+  const uint32_t row = Pin(request, request.times_out_at);
+  AccountExtra& extra = *holds_.ExtraOf(*request.account, request.row);
+  SetHeld(request.program->totals, extra, extra.held + request.operation.amount());
+  Accept(request, 0, 0);
+  LinkHold(request, row);
+  LowerDue(request.row, request.times_out_at);
+}
+
+uint32_t StateMachine::Pin(Request& request, Instant times_out_at) {
   Account& account = *request.account;
   Totals& totals = request.program->totals;
   const Points points = request.operation.amount();
@@ -60,7 +73,7 @@ void StateMachine::PerformHold(Request& request) {
   const uint32_t row = holds_.Allocate();
   chain_->HoldMade(row);
   Hold& hold = holds_[row];
-  hold = {request.out.next_position(), request.times_out_at, points, LotList(), kNoRow, kNoRow, 0};
+  hold = {request.out.next_position(), times_out_at, points, LotList(), kNoRow, kNoRow, kNoRow};
   for (Points left = points; left > 0;) {
     const uint32_t first = lots_.First(account.available_lots);
     TALLYSTICK_LEDGER_CHECK(first != kNoRow);
@@ -81,12 +94,13 @@ void StateMachine::PerformHold(Request& request) {
     left -= lots_[piece].remaining;
   }
   SetAvailable(totals, account, account.available - points);
-  SetHeld(totals, extra, extra.held + points);
   holds_.Link(extra, row);
-  Accept(request, 0, 0);
-  receipts_[request.receipt].link = row;
-  hold.receipt = request.receipt;
-  LowerDue(request.row, hold.times_out_at);
+  return row;
+}
+
+void StateMachine::LinkHold(const Request& request, uint32_t hold_row) {
+  receipts_[request.receipt].link = hold_row;
+  holds_[hold_row].receipt = request.receipt;
 }
 
 void StateMachine::PerformCapture(Request& request) {
@@ -154,7 +168,11 @@ void StateMachine::GiveBack(ProgramState& program, uint32_t account_row, uint32_
   Account& account = accounts_[account_row];
   AccountExtra& extra = *holds_.ExtraOf(account, account_row);
   Hold& hold = holds_[hold_row];
-  SetHeld(program.totals, extra, extra.held - hold.points);
+  if (hold.transit == kNoRow) {
+    SetHeld(program.totals, extra, extra.held - hold.points);
+  } else {
+    program.totals.sent -= hold.points;
+  }
   hold.points = 0;
   const LotList given = hold.lots;
   hold.lots = LotList();
@@ -206,6 +224,7 @@ void StateMachine::EndHold(ProgramState& program, uint32_t account_row, uint32_t
   if (const uint32_t receipt = ReceiptOf(hold); receipt != kNoRow) {
     receipts_.SetLink(receipts_[receipt], kNoRow);
   }
+  if (hold.transit != kNoRow) transits_.Remove(hold.transit);
   holds_.Unlink(*holds_.ExtraOf(accounts_[account_row], account_row), hold_row);
   if (!chain_->KeepsHold(hold_row)) holds_.Free(hold_row);
 }

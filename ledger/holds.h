@@ -30,7 +30,8 @@ struct Hold {
   LotList lots;      // in spending order
   uint32_t next;     // of the account, in the order of their timeouts, then positions
   uint32_t receipt;  // its own, if its position is the hold's
-  uint32_t reserved;
+  uint32_t
+      transit;  // kNoRow; or, of a transfer, on whose way the points are: no hold of the member's
 };
 static_assert(sizeof(Hold) == 40);
 
@@ -40,7 +41,7 @@ struct AccountExtra {
   uint32_t hold_count;
   AccountStatus status;
   uint8_t reserved[3];
-  Points held;  // by all of its holds
+  Points held;  // by its holds, without transfers
 };
 static_assert(sizeof(AccountExtra) == 24);
 

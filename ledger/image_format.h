@@ -17,7 +17,8 @@ namespace tallystick::ledger {
 
 //   1: the foundation.
 //   2: what engine 2 remembers: written_off in returns, and the rows behind kEnd.
-inline constexpr uint16_t kImageVersion = 2;
+//   3: transfers on their way.
+inline constexpr uint16_t kImageVersion = 3;
 
 // Each begins with its type, and takes a multiple of 8 bytes.
 enum class ImageRow : uint8_t {
@@ -30,7 +31,9 @@ enum class ImageRow : uint8_t {
   kEnd,       // the last
   kTakings,   // behind their receipt
   kStanding,  // behind their account, as are holds
-  kHold
+  kHold,
+  kTransit,  // behind its hold
+  kArrivals
 };
 
 struct StateRow {
@@ -54,9 +57,10 @@ struct ProgramRow {
   uint16_t reserved2;
   Totals totals;
 };
-static_assert(sizeof(ProgramRow) == 8 + 16 * 8);
-// Of version 1: without what it has apart of `expired`.
+static_assert(sizeof(ProgramRow) == 8 + 18 * 8);
+// Of version 1: without what it has apart of `expired`, and what members sent each other.
 inline constexpr size_t kProgramRowBytesOfV1 = 8 + 14 * 8;
+inline constexpr size_t kProgramRowBytesOfV2 = 8 + 16 * 8;
 
 struct VersionRow {
   ImageRow type;
@@ -152,7 +156,8 @@ struct StandingRow {
 };
 static_assert(sizeof(StandingRow) == 8);
 
-// An open hold; `count` LotRows follow: what it has, in spending order.
+// An open hold, or, with a timeout of kNever, a transfer on its way; `count` LotRows follow: what
+// it has, in spending order.
 struct HoldRow {
   ImageRow type;
   uint8_t reserved;
@@ -162,6 +167,34 @@ struct HoldRow {
   Instant times_out_at;
 };
 static_assert(sizeof(HoldRow) == 24);
+
+// Of the transfer whose hold is before it.
+struct TransitRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t version;  // of the program, from 1
+  uint32_t account;
+  Id id;
+  Id to;
+  Instant base;
+  Instant sent_at;
+  uint64_t user_data;
+};
+static_assert(sizeof(TransitRow) == 64);
+
+// What was received of a shard: rows of one shard ascend; each has `count` positions behind it, not
+// settled there as far as is known, which ascend as well.
+struct ArrivalsRow {
+  ImageRow type;
+  uint8_t reserved;
+  uint16_t shard;
+  uint32_t count;
+  Position open_from;
+  Position newest;
+};
+static_assert(sizeof(ArrivalsRow) == 24);
+// Of one row, at most.
+inline constexpr uint32_t kArrivalsPerRow = 1u << 12;
 
 struct EndRow {
   ImageRow type;
@@ -175,10 +208,11 @@ static_assert(sizeof(EndRow) == 32);
 // Rows that are written at once: an account with all its lots and holds.
 inline constexpr size_t kMaxImageRowBytes =
     sizeof(AccountRow) + 2 * sizeof(LotsRow) + kMaxLotsPerAccount * sizeof(LotRow) +
-    sizeof(StandingRow) + kMaxHoldsPerAccount * sizeof(HoldRow);
+    sizeof(StandingRow) + kMaxHoldsPerAccount * (sizeof(HoldRow) + sizeof(TransitRow));
 static_assert(kMaxImageRowBytes >= sizeof(ReceiptRow) + sizeof(ReturnedRow) + sizeof(TakingsRow) +
                                        kMaxLotsPerAccount * sizeof(LotRow));
 static_assert(kMaxImageRowBytes >= sizeof(VersionRow) + kMaxProgramBytes);
+static_assert(kMaxImageRowBytes >= sizeof(ArrivalsRow) + kArrivalsPerRow * sizeof(Position));
 
 }  // namespace tallystick::ledger
 

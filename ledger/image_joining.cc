@@ -21,6 +21,14 @@ absl::Status ImageReader::State::LinkHolds() {
   return same == holds_at_.end() ? absl::OkStatus() : Wrong("two holds are of one position");
 }
 
+void ImageReader::State::LinkTransits() {
+  std::sort(transits_.begin(), transits_.end(),
+            [](const auto& a, const auto& b) { return a.first < b.first; });
+  for (const auto& [position, transit] : transits_) {
+    machine_.holds_[transit.hold].transit = machine_.transits_.Append(transit);
+  }
+}
+
 void ImageReader::State::LinkLots() {
   Lots& lots = machine_.lots_;
   std::sort(many_lots_.begin(), many_lots_.end(), [&](const auto& a, const auto& b) {
@@ -65,7 +73,12 @@ absl::Status ImageReader::State::LinkReceipts(ProgramState& program) {
     }
     digest_ += RowHash::OfReceipt(program.id, account.member, receipt,
                                   machine_.receipts_.ReturnedOf(receipt));
-    if (receipt.kind == Kind::Hold) {
+    // Of transfers that came back: their ids were free, and may be another's.
+    if (receipt.kind == Kind::Transfer && machine_.receipts_.ReturnedOf(receipt).amount > 0 &&
+        machine_.receipts_.IsOvertaken(receipt)) {
+      machine_.receipts_.Supersede(row);
+    }
+    if (receipt.kind == Kind::Hold || receipt.kind == Kind::Transfer) {
       const auto hold = FindAt(holds_at_, receipt.account, receipt.position);
       if (hold == holds_at_.end()) return absl::OkStatus();
       machine_.receipts_.SetLink(receipt, hold->row);
@@ -135,12 +148,25 @@ absl::Status ImageReader::State::CheckTotals() const {
                                                 : static_cast<uint64_t>(account.available);
     owed = static_cast<Points>(static_cast<uint64_t>(owed) + size);
     if (const AccountExtra* extra = machine_.holds_.ExtraOf(account, row)) {
+      for (uint32_t at = extra->first_hold; at != kNoRow; at = machine_.holds_[at].next) {
+        if (machine_.holds_[at].transit == kNoRow) continue;
+        sum.sent = static_cast<Points>(static_cast<uint64_t>(sum.sent) +
+                                       static_cast<uint64_t>(machine_.holds_[at].points));
+      }
       sum.held =
           static_cast<Points>(static_cast<uint64_t>(sum.held) + static_cast<uint64_t>(extra->held));
     }
   }
   for (size_t i = 0; i < sums.size(); ++i) {
     const Totals& totals = machine_.programs_[i]->totals;
+    // They are bounded by what was credited, as everything is.
+    for (const Points moved : {totals.sent, totals.received}) {
+      if (moved < sums[i].sent || moved > totals.credited) {
+        return Wrong(absl::StrCat("what members of program ", machine_.programs_[i]->id,
+                                  " sent each other"));
+      }
+      sums[i].sent = 0;  // on its way
+    }
     if (totals.members != sums[i].members || totals.pending != sums[i].pending ||
         totals.available != sums[i].available || totals.held != sums[i].held ||
         totals.debt != sums[i].debt || !totals.Balanced()) {
@@ -160,6 +186,10 @@ absl::Status ImageReader::State::Finish() {
   if (absl::Status accounts = CheckAccounts(); !accounts.ok()) return accounts;
   LinkLots();
   if (absl::Status holds = LinkHolds(); !holds.ok()) return holds;
+  LinkTransits();
+  for (size_t shard = 0; shard < machine_.arrivals_.size(); ++shard) {
+    digest_ += RowHash::OfArrivals(static_cast<uint16_t>(shard), machine_.arrivals_[shard]);
+  }
   machine_.RebuildSchedule(machine_.log_time_);
   for (size_t i = 0; i < machine_.programs_.size(); ++i) {
     ProgramState& program = *machine_.programs_[i];

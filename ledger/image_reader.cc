@@ -20,7 +20,7 @@ size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) const {
     case ImageRow::kState:
       return whole(sizeof(StateRow));
     case ImageRow::kProgram:
-      return whole(version_ == 1 ? kProgramRowBytesOfV1 : sizeof(ProgramRow));
+      return whole(ProgramRowBytes());
     case ImageRow::kEnd:
       return whole(sizeof(EndRow));
     case ImageRow::kVersion:
@@ -44,6 +44,12 @@ size_t ImageReader::State::SizeOf(absl::Span<const std::byte> bytes) const {
     case ImageRow::kHold:
       if (whole(sizeof(HoldRow)) == 0) return 0;
       return whole(sizeof(HoldRow) + As<HoldRow>(bytes.data()).count * sizeof(LotRow));
+    case ImageRow::kTransit:
+      return whole(sizeof(TransitRow));
+    case ImageRow::kArrivals:
+      if (whole(sizeof(ArrivalsRow)) == 0) return 0;
+      return whole(sizeof(ArrivalsRow) +
+                   size_t{As<ArrivalsRow>(bytes.data()).count} * sizeof(Position));
   }
   return 0;
 }
@@ -87,6 +93,9 @@ absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
     const auto type = static_cast<ImageRow>(*pending.row);
     if (ended_) return Wrong("something follows its end");
     if (begun_ == (type == ImageRow::kState)) return Wrong("it does not begin with its state");
+    if ((last_hold_ != kNoRow) != (type == ImageRow::kTransit)) {
+      return Wrong("a transfer on its way is not whole");
+    }
     absl::Status status;
     switch (type) {
       case ImageRow::kState:
@@ -115,6 +124,12 @@ absl::Status ImageReader::State::Read(absl::Span<const std::byte> part) {
         break;
       case ImageRow::kHold:
         status = ReadHold(As<HoldRow>(pending.row));
+        break;
+      case ImageRow::kTransit:
+        status = ReadTransit(As<TransitRow>(pending.row));
+        break;
+      case ImageRow::kArrivals:
+        status = ReadArrivals(As<ArrivalsRow>(pending.row));
         break;
       case ImageRow::kEnd:
         end_ = As<EndRow>(pending.row);
@@ -157,8 +172,7 @@ absl::Status ImageReader::State::ReadProgram(const ProgramRow& row) {
   }
   auto program = std::make_unique<ProgramState>();
   program->id = row.program;
-  const size_t totals_bytes =
-      (version_ == 1 ? kProgramRowBytesOfV1 : sizeof(ProgramRow)) - offsetof(ProgramRow, totals);
+  const size_t totals_bytes = ProgramRowBytes() - offsetof(ProgramRow, totals);
   std::memcpy(&program->totals, &row.totals, totals_bytes);
   machine_.programs_.push_back(std::move(program));
   machine_.program_slots_[row.program] = static_cast<uint16_t>(machine_.programs_.size());
@@ -361,21 +375,29 @@ absl::Status ImageReader::State::ReadStanding(const StandingRow& row) {
 absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
   Account* account = AccountAt(row.account);
   const auto wrong = [&] { return Wrong(absl::StrCat("a hold of account ", row.account)); };
+  const bool on_its_way = version_ >= 3 && row.times_out_at == kNever;
+  const Instant log_time = machine_.log_time_;
   if (account == nullptr || row.position == 0 || row.position > position_ || row.count == 0 ||
-      row.times_out_at <= 0 || row.times_out_at > machine_.log_time_ + kLongestHold ||
+      row.times_out_at <= 0 || (!on_its_way && row.times_out_at > log_time + kLongestHold) ||
       row.count > missing_[row.account].lots || machine_.holds_.full()) {
     return wrong();
   }
   AccountExtra& extra = machine_.holds_.MakeExtra(*account, row.account);
   if (extra.hold_count == kMaxHoldsPerAccount) return wrong();
+  Totals::Sum on_their_way = 0;  // of the account
+  for (uint32_t other = extra.first_hold; other != kNoRow; other = machine_.holds_[other].next) {
+    if (machine_.holds_[other].times_out_at == kNever)
+      on_their_way += machine_.holds_[other].points;
+  }
   const uint32_t at = machine_.holds_.Allocate();
   Hold& hold = machine_.holds_[at];
-  hold = {row.position, row.times_out_at, 0, LotList(), kNoRow, kNoRow, 0};
+  hold = {row.position, row.times_out_at, 0, LotList(), kNoRow, kNoRow, kNoRow};
   const auto* lots = reinterpret_cast<const LotRow*>(&row + 1);
   for (size_t i = 0; i < row.count; ++i) {
     const LotRow& from = lots[i];
     // What it gives back must find room in the balance.
-    const Totals::Sum owned = Totals::Sum{extra.held} + from.remaining + account->pending +
+    const Totals::Sum owned = Totals::Sum{extra.held} + on_their_way + hold.points +
+                              from.remaining + account->pending +
                               std::max<Points>(account->available, 0);
     if (!IsLot(from) || machine_.lots_.full() || owned > std::numeric_limits<Points>::max()) {
       return wrong();
@@ -386,7 +408,7 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
     if (before != kNoRow && !SpentBefore(machine_.lots_[before], lot)) return wrong();
     machine_.lots_.Append(hold.lots, piece);
     hold.points += from.remaining;
-    extra.held += from.remaining;
+    if (!on_its_way) extra.held += from.remaining;
     held_at_.push_back({row.account, from.position, piece});
     digest_ += RowHash::OfHeld(hold.position, lot);
   }
@@ -397,6 +419,56 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
   account->next_due = std::min(account->next_due, row.times_out_at);
   missing_[row.account].lots -= row.count;
   lots_read_ += row.count;
+  if (on_its_way) last_hold_ = at;
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadTransit(const TransitRow& row) {
+  const auto wrong = [&] {
+    return Wrong(absl::StrCat("a transfer on its way from account ", row.account));
+  };
+  Account* account = AccountAt(row.account);
+  if (account == nullptr) return wrong();
+  const AccountExtra* extra = machine_.holds_.ExtraOf(*account, row.account);
+  Hold& hold = machine_.holds_[last_hold_];
+  uint32_t at = extra == nullptr ? kNoRow : extra->first_hold;
+  while (at != kNoRow && at != last_hold_) at = machine_.holds_[at].next;
+  const ProgramState* program = Find(account->program);
+  if (at == kNoRow || IsZero(row.id) || IsZero(row.to) || row.to == account->member ||
+      row.sent_at <= 0 || row.sent_at > machine_.log_time_ || row.base > row.sent_at ||
+      row.base <= 0 || program == nullptr || row.version == 0 ||
+      row.version > program->versions.size() || transits_.size() == kMaxTransits) {
+    return wrong();
+  }
+  const Transit transit = {
+      row.id,      row.to,     row.base, row.sent_at, row.user_data,
+      row.account, last_hold_, kNoRow,   kNoRow,      static_cast<uint16_t>(row.version - 1),
+      {}};
+  transits_.emplace_back(hold.position, transit);
+  digest_ += RowHash::OfTransit(hold.position, transit);
+  last_hold_ = kNoRow;
+  return absl::OkStatus();
+}
+
+absl::Status ImageReader::State::ReadArrivals(const ArrivalsRow& row) {
+  const auto wrong = [&] { return Wrong(absl::StrCat("what came from shard ", row.shard)); };
+  Arrivals& arrivals = machine_.ArrivalsOf(row.shard);
+  const auto* positions = reinterpret_cast<const Position*>(&row + 1);
+  const bool first = arrivals.newest() == 0;
+  if (row.newest == 0 || row.count > kArrivalsPerRow || row.open_from > row.newest ||
+      (!first && (row.open_from != arrivals.open_from() || row.newest != arrivals.newest()))) {
+    return wrong();
+  }
+  if (first) arrivals.Settle(row.open_from);
+  for (uint32_t i = 0; i < row.count; ++i) {
+    const Position before = arrivals.begin() == arrivals.end() ? 0 : arrivals.end()[-1];
+    if (positions[i] <= before || positions[i] < row.open_from || positions[i] > row.newest ||
+        arrivals.full()) {
+      return wrong();
+    }
+    arrivals.Add(positions[i]);
+  }
+  arrivals.SetNewest(row.newest);
   return absl::OkStatus();
 }
 

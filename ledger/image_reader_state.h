@@ -60,6 +60,10 @@ class ImageReader::State {
 
   // The size of the row at the front of `bytes`, with what follows it; 0: it is not whole, or none.
   size_t SizeOf(absl::Span<const std::byte> bytes) const;
+  size_t ProgramRowBytes() const {
+    if (version_ == 1) return kProgramRowBytesOfV1;
+    return version_ == 2 ? kProgramRowBytesOfV2 : sizeof(ProgramRow);
+  }
   // As a row of the type. REQUIRES: SizeOf was not 0.
   template <typename Row>
   static const Row& As(const std::byte* row) {
@@ -78,12 +82,16 @@ class ImageReader::State {
   absl::Status ReadTakings(const TakingsRow& row);
   absl::Status ReadStanding(const StandingRow& row);
   absl::Status ReadHold(const HoldRow& row);
+  absl::Status ReadTransit(const TransitRow& row);
+  absl::Status ReadArrivals(const ArrivalsRow& row);
   bool IsLot(const LotRow& row) const;
   // A row of its own, in no list yet. REQUIRES: there is room for it.
   uint32_t MakeLot(const LotRow& row, bool pending, bool held);
   // Of an account that was read, and is of a program; null: there is none.
   Account* AccountAt(uint32_t number);
   absl::Status LinkHolds();
+  // In the order of their positions.
+  void LinkTransits();
   // Of accounts with many.
   void LinkLots();
   absl::Status CheckAccounts() const;
@@ -99,6 +107,7 @@ class ImageReader::State {
   uint16_t version_ = 0;
   uint32_t last_receipt_ = kNoRow;      // of the row before, if it was one
   ReceiptQueue* last_queue_ = nullptr;  // its
+  uint32_t last_hold_ = kNoRow;         // of a transfer, whose row is to follow
   Position position_ = 0;
   uint16_t programs_ = 0;
   uint32_t accounts_ = 0;
@@ -112,7 +121,8 @@ class ImageReader::State {
   std::vector<std::pair<uint32_t, uint32_t>> many_lots_;  // account and row, where they are many
   std::vector<RowAt> lots_at_;                            // the same, as they are found
   std::vector<RowAt> holds_at_;                           // holds by position
-  std::vector<RowAt> held_at_;                            // what they have, by the lot's position
+  std::vector<std::pair<Position, Transit>> transits_;
+  std::vector<RowAt> held_at_;  // what they have, by the lot's position
 };
 
 }  // namespace tallystick::ledger

@@ -35,6 +35,11 @@ bool StateMachine::ImageWriter::Begin(Position position, ImageSink& sink) {
   versions_.clear();
   totals_.clear();
   queues_.clear();
+  arrivals_ = machine_.arrivals_;
+  next_arrivals_ = next_arrival_ = 0;
+  for (size_t shard = 0; shard < arrivals_.size(); ++shard) {
+    digest_ += RowHash::OfArrivals(static_cast<uint16_t>(shard), arrivals_[shard]);
+  }
   returns_.clear();
   returns_.reserve(kMaxReturns);
   for (const auto& program : machine_.programs_) {
@@ -66,6 +71,7 @@ void StateMachine::ImageWriter::Abandon() {
   sink_ = nullptr;
   machine_.imaging_ = false;
   returns_ = {};
+  arrivals_ = {};
   for (const auto& program : machine_.programs_) {
     for (ReceiptQueue& queue : program->queues) queue.held_from = kNotHeld;
   }
@@ -77,6 +83,7 @@ ImageProgress StateMachine::ImageWriter::Continue(size_t budget_bytes) {
   if (sink_->crowded()) return ImageProgress::kWaiting;
   const size_t end_bytes = written_ + budget_bytes;
   ImageProgress progress = WritePrograms(end_bytes);
+  if (progress == ImageProgress::kDone && !WriteArrivals()) return ImageProgress::kWaiting;
   // Accounts before receipts: in their turn they cost less than ahead of it.
   if (progress == ImageProgress::kDone) progress = WriteAccounts(end_bytes);
   if (progress == ImageProgress::kDone) progress = WriteReceipts(end_bytes);
@@ -150,6 +157,28 @@ bool StateMachine::ImageWriter::WriteVersion(const ProgramState& program, size_t
   std::memcpy(bytes, version.bytes.data(), size);
   std::memset(bytes + size, 0, padded - size);
   digest_ += RowHash::OfVersion(version.id, version.bytes);
+  return true;
+}
+
+bool StateMachine::ImageWriter::WriteArrivals() {
+  for (; next_arrivals_ < arrivals_.size(); ++next_arrivals_, next_arrival_ = 0) {
+    const Arrivals& arrivals = arrivals_[next_arrivals_];
+    const auto all = static_cast<size_t>(arrivals.end() - arrivals.begin());
+    if (arrivals.newest() == 0) continue;
+    do {
+      const size_t count = std::min<size_t>(all - next_arrival_, kArrivalsPerRow);
+      auto* row = RoomFor<ArrivalsRow>(ImageRow::kArrivals, count * sizeof(Position));
+      if (row == nullptr) return false;
+      row->shard = static_cast<uint16_t>(next_arrivals_);
+      row->count = static_cast<uint32_t>(count);
+      row->open_from = arrivals.open_from();
+      row->newest = arrivals.newest();
+      if (count > 0) {
+        std::memcpy(row + 1, arrivals.begin() + next_arrival_, count * sizeof(Position));
+      }
+      next_arrival_ += count;
+    } while (next_arrival_ < all);
+  }
   return true;
 }
 
@@ -327,8 +356,8 @@ StateMachine::ImageWriter::ExtraSize StateMachine::ImageWriter::SizeOfExtra(cons
       ++size.held_lots;
     }
   }
-  size.bytes =
-      sizeof(StandingRow) + extra->hold_count * sizeof(HoldRow) + size.held_lots * sizeof(LotRow);
+  size.bytes = sizeof(StandingRow) + extra->hold_count * (sizeof(HoldRow) + sizeof(TransitRow)) +
+               size.held_lots * sizeof(LotRow);
   return size;
 }
 
@@ -355,6 +384,19 @@ std::byte* StateMachine::ImageWriter::PutExtra(const Account& account, uint32_t 
       digest_ += RowHash::OfHeld(hold.position, lots[row]);
     }
     next = reinterpret_cast<std::byte*>(out);
+    if (hold.transit == kNoRow) continue;
+    const Transit& transit = machine_.transits_[hold.transit];
+    new (next) TransitRow{ImageRow::kTransit,
+                          0,
+                          static_cast<uint16_t>(transit.version + 1),
+                          number,
+                          transit.id,
+                          transit.to,
+                          transit.base,
+                          transit.sent_at,
+                          transit.user_data};
+    next += sizeof(TransitRow);
+    digest_ += RowHash::OfTransit(hold.position, transit);
   }
   return next;
 }

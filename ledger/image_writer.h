@@ -64,6 +64,8 @@ class StateMachine::ImageWriter {
   };
 
   ImageProgress WritePrograms(size_t end_bytes);
+  // False: there is no room.
+  bool WriteArrivals();
   ImageProgress WriteReceipts(size_t end_bytes);
   ImageProgress WriteAccounts(size_t end_bytes);
   // False: there is no room.
@@ -117,6 +119,9 @@ class StateMachine::ImageWriter {
   size_t next_version_ = 0;         // 0: the program's own row
   std::vector<uint16_t> versions_;  // of each program, at the position
   std::vector<Totals> totals_;
+  std::vector<Arrivals> arrivals_;   // at the position; those behind next_arrivals_ are written
+  size_t next_arrivals_ = 0;         // shard
+  size_t next_arrival_ = 0;          // of its positions
   std::vector<QueueCursor> queues_;  // that have receipts left to write
   size_t next_queue_ = 0;
   std::vector<KeptReturned> returns_;

@@ -41,6 +41,8 @@ Outcome StateMachine::Check(Request& request) {
       return CheckReturn(request);
     case Kind::Hold:
       return CheckHold(request);
+    case Kind::Transfer:
+      return CheckTransfer(request);
     case Kind::Capture:
       return CheckCapture(request);
     case Kind::Release:
@@ -62,7 +64,7 @@ Outcome StateMachine::CheckStatus(const Request& request) const {
   const AccountStatus status = holds_.ExtraOf(*request.account, request.row)->status;
   if (status == AccountStatus::kClosed) return Outcome::Closed;
   const Kind kind = request.operation.kind();
-  const bool spends = kind == Kind::Redeem || kind == Kind::Hold;
+  const bool spends = kind == Kind::Redeem || kind == Kind::Hold || kind == Kind::Transfer;
   return status == AccountStatus::kFrozen && spends ? Outcome::Frozen : Outcome::Ok;
 }
 
@@ -133,6 +135,9 @@ void StateMachine::Perform(Request& request) {
       break;
     case Kind::Hold:
       PerformHold(request);
+      break;
+    case Kind::Transfer:
+      PerformTransfer(request);
       break;
     case Kind::Capture:
       PerformCapture(request);

@@ -123,6 +123,17 @@ Error CheckProgram(const Program& p) {
     }
     if (auto e = Between("reversal.grace_days", reversal->grace_days(), 1, kMaxDays)) return e;
   }
+  if (const TransferRules* transfer = p.transfer(); transfer != nullptr) {
+    if (transfer->dates() > TransferDates::MAX) {
+      return ProgramError{"transfer.dates", "must be keep, fresh or forbidden"};
+    }
+    if (auto e = Between("transfer.minimum", transfer->minimum(), 1, kMax)) return e;
+    if (transfer->maximum() != 0) {
+      if (auto e = Between("transfer.maximum", transfer->maximum(), transfer->minimum(), kMax)) {
+        return e;
+      }
+    }
+  }
   if (auto e = Between("debt_floor", p.debt_floor(), 0, kMax)) return e;
   if (auto e = Between("retention_days", p.retention_days(), 1, kMaxDays)) return e;
   if (auto e = Between("return_days", p.return_days(), 0, kMaxDays)) return e;
@@ -174,6 +185,12 @@ CompiledProgram::CompiledProgram(const Program& source)
                       kMicrosPerMinute),
       forfeits_expired(source.reversal() != nullptr &&
                        source.reversal()->expired() == ExpiredReversal::forfeit),
+      transfer_dates(source.transfer() != nullptr ? source.transfer()->dates()
+                                                  : TransferDates::keep),
+      transfer_minimum(source.transfer() != nullptr ? source.transfer()->minimum() : 1),
+      transfer_maximum(source.transfer() != nullptr && source.transfer()->maximum() != 0
+                           ? source.transfer()->maximum()
+                           : std::numeric_limits<Points>::max()),
       debt_floor(source.debt_floor()),
       effective_us(source.effective_us()),
       retention_us(source.retention_days() * kMicrosPerDay),

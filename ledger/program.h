@@ -74,6 +74,9 @@ class CompiledProgram {
   int64_t redeem_step;
   Instant hold_timeout_us;
   bool forfeits_expired;  // what is reversed after its date; else it is restored, with a grace
+  TransferDates transfer_dates;
+  Points transfer_minimum;
+  Points transfer_maximum;
   Points debt_floor;
   Instant effective_us;
   Instant retention_us;

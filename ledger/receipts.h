@@ -98,6 +98,17 @@ class Receipts {
     });
   }
 
+  // Whether there is another of the same account and id behind it, that is not superseded.
+  bool IsOvertaken(const Receipt& receipt) const {
+    const uint64_t hash = Hash(receipt.account, receipt.id);
+    const auto is_later = [&](uint32_t row) {
+      const Receipt& other = (*this)[row];
+      return other.account == receipt.account && other.id == receipt.id &&
+             other.position > receipt.position;
+    };
+    return index_.Find(hash, is_later) != kNoRow;
+  }
+
   bool full() const { return size_ >= limit_; }
   // A row of undefined content, found under the `hash` of its account and id. REQUIRES: !full();
   // positions ascend in a queue.

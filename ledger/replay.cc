@@ -48,6 +48,18 @@ void StateMachine::ApplyLogged(absl::Span<const Operation> operations, Out& out)
   replaying_ = false;
 }
 
+// One that shards tell each other of, as it stands in the log. False: it is none that may be.
+bool StateMachine::ApplyBetweenShards(absl::Span<const Record> slots, Out& out) {
+  const Operation& op = slots[0].operation;
+  Result result;
+  if (op.kind() == Kind::TransferIn) {
+    return SlotsOf(slots[0]) <= slots.size() &&
+           Receive(slots.first(SlotsOf(slots[0])), result, out);
+  }
+  return Finish({op.user_data(), op.program(), op.member(), op.related()},
+                static_cast<Outcome>(op.category()), result, out);
+}
+
 bool StateMachine::ApplyRecorded(const Operation& operation, Result& result, RecordSink& sink) {
   replaying_ = true;
   const bool fitted = ApplyOne(operation, Locate(operation), result, sink);
@@ -87,7 +99,8 @@ absl::Status StateMachine::Replay(const BlockTime& time, Position first_position
       operations.clear();
       size_t end = i;
       while (end < slots.size() && !IsTicked(slots[end]) &&
-             slots[end].operation.kind() != Kind::ProgramPut) {
+             slots[end].operation.kind() != Kind::ProgramPut &&
+             !IsBetweenShards(slots[end].operation.kind())) {
         const bool derived = IsDerived(slots[end].operation.kind());
         if (!derived && first_position + end > last) break;
         if (!derived) operations.push_back(slots[end].operation);
@@ -96,6 +109,10 @@ absl::Status StateMachine::Replay(const BlockTime& time, Position first_position
       if (operations.empty() && first_position + end > last) break;
       if (!operations.empty()) {
         ApplyLogged(operations, sink);
+      } else if (end < slots.size() && IsBetweenShards(slots[end].operation.kind())) {
+        if (!ApplyBetweenShards(slots.subspan(end), sink)) {
+          return Differs(first_position + end, "what the shards told each other is not whole");
+        }
       } else if (end < slots.size() && IsTicked(slots[end])) {
         const Operation& due = slots[end].operation;
         if (!SettleAccount(due.program(), due.member(), sink)) {

@@ -15,6 +15,7 @@
 #include "ledger/members.h"
 #include "ledger/receipts.h"
 #include "ledger/totals.h"
+#include "ledger/transits.h"
 #include "ledger/types.h"
 
 namespace tallystick::ledger {
@@ -26,9 +27,10 @@ class RowHash {
   static uint64_t OfTotals(uint16_t program, const Totals& t, Instant bound_before) {
     const uint64_t apart =
         (t.forfeited | t.closed_out) == 0 ? 0 : Of(kApart, program, t.forfeited, t.closed_out);
+    const uint64_t moved = (t.sent | t.received) == 0 ? 0 : Of(kMoved, program, t.sent, t.received);
     return Of(kTotals, program, t.members, t.issued, t.redeemed, t.expired, t.clawed_back,
               t.written_off, t.adjusted, t.reinstated, t.forgiven, t.credited, bound_before) +
-           apart;
+           apart + moved;
   }
   static uint64_t OfVersion(const Id& id, const std::vector<uint8_t>& bytes) {
     return Of(kVersion, id.low(), id.high(), XXH3_64bits(bytes.data(), bytes.size()));
@@ -62,6 +64,16 @@ class RowHash {
   static uint64_t OfHeld(Position hold, const Lot& l) {
     return Of(kHeld, hold, l.position, l.activates_at, l.expires_at, l.original, l.remaining);
   }
+  static uint64_t OfTransit(Position position, const Transit& t) {
+    return Of(kTransit, position, t.id.low(), t.id.high(), t.to.low(), t.to.high(), t.base,
+              t.sent_at, t.user_data, t.version);
+  }
+  static uint64_t OfArrivals(uint16_t shard, const Arrivals& arrivals) {
+    if (arrivals.newest() == 0) return 0;
+    uint64_t sum = Of(kArrivals, shard, arrivals.open_from(), arrivals.newest());
+    for (const Position position : arrivals) sum += Of(kArrival, shard, position);
+    return sum;
+  }
   static uint64_t OfLot(const Account& a, const Lot& l) {
     return Of(kLot, a.program, a.member.low(), a.member.high(), l.position, l.activates_at,
               l.expires_at, l.original, l.remaining, l.pending);
@@ -81,7 +93,12 @@ class RowHash {
     kTaking,
     kStatus,
     kHold,
-    kHeld
+    kHeld,
+    // Of engine 3.
+    kMoved,
+    kTransit,
+    kArrivals,
+    kArrival
   };
 
   template <typename... Fields>

@@ -26,7 +26,8 @@ void StateMachine::VisitRows(RowVisitor& visitor) const {
       holds.clear();
       for (uint32_t at = extra->first_hold; at != kNoRow; at = holds_[at].next) {
         const Hold& hold = holds_[at];
-        holds.push_back({hold.position, hold.times_out_at, hold.points, {}});
+        const Id to = hold.transit == kNoRow ? Id() : transits_[hold.transit].to;
+        holds.push_back({hold.position, hold.times_out_at, hold.points, {}, to});
         add(hold.lots, holds.back().lots);
       }
       rows.holds = holds;

@@ -22,7 +22,7 @@ struct AccountRows {
   Points held = 0;
   // Available ones in spending order, then pending ones by their next event.
   absl::Span<const Lot> lots;
-  // In the order of their timeouts.
+  // In the order of their timeouts; then transfers on their way.
   absl::Span<const StateMachine::OpenHold> holds;
 };
 

@@ -18,7 +18,7 @@ struct Shape {
   uint8_t flags = kLinked;
 };
 
-constexpr size_t kKinds = static_cast<size_t>(Kind::Extend) + 1;
+constexpr size_t kKinds = static_cast<size_t>(Kind::Transfer) + 1;
 
 constexpr std::array<Shape, kKinds> MakeShapes() {
   std::array<Shape, kKinds> shapes = {};
@@ -40,6 +40,7 @@ constexpr std::array<Shape, kKinds> MakeShapes() {
   at(Kind::Unfreeze) = {true};
   at(Kind::Close) = {true, Amount::kZero, Related::kNone, Date::kNone, kLinked | kExpireRest};
   at(Kind::Extend) = {true, Amount::kZero, Related::kNone, Date::kRequired};
+  at(Kind::Transfer) = {true, Amount::kPositive, Related::kRequired};
   return shapes;
 }
 
@@ -81,6 +82,7 @@ Field BadFieldOfOther(const Operation& op) {
   if (related != Related::kOptional && IsZero(op.related()) != (related == Related::kNone)) {
     return Field::Related;
   }
+  if (op.kind() == Kind::Transfer && op.related() == op.member()) return Field::Related;
   if (op.occurred_at() <= 0 || op.occurred_at() >= kEndOfTime) return Field::OccurredAt;
   if (!IsGood(shape.expires_at, op)) return Field::ExpiresAt;
   if (is_tick && op.program() != 0) return Field::Program;

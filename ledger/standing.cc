@@ -33,6 +33,9 @@ Outcome StateMachine::CheckCancel(Request& request) const {
 Outcome StateMachine::CheckClose(const Request& request) const {
   const Balance& balance = request.settled;
   if (balance.held != 0) return Outcome::NotPermitted;
+  for (uint32_t hold = FirstHold(request.row); hold != kNoRow; hold = holds_[hold].next) {
+    if (holds_[hold].transit != kNoRow) return Outcome::NotPermitted;
+  }
   const bool expires_rest = (request.operation.flags() & kExpireRest) != 0;
   const bool empty = (balance.pending | balance.available | balance.debt) == 0;
   return empty || expires_rest ? Outcome::Ok : Outcome::NotPermitted;

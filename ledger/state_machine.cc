@@ -42,10 +42,12 @@ StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed, RegionSourc
       lots_(limits.lots, regions),
       receipts_(limits.receipts, limits.takings, hash_seed, regions),
       holds_(limits.accounts, limits.holds, hash_seed, regions),
+      transits_(regions),
       program_slots_(std::numeric_limits<uint16_t>::max() + 1),
       chain_(std::make_unique<ChainUndo>(*this)),
       image_(std::make_unique<ImageWriter>(*this)) {
   some_lots_.reserve(kMaxLotsPerAccount);
+  expired_lots_.reserve(kMaxLotsPerAccount);
 }
 
 StateMachine::~StateMachine() = default;
@@ -124,6 +126,11 @@ bool StateMachine::FindReceipt(Request& request) {
     return false;
   }
   const Receipt& receipt = receipts_[row];
+  // Of a transfer that came back: it is as if it had been refused.
+  if (receipt.kind == Kind::Transfer && receipts_.ReturnedOf(receipt).amount > 0) {
+    request.dead_receipt = row;
+    return false;
+  }
   if (receipt.kind != op.kind() || receipt.amount != op.amount() || receipt.body != BodyHash(op)) {
     Refuse(request, Outcome::IdConflict);
     return true;
@@ -131,6 +138,9 @@ bool StateMachine::FindReceipt(Request& request) {
   request.result = Result(receipt.points, receipt.available, receipt.pending, receipt.position,
                           Outcome::Ok, (receipt.flags & ~kHasReturns) | kReplayed, Field::None,
                           (receipt.flags & (kWrittenOff | kDetailed)) != 0 ? 1 : 0, 0);
+  if (receipt.kind == Kind::Transfer && HoldOf(receipt) != kNoRow) {
+    request.result.mutate_flags(request.result.flags() | kInTransit);
+  }
   return true;
 }
 
@@ -198,7 +208,8 @@ size_t StateMachine::SlotsNeeded(const Request& request) const {
 bool StateMachine::MayNeedManyRows(const Request& request) const {
   const Kind kind = request.operation.kind();
   if (Receipts::Takes(kind)) return receipts_.takings().room() < kMaxLotsPerAccount;
-  return (kind == Kind::Hold && holds_.full()) || lots_.room() < request.lots;
+  const bool pins = kind == Kind::Hold || kind == Kind::Transfer;
+  return (pins && (holds_.full() || transits_.full())) || lots_.room() < request.lots;
 }
 
 // Whether what a redemption takes can be remembered. Asked of new operations only: what the log has
@@ -222,8 +233,10 @@ bool StateMachine::HasTakings(const Request& request) {
 bool StateMachine::HasRows(Request& request) {
   if (request.row == kNoRow && accounts_.full()) return false;
   if (lots_.room() < request.lots) return false;
-  if (request.operation.kind() == Kind::Hold && holds_.full()) return false;
-  if (Receipts::Takes(request.operation.kind()) && !HasTakings(request)) return false;
+  const Kind kind = request.operation.kind();
+  if ((kind == Kind::Hold || kind == Kind::Transfer) && holds_.full()) return false;
+  if (kind == Kind::Transfer && transits_.full()) return false;
+  if (Receipts::Takes(kind) && !HasTakings(request)) return false;
   if (receipts_.full() && !chain_->active()) {
     // All that is dead, whosever: then it depends on time alone whether they are full, and replay,
     // which may have let others leave so far, comes to the same.
@@ -335,7 +348,7 @@ uint32_t StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Inst
   return dropped;
 }
 
-void StateMachine::Accept(Request& request, Points points, uint16_t details) {
+void StateMachine::WriteRecord(Request& request, Points points, uint16_t details) {
   Account& account = *request.account;
   Out& out = request.out;
   const Operation& op = request.operation;
@@ -351,7 +364,13 @@ void StateMachine::Accept(Request& request, Points points, uint16_t details) {
                                request.flags, Field::None, details, 0);
   account.last_position = position;
   log_time_ = request.t;
+}
 
+void StateMachine::Accept(Request& request, Points points, uint16_t details) {
+  const Position position = request.out.next_position();
+  WriteRecord(request, points, details);
+  const Account& account = *request.account;
+  const Operation& op = request.operation;
   if (request.dead_receipt != kNoRow) {
     receipts_.Supersede(request.dead_receipt);
     chain_->Superseded(request.dead_receipt);

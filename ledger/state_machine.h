@@ -30,6 +30,7 @@
 #include "ledger/receipts.h"
 #include "ledger/schedule.h"
 #include "ledger/totals.h"
+#include "ledger/transits.h"
 #include "ledger/types.h"
 
 namespace tallystick::ledger {
@@ -41,7 +42,8 @@ class RowVisitor;  // row_visitor.h
 //   1: the foundation.
 //   2: holds, reversals and what else moves an account; redemptions remember what they took, and
 //      purchases what was written off of their claims.
-inline constexpr uint16_t kEngineVersion = 2;
+//   3: transfers.
+inline constexpr uint16_t kEngineVersion = 3;
 inline constexpr size_t kMaxChainOperations = 64;
 inline constexpr size_t kMaxPrograms = 256;
 inline constexpr size_t kMaxProgramVersions = 1000;
@@ -128,6 +130,30 @@ class StateMachine {
   // being taken.
   bool SettleAccount(uint16_t program, const Id& member, RecordSink& sink);
 
+  // ---- transfers on their way: docs/movements.md ----
+  // Debited here; its points are to arrive at `to`, of whichever shard, and then to be finished.
+  struct OpenTransfer {
+    Position position;  // of the Transfer
+    uint16_t program;
+    Id from;
+    Id to;
+  };
+  // Oldest first; at most kMaxTransits.
+  std::vector<OpenTransfer> OpenTransfers() const;
+  // Appends what the receiver's shard is to apply, as it will stand in its log: a TransferIn, its
+  // TransferDetail, and its lots. `shard`: this one. `open_from`: everything that this shard sent
+  // to that one before it is settled, durably, and not sent again. REQUIRES: it is open.
+  void WriteParcel(const OpenTransfer& transfer, uint16_t shard, Position open_from,
+                   std::vector<Record>& parcel) const;
+  // Applies a parcel. Ok: the points are here, and the parcel will not be applied again (then it is
+  // kReplayed). Any other outcome: nothing has changed. False: the sink may be too small.
+  bool Receive(absl::Span<const Record> parcel, Result& result, RecordSink& sink);
+  // Settles a transfer where it was sent: with Ok it is done, else its points come back.
+  // UnknownOriginal: none is open there, nothing has changed. False: the sink may be too small.
+  bool Finish(const OpenTransfer& transfer, Outcome outcome, Result& result, RecordSink& sink);
+  // The newest position of that shard's log from which something was received; 0: none.
+  Position NewestArrival(uint16_t shard) const;
+
   // ---- an image of the state (image.h), taken while operations go on ----
   // Begins the image of the state as it is, behind `position`. False: the sink has no room now.
   // REQUIRES: no image is being taken; behind a block's last record, and before the next
@@ -152,8 +178,9 @@ class StateMachine {
     Instant times_out_at;
     Points points;
     std::vector<Lot> lots;  // what it has of them, in spending order
+    Id to;                  // no hold, but a transfer on its way to this member; zero: a hold
   };
-  // In the order of their timeouts.
+  // In the order of their timeouts; no transfers.
   std::vector<OpenHold> HoldsAt(uint16_t program, const Id& member, Instant time) const;
   // Active where there is no account.
   AccountStatus StatusOf(uint16_t program, const Id& member) const;
@@ -237,6 +264,12 @@ class StateMachine {
   Outcome CheckOpenHold(Request& request) const;
   Outcome CheckCapture(Request& request) const;
   void PerformHold(Request& request);
+  // Whether a hold or transfer finds room in the account.
+  Outcome CheckPinning(const Request& request) const;
+  // Takes what is spent first out of what is available, into a hold. Returns its row.
+  uint32_t Pin(Request& request, Instant times_out_at);
+  // Behind Accept.
+  void LinkHold(const Request& request, uint32_t hold_row);
   void PerformCapture(Request& request);
   void PerformRelease(Request& request);
   void TakeFromHold(Request& request, Points points);
@@ -247,6 +280,15 @@ class StateMachine {
   // Expires what stayed, and closes it.
   void EndHold(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
   void TimeOut(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
+  // transfer.cc
+  Outcome CheckTransfer(const Request& request) const;
+  Outcome CheckParcel(Request& request, size_t lots);
+  void PerformTransfer(Request& request);
+  void Unpack(Request& request, absl::Span<const Record> parcel);
+  // The hold of an open transfer of the account, or kNoRow.
+  uint32_t FindTransit(uint32_t account_row, Position position) const;
+  void DropLots(uint32_t account_row, LotList& list);
+  Arrivals& ArrivalsOf(uint16_t shard);
   // reversal.cc
   Outcome CheckReversal(Request& request) const;
   void PerformReversal(Request& request);
@@ -280,6 +322,7 @@ class StateMachine {
   bool ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out);
   // replay.cc
   void ApplyLogged(absl::Span<const Operation> operations, Out& out);
+  bool ApplyBetweenShards(absl::Span<const Record> slots, Out& out);
   // settle.cc
   void SettleAside(const Account& account, uint32_t row, Instant t, Balance* balance) const;
   // The same, lot by lot.
@@ -307,6 +350,8 @@ class StateMachine {
   void RebuildSchedule(Instant now);
   // state_machine.cc
   void Accept(Request& request, Points points, uint16_t details);
+  // Into the log; the member's chain goes on.
+  void WriteRecord(Request& request, Points points, uint16_t details);
   // Rows that refer to each other, or kNoRow when the other has gone.
   uint32_t ReceiptOf(const Lot& lot) const;
   uint32_t ReceiptOf(const Hold& hold) const;
@@ -326,6 +371,8 @@ class StateMachine {
   Lots lots_;
   Receipts receipts_;
   Holds holds_;
+  Transits transits_;
+  std::vector<Arrivals> arrivals_;  // by sending shard
   Schedule schedule_;
   std::vector<std::unique_ptr<ProgramState>> programs_;
   std::vector<uint16_t> program_slots_;  // by id: index in programs_ + 1
@@ -336,6 +383,7 @@ class StateMachine {
   bool imaging_ = false;     // whether image_ wants to know: at hand, for each operation asks
   // Lots of one account, for a moment.
   std::vector<uint32_t> some_lots_;
+  std::vector<uint32_t> expired_lots_;
   std::vector<std::pair<Position, uint32_t>> lots_by_position_;
   std::unique_ptr<ChainUndo> chain_;
   std::unique_ptr<ImageWriter> image_;

@@ -31,12 +31,16 @@ struct Totals {
   // What of `expired` is no breakage.
   Points forfeited = 0;   // reversed after its date
   Points closed_out = 0;  // what an account had when it was closed
+  // Between members, and so between the shards of a ledger: what is sent and not received is in
+  // transit. What came back was not sent.
+  Points sent = 0;
+  Points received = 0;
 
-  // Points are conserved.
+  // Points are conserved: what one shard received, another has sent.
   bool Balanced() const {
     const Sum moved =
         Sum{issued} + reinstated + adjusted + forgiven - redeemed - expired - clawed_back;
-    return moved == Sum{pending} + available + held - debt;
+    return moved == Sum{pending} + available + held - debt + sent - received;
   }
   // Of shards of one ledger.
   Totals& operator+=(const Totals& other) {
@@ -56,6 +60,8 @@ struct Totals {
     credited += other.credited;
     forfeited += other.forfeited;
     closed_out += other.closed_out;
+    sent += other.sent;
+    received += other.received;
     return *this;
   }
   friend bool operator==(const Totals&, const Totals&) = default;

@@ -52,6 +52,9 @@ enum ResultFlag : uint8_t {
   kTicked = 8,
   // A detail slot says what the points came from and went to: of a capture, reversal or close.
   kDetailed = 16,
+  // Of a transfer whose outcome is not final yet. Neither in the log nor in an answer: whoever
+  // applied it waits.
+  kInTransit = 32,
 };
 
 // A log record. `result.position` holds the member's previous position here.
@@ -104,6 +107,25 @@ struct CloseDetail {
 };
 static_assert(sizeof(CloseDetail) == kSlotBytes);
 
+// The first behind a TransferIn: which transfer it is, to apply it once. Positions are of the log
+// of the sender's shard.
+struct TransferDetail {
+  Position position;   // of the Transfer
+  Position open_from;  // what that shard sent before it will not be sent again
+  uint16_t shard;
+  uint8_t reserved[110];
+};
+static_assert(sizeof(TransferDetail) == kSlotBytes);
+
+// Then one for each lot, whose position is the slot's. Points, and instants.
+struct TransferLot {
+  Instant activates_at;
+  Instant expires_at;
+  int64_t points;
+  uint8_t reserved[104];
+};
+static_assert(sizeof(TransferLot) == kSlotBytes);
+
 // What a detail slot says. `Slot`: of kSlotBytes.
 template <typename Detail, typename Slot>
 Detail DetailIn(const Slot& slot) {
@@ -124,6 +146,10 @@ inline bool IsDerived(Kind kind) {
 inline bool MovesHeld(Kind kind) {
   return kind == Kind::Hold || kind == Kind::Capture || kind == Kind::Release ||
          kind == Kind::HoldTimeout;
+}
+// By which shards tell each other of transfers: no caller may send them.
+inline bool IsBetweenShards(Kind kind) {
+  return kind == Kind::TransferIn || kind == Kind::TransferDone || kind == Kind::TransferBack;
 }
 // Of a record in the log: itself, and the details behind it.
 inline size_t SlotsOf(const Record& record) {

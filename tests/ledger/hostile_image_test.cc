@@ -42,6 +42,11 @@ size_t RowSize(const std::byte* p) {
       return sizeof(StandingRow);
     case ImageRow::kHold:
       return sizeof(HoldRow) + reinterpret_cast<const HoldRow*>(p)->count * sizeof(LotRow);
+    case ImageRow::kTransit:
+      return sizeof(TransitRow);
+    case ImageRow::kArrivals:
+      return sizeof(ArrivalsRow) +
+             reinterpret_cast<const ArrivalsRow*>(p)->count * sizeof(Position);
   }
   return 0;
 }

@@ -182,7 +182,7 @@ TEST_F(Image, OfANewerVersionIsRefusedWithASentence) {
   const absl::Status read = ReadImage(parts, restored);
   EXPECT_EQ(read.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(read.message(),
-            "the image is of version 3, this program knows 2: use the newer program");
+            "the image is of version 4, this program knows 3: use the newer program");
 }
 
 }  // namespace

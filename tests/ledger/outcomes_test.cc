@@ -42,7 +42,7 @@ TEST_F(Outcomes, BadRequestNamesItsFieldAndTellsTheBalance) {
 
 TEST_F(Outcomes, KindsThatAreNotSentAreRefused) {
   Start({});
-  for (const int kind : {0, 1, 19, 127, 128, 129, 130, 255}) {
+  for (const int kind : {0, 1, 20, 21, 22, 23, 127, 128, 129, 130, 255}) {
     EXPECT_EQ(FieldRefused(Good(static_cast<Kind>(kind), 1)), Field::Kind) << kind;
   }
 }
