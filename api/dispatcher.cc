@@ -162,6 +162,8 @@ void Dispatcher::State::SendPart(SubmitPart* part) {
   part->applied = 0;
   part->overloads = 0;
   part->too_many = false;
+  part->transfers = part->transfers_overloaded = 0;
+  part->passed = false;
   part->too_old.clear();
   Stream* stream = part->call->stream;
   if (stream != nullptr) part->overloads_known = stream->shards_[part->shard].returned;
@@ -307,7 +309,8 @@ void Add(const TotalsAnswer& part, TotalsAnswer& sum) {
         &TotalsAnswer::expired, &TotalsAnswer::clawed_back, &TotalsAnswer::written_off,
         &TotalsAnswer::adjusted, &TotalsAnswer::reinstated, &TotalsAnswer::forgiven,
         &TotalsAnswer::pending, &TotalsAnswer::available, &TotalsAnswer::held, &TotalsAnswer::debt,
-        &TotalsAnswer::forfeited, &TotalsAnswer::closed_out}) {
+        &TotalsAnswer::forfeited, &TotalsAnswer::closed_out, &TotalsAnswer::sent,
+        &TotalsAnswer::received}) {
     if (__builtin_add_overflow(sum.*field, part.*field, &(sum.*field))) {
       sum.outcome = Outcome::Overflow;
     }

@@ -261,11 +261,11 @@ void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) 
       builder, answer.shards,
       [](const ShardTime& shard) { return protocol::ShardPosition(shard.position, shard.time); });
   Finish(builder, request,
-         protocol::CreateTotalsReply(builder, answer.outcome, shards, answer.members, answer.issued,
-                                     answer.redeemed, answer.expired, answer.clawed_back,
-                                     answer.written_off, answer.adjusted, answer.reinstated,
-                                     answer.forgiven, answer.pending, answer.available, answer.held,
-                                     answer.debt, answer.forfeited, answer.closed_out));
+         protocol::CreateTotalsReply(
+             builder, answer.outcome, shards, answer.members, answer.issued, answer.redeemed,
+             answer.expired, answer.clawed_back, answer.written_off, answer.adjusted,
+             answer.reinstated, answer.forgiven, answer.pending, answer.available, answer.held,
+             answer.debt, answer.forfeited, answer.closed_out, answer.sent, answer.received));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) {
@@ -422,6 +422,8 @@ TotalsAnswer Decode(const protocol::TotalsReply& reply) {
   answer.debt = reply.debt();
   answer.forfeited = reply.forfeited();
   answer.closed_out = reply.closed_out();
+  answer.sent = reply.sent();
+  answer.received = reply.received();
   return answer;
 }
 

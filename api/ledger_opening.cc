@@ -270,6 +270,30 @@ absl::Status Ledger::State::CompletePrograms(ShardWorker& worker) {
   return absl::OkStatus();
 }
 
+absl::Status Ledger::State::CheckArrivals() const {
+  const auto shard_of = [this](uint16_t number) -> const Shard& {
+    const auto& shards = workers[owners[number]]->shards();
+    return **std::find_if(shards.begin(), shards.end(),
+                          [&](const auto& shard) { return shard->number() == number; });
+  };
+  for (uint16_t to = 0; to < identity.shard_count; ++to) {
+    for (uint16_t from = 0; from < identity.shard_count; ++from) {
+      const Position newest = shard_of(to).machine().NewestArrival(from);
+      const Position end = shard_of(from).end();
+      if (newest < end) continue;
+      return absl::DataLossError(
+          absl::StrCat(options.directory, ": shard ", to, " has received points that shard ", from,
+                       " sent at position ", newest, ", and the log of shard ", from,
+                       " ends at position ", end - 1,
+                       ": the shards' folders are not of one moment. Restore all of them from one "
+                       "backup; if the log of shard ",
+                       from, " was cut, cut that of shard ", to,
+                       " before what it received, or restore the ledger to an earlier time"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 void Ledger::State::Connect() {
   ServerInfo info;
   info.protocol_version = kProtocolVersion;
@@ -323,6 +347,7 @@ absl::Status Ledger::State::OpenAll() {
     for (const auto& worker : workers) {
       if (absl::Status s = OpenShards(*worker); !s.ok()) return s;
     }
+    if (absl::Status s = CheckArrivals(); !s.ok()) return s;
     for (const auto& worker : workers) {
       if (absl::Status s = CompletePrograms(*worker); !s.ok()) return s;
     }
@@ -333,6 +358,7 @@ absl::Status Ledger::State::OpenAll() {
   for (int step = 0; step < 2; ++step) {
     pace->arrive_and_wait();
     absl::Status failure = first_failure();
+    if (failure.ok() && step == 0) failure = CheckArrivals();
     if (failure.ok() && step == 1) failure = begin();
     give_up = !failure.ok();
     pace->arrive_and_wait();

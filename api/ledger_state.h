@@ -42,6 +42,8 @@ struct Ledger::State {
   absl::Status FindIdentity();
   absl::Status OpenShards(ShardWorker& worker);
   absl::Status CompletePrograms(ShardWorker& worker);
+  // Whether all shards' logs are of one moment, as far as what they sent each other tells.
+  absl::Status CheckArrivals() const;
   absl::Status OpenAll();
   void ThreadMain(size_t index);
   void Connect();

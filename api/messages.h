@@ -148,6 +148,9 @@ struct TotalsAnswer {
   // Of `expired` apart.
   Points forfeited = 0;   // reversed after its date
   Points closed_out = 0;  // what accounts had when they were closed
+  // Between members; sent and not received is on its way.
+  Points sent = 0;
+  Points received = 0;
 };
 
 struct ShardState {

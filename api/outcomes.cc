@@ -206,6 +206,14 @@ absl::string_view KindName(Kind kind) {
       return "close";
     case Kind::Extend:
       return "extend";
+    case Kind::Transfer:
+      return "transfer";
+    case Kind::TransferIn:
+      return "transfer_in";
+    case Kind::TransferDone:
+      return "transfer_done";
+    case Kind::TransferBack:
+      return "transfer_back";
     case Kind::Activation:
       return "activation";
     case Kind::Expiry:

@@ -13,8 +13,8 @@ namespace {
 using Sum = PostingSums::Sum;
 
 constexpr std::array<absl::string_view, kPostingAccountCount> kNames = {
-    "pending",     "available", "debt",       "issued",   "redeemed",    "expired",
-    "clawed_back", "adjusted",  "reinstated", "forgiven", "written_off", "held"};
+    "pending",  "available",  "debt",     "issued",      "redeemed", "expired", "clawed_back",
+    "adjusted", "reinstated", "forgiven", "written_off", "held",     "sent",    "received"};
 
 // Where the points of a kind without details come from or go to; nothing: they stay the member's.
 std::optional<PostingAccount> ProgramAccountOf(Kind kind) {
@@ -34,6 +34,11 @@ std::optional<PostingAccount> ProgramAccountOf(Kind kind) {
       return PostingAccount::kAdjusted;
     case Kind::Expiry:
       return PostingAccount::kExpired;
+    case Kind::Transfer:
+    case Kind::TransferBack:
+      return PostingAccount::kSent;
+    case Kind::TransferIn:
+      return PostingAccount::kReceived;
     default:
       return std::nullopt;
   }
@@ -112,6 +117,7 @@ bool IsNegated(PostingAccount account) {
     case PostingAccount::kAdjusted:
     case PostingAccount::kReinstated:
     case PostingAccount::kForgiven:
+    case PostingAccount::kReceived:
       return true;
     default:
       return false;
@@ -123,7 +129,8 @@ PostingSums SumsOf(const ledger::Totals& totals) {
   sums.members = totals.members;
   sums.amount = {totals.pending,    totals.available, totals.debt,        totals.issued,
                  totals.redeemed,   totals.expired,   totals.clawed_back, totals.adjusted,
-                 totals.reinstated, totals.forgiven,  totals.written_off, totals.held};
+                 totals.reinstated, totals.forgiven,  totals.written_off, totals.held,
+                 totals.sent,       totals.received};
   for (size_t i = 0; i < sums.amount.size(); ++i) {
     if (IsNegated(static_cast<PostingAccount>(i))) sums.amount[i] = -sums.amount[i];
   }

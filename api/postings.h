@@ -38,8 +38,10 @@ enum class PostingAccount : uint8_t {
   kForgiven = 9,
   kWrittenOff = 10,  // memo: taken from nobody, so outside the sum
   kHeld = 11,
+  kSent = 12,  // to other members; what of it nobody has received is in transit
+  kReceived = 13,
 };
-inline constexpr size_t kPostingAccountCount = 12;
+inline constexpr size_t kPostingAccountCount = 14;
 
 // "clawed_back", as exports carry it.
 absl::string_view PostingAccountName(PostingAccount account);

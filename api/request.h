@@ -31,6 +31,7 @@ struct ShardRequest {
     kShards,
     kSnapshot,
     kRecords,
+    kParcels,  // of transfers, from another shard
   };
 
   explicit ShardRequest(Type t) : type(t) {}
@@ -55,6 +56,9 @@ struct SubmitPart : ShardRequest {
   absl::Span<const Operation> operations;
   Result* results = nullptr;
   size_t applied = 0;
+  uint32_t transfers = 0;             // of it that are not settled yet
+  uint32_t transfers_overloaded = 0;  // that came back so
+  bool passed = false;                // everything else that it saw is durable
   // Refused as too old, and to be looked up in the history before the part is answered.
   struct TooOld {
     uint32_t index;  // in operations

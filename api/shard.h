@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/change_stream.h"
@@ -24,6 +25,7 @@
 #include "api/statement_walk.h"
 #include "api/transaction_lookups.h"
 #include "api/transaction_search.h"
+#include "api/transfers.h"
 #include "ledger/state_machine.h"
 #include "wal/block_fetcher.h"
 #include "wal/io.h"
@@ -76,6 +78,11 @@ class Shard {
   // durable.
   void set_answer(std::function<void(ShardRequest&)> answer) { answer_ = std::move(answer); }
 
+  // How requests to other shards are sent: false: not now.
+  void set_send(std::function<bool(ShardRequest*)> send) { transfers_->set_send(std::move(send)); }
+  // Others have answered since the last Step.
+  bool has_answers() const { return transfers_->has_answers(); }
+
   // Takes a request; it is answered later, in any case.
   void Enqueue(ShardRequest* request);
 
@@ -92,6 +99,8 @@ class Shard {
   absl::Status Stop();
 
   const ledger::StateMachine& machine() const { return *machine_; }
+  // Behind the last record of its log.
+  Position end() const { return writer_->next_position(); }
   // The put of a version that this shard has, from 1, as other shards take it.
   Operation PutOf(uint16_t program, uint16_t version) const;
   // Installs what another shard already has, at start.
@@ -125,13 +134,25 @@ class Shard {
   // False: it waits for the next block.
   bool Serve(ShardRequest& request);
   bool ServeSubmit(SubmitPart& part);
+  // When all that it saw is durable, and its transfers are settled.
+  void FinishSubmit(SubmitPart& part);
+  bool ServeParcels(ParcelsRequest& request);
+  void ServeOwnTransfers();
+  void SettleTransfers();
+  enum class Written : uint8_t { kYes, kNotNow, kNever };
+  // What `apply` writes, into the open block or one that has room for it; it says whether it had.
+  Written Write(absl::FunctionRef<bool(ledger::RecordSink&)> apply);
+  // Blocks from now on are not of an earlier time.
+  void NotBefore(Instant stamp);
   bool Overtaken(const SubmitPart& part) const;
   void Overload(SubmitPart& part);
   // Counts what the next `answered` results of the part tell its stream, and notes what is to be
-  // looked up.
-  void NoteRefused(SubmitPart& part, size_t answered);
+  // looked up or waited for.
+  void NoteAnswered(SubmitPart& part, size_t answered);
   // The operation of that index is too old.
   void NoteTooOld(SubmitPart& part, size_t index);
+  // The operation of that index is a transfer on its way.
+  void NoteTransfer(SubmitPart& part, size_t index);
   // True: it is answered when they are.
   bool LookUpTooOld(SubmitPart& part);
   // As HistoryOptions::beginning.
@@ -177,6 +198,7 @@ class Shard {
   std::unique_ptr<wal::BlockFetcher> changes_fetcher_;
   std::unique_ptr<ChangeStream> changes_;
   std::unique_ptr<Snapshotter> snapshots_;
+  std::unique_ptr<Transfers> transfers_;
   std::function<void(ShardRequest&)> answer_;
   absl::Status failure_;
 
@@ -188,9 +210,10 @@ class Shard {
 
   bool block_open_ = false;
   ledger::RecordSink sink_;
-  size_t settled_slots_ = 0;  // of the open block: written by what was due, before any request
-  Instant stamp_ = 0;         // of the last block
-  Instant clock_ = 0;         // wall clock, read once a turn
+  size_t settled_slots_ = 0;    // of the open block: written by what was due, before any request
+  Instant stamp_ = 0;           // of the last block
+  std::vector<Record> parcel_;  // of a transfer to this shard itself
+  Instant clock_ = 0;           // wall clock, read once a turn
   Instant wall_minus_monotonic_ = 0;
   uint64_t records_since_digest_ = 0;
   Position snapshot_position_ = 0;  // of the snapshot that was loaded

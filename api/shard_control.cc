@@ -254,6 +254,8 @@ void Shard::ServeTotals(ControlRequest& request) {
     answer.debt = totals->debt;
     answer.forfeited = totals->forfeited;
     answer.closed_out = totals->closed_out;
+    answer.sent = totals->sent;
+    answer.received = totals->received;
   } else {
     answer.outcome = Outcome::UnknownProgram;
   }

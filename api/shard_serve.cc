@@ -29,7 +29,11 @@ void Shard::Enqueue(ShardRequest* request) {
 }
 
 // Pages of an index may be on their way for a search that has its answer.
-bool Shard::idle() const { return unanswered_ == 0 && !history_->indexes().busy(); }
+bool Shard::idle() const {
+  const bool settles = failure_.ok() && RoomWillCome();
+  return unanswered_ == 0 && !history_->indexes().busy() && !transfers_->under_way() &&
+         !(settles && transfers_->unsettled());
+}
 
 int64_t Shard::Step() {
   CheckClock();
@@ -46,8 +50,10 @@ int64_t Shard::Step() {
   ReportSpace();
   AnswerDurable();
   ServeQueue();
+  ServeOwnTransfers();
   if (block_open_) SealBlock();
   AnswerDurable();
+  transfers_->Step(writer_->durable_position(), stamp_);
   const int64_t now_us = io_.MonotonicMicros();
   if (writer_->blocks_in_flight() > 0 || !waiting_.empty()) busy_until_us_ = now_us + kQuietUs;
   const int64_t snapshot_us = snapshots_->Step(now_us, now_us < busy_until_us_);
@@ -58,7 +64,8 @@ int64_t Shard::Step() {
     if (other_us >= 0) wait_us = wait_us < 0 ? other_us : std::min(wait_us, other_us);
   }
   if (wait_us == 0) return 0;
-  if ((DueNow() || !waiting_.empty()) && writer_->CanOpenBlock(MostSlots())) return 0;
+  const bool works = DueNow() || !waiting_.empty() || transfers_->can_go_on();
+  if (works && writer_->CanOpenBlock(MostSlots())) return 0;
   const Instant due = machine_->NextDue();
   if (options_.clock != ClockMode::kWall || due <= clock_ || due == kNever) return wait_us;
   return wait_us < 0 ? due - clock_ : std::min(wait_us, due - clock_);
@@ -93,11 +100,22 @@ void Shard::AnswerDurable() {
     } else if (request->type == ShardRequest::Type::kTransaction &&
                static_cast<ControlRequest*>(request)->head != 0) {
       lookups_->Start(static_cast<ControlRequest*>(request));
-    } else if (request->type != ShardRequest::Type::kSubmit ||
-               !LookUpTooOld(static_cast<SubmitPart&>(*request))) {
+    } else if (request->type == ShardRequest::Type::kSubmit) {
+      auto& part = static_cast<SubmitPart&>(*request);
+      part.passed = true;
+      if (part.transfers == 0) FinishSubmit(part);
+    } else {
       Answer(*request);
     }
   }
+}
+
+void Shard::FinishSubmit(SubmitPart& part) {
+  if (part.transfers_overloaded > 0 && part.call->stream != nullptr) {
+    part.overloads += part.transfers_overloaded;
+    part.call->stream->shards_[number()].refused += part.transfers_overloaded;
+  }
+  if (!part.status.ok() || !LookUpTooOld(part)) Answer(part);
 }
 
 // A chain is refused as a whole, and so not looked up. Ticks have no member, and no record whose
@@ -135,6 +153,7 @@ void Shard::FailAll() {
     writer_->AbandonBlock();
     block_open_ = false;
   }
+  transfers_->Fail(failure_);
   for (RequestQueue* queue : {&held_, &waiting_totals_, &waiting_}) {
     while (!queue->empty()) {
       ShardRequest* request = queue->Pop();
@@ -155,6 +174,7 @@ void Shard::Hold(ShardRequest* request) {
 
 void Shard::ServeQueue() {
   if (DueNow()) SettleDue();
+  SettleTransfers();
   // What is due does not take the requests' room.
   if (block_open_ && sink_.used >= kBlockTargetSlots / 2) SealBlock();
   settled_slots_ = block_open_ ? sink_.used : 0;
@@ -219,6 +239,8 @@ bool Shard::Serve(ShardRequest& request) {
     case ShardRequest::Type::kTransaction:
       ServeTransaction(static_cast<ControlRequest&>(request));
       return true;
+    case ShardRequest::Type::kParcels:
+      return ServeParcels(static_cast<ParcelsRequest&>(request));
     case ShardRequest::Type::kSnapshot:  // the snapshotter's
     case ShardRequest::Type::kRecords:   // the change stream's
       return true;
@@ -237,17 +259,19 @@ void Shard::Overload(SubmitPart& part) {
     part.results[i] = Result();
     part.results[i].mutate_outcome(Outcome::Overloaded);
   }
-  NoteRefused(part, part.operations.size() - part.applied);
+  NoteAnswered(part, part.operations.size() - part.applied);
   part.applied = part.operations.size();
 }
 
 // The state machine refuses by itself when its tables are full.
-void Shard::NoteRefused(SubmitPart& part, size_t answered) {
+void Shard::NoteAnswered(SubmitPart& part, size_t answered) {
   uint32_t overloads = 0;
   for (size_t i = part.applied; i < part.applied + answered; ++i) {
     const Outcome outcome = part.results[i].outcome();
     if (outcome == Outcome::Overloaded) ++overloads;
     if (outcome == Outcome::TooOld) NoteTooOld(part, i);
+    if ((part.results[i].flags() & kInTransit) != 0) [[unlikely]]
+      NoteTransfer(part, i);
   }
   if (part.call->stream == nullptr) return;
   part.overloads += overloads;
@@ -266,7 +290,7 @@ bool Shard::ServeSubmit(SubmitPart& part) {
     }
     const size_t applied =
         machine_->Apply(part.operations.subspan(part.applied), part.results + part.applied, *sink);
-    NoteRefused(part, applied);
+    NoteAnswered(part, applied);
     part.applied += applied;
     if (part.applied == part.operations.size()) break;
     // The next one did not fit. Behind other operations it waits for the next turn's block.
@@ -282,6 +306,92 @@ bool Shard::ServeSubmit(SubmitPart& part) {
     SealBlock();
   }
   return true;
+}
+
+void Shard::NoteTransfer(SubmitPart& part, size_t index) {
+  Result& result = part.results[index];
+  result.mutate_flags(result.flags() & static_cast<uint8_t>(~kInTransit));
+  const Operation& operation = part.operations[index];
+  if ((result.flags() & kReplayed) == 0) {
+    transfers_->Sent(
+        {result.position(), operation.program(), operation.member(), operation.related()});
+  }
+  transfers_->Await(part, index, result.position(), operation.related());
+}
+
+// ---- transfers ----
+
+bool Shard::ServeParcels(ParcelsRequest& request) {
+  NotBefore(request.stamp);
+  while (request.applied < request.results.size()) {
+    const Record& first = request.slots[request.applied_slots];
+    const size_t slots = SlotsOf(first);
+    Result& result = request.results[request.applied];
+    const Written written = Write([&](ledger::RecordSink& sink) {
+      return machine_->Receive({&first, slots}, result, sink);
+    });
+    if (written == Written::kNotNow && RoomWillCome()) return false;
+    if (written != Written::kYes) {
+      result = Result();
+      result.mutate_outcome(Outcome::Overloaded);
+    }
+    ++request.applied;
+    request.applied_slots += slots;
+  }
+  request.stamp = std::max(request.stamp, stamp_);
+  return true;
+}
+
+void Shard::ServeOwnTransfers() {
+  while (const ledger::StateMachine::OpenTransfer* transfer = transfers_->NextOwn()) {
+    parcel_.clear();
+    machine_->WriteParcel(*transfer, number(), transfers_->own_open_from(), parcel_);
+    Result result;
+    const Written written =
+        Write([&](ledger::RecordSink& sink) { return machine_->Receive(parcel_, result, sink); });
+    if (written == Written::kNotNow) return;
+    transfers_->OwnReceived(written == Written::kYes ? result.outcome() : Outcome::Overloaded);
+  }
+  SettleTransfers();
+}
+
+void Shard::SettleTransfers() {
+  NotBefore(transfers_->not_before());
+  Outcome received;
+  while (const ledger::StateMachine::OpenTransfer* transfer = transfers_->NextToSettle(&received)) {
+    Result result;
+    const Written written = Write([&](ledger::RecordSink& sink) {
+      return machine_->Finish(*transfer, received, result, sink);
+    });
+    if (written == Written::kNever) {
+      failure_ = absl::FailedPreconditionError(absl::StrCat(
+          "shard ", number(),
+          " has stopped: a transfer's settlement takes more records than a "
+          "block of this log has room for: start it again with segments of 4 MiB or more"));
+    }
+    if (written != Written::kYes) return;
+    transfers_->Settled(result);
+  }
+}
+
+Shard::Written Shard::Write(absl::FunctionRef<bool(ledger::RecordSink&)> apply) {
+  size_t wanted = kBlockTargetSlots;
+  while (true) {
+    ledger::RecordSink* sink = Sink(wanted);
+    if (sink == nullptr) return Written::kNotNow;
+    if (apply(*sink)) return Written::kYes;
+    if (sink->used == 0) {
+      if (wanted >= MostSlots()) return Written::kNever;
+      wanted = MostSlots();
+    }
+    SealBlock();
+  }
+}
+
+void Shard::NotBefore(Instant stamp) {
+  if (stamp <= stamp_) return;
+  if (block_open_) SealBlock();
+  stamp_ = stamp;
 }
 
 // The largest block. With segments as large as blocks may be, any operation, chain or tick fits

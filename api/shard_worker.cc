@@ -14,6 +14,7 @@ ShardWorker::~ShardWorker() = default;
 
 void ShardWorker::AddShard(std::unique_ptr<Shard> shard) {
   shard->set_answer([this](ShardRequest& request) { Answer(request); });
+  shard->set_send([this](ShardRequest* request) { return Send(request); });
   shards_.push_back(std::move(shard));
 }
 
@@ -149,7 +150,11 @@ bool ShardWorker::Turn(int64_t wait_us) {
   any |= DeliverFinished();
   for (size_t i = 0; i < services_.size(); ++i) services_[i]->Turn();
   // What the turn itself has sent to shards here is theirs in the next.
-  if (!finished_.empty() || sent_here_) next_wait_us_ = 0;
+  const auto has_answers = [](const auto& shard) { return shard->has_answers(); };
+  if (!finished_.empty() || sent_here_ ||
+      std::any_of(shards_.begin(), shards_.end(), has_answers)) {
+    next_wait_us_ = 0;
+  }
   if (stop_asked_.load(std::memory_order_acquire)) AdvanceStop();
   WakeOthers();
   return any;

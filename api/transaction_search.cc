@@ -115,7 +115,20 @@ absl::Status TransactionSearch::TakeChain(size_t i, const wal::BlockView& block)
 void TransactionSearch::Look(TransactionSought& sought, const wal::BlockView& block,
                              Position position) {
   const Record& record = RecordAt(block, position);
-  if (record.operation.id() != sought.id || !IsOf(record, sought.program, sought.member)) return;
+  const Operation& operation = record.operation;
+  if (operation.id() != sought.id || !IsOf(record, sought.program, sought.member)) return;
+  // They carry the id of the transfer, or even of another member's; what came back is newer than
+  // the transfer, and looked at before it, or with it.
+  if (IsBetweenShards(operation.kind())) {
+    if (operation.kind() != Kind::TransferBack) return;
+    sought.came_back.push_back(operation.user_data());
+    if (sought.found && sought.movement.result.position() == operation.user_data()) {
+      sought.found = false;
+    }
+    return;
+  }
+  const std::vector<Position>& came_back = sought.came_back;
+  if (std::find(came_back.begin(), came_back.end(), position) != came_back.end()) return;
   if (sought.same != nullptr && !SameBytes(record.operation, *sought.same)) {
     sought.other = true;
     return;

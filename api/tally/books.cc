@@ -204,7 +204,9 @@ absl::StatusOr<ledger::Totals> TotalsOf(const PostingSums& sums) {
       {PostingAccount::kAdjusted, &totals.adjusted},
       {PostingAccount::kReinstated, &totals.reinstated},
       {PostingAccount::kForgiven, &totals.forgiven},
-      {PostingAccount::kWrittenOff, &totals.written_off}};
+      {PostingAccount::kWrittenOff, &totals.written_off},
+      {PostingAccount::kSent, &totals.sent},
+      {PostingAccount::kReceived, &totals.received}};
   for (const auto& [account, field] : fields) {
     const auto points = Narrow(IsNegated(account) ? -sums.of(account) : sums.of(account),
                                PostingAccountName(account));

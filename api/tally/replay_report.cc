@@ -76,6 +76,8 @@ nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
       {"forgiven", t.forgiven},
       {"forfeited", t.forfeited},
       {"closed_out", t.closed_out},
+      {"sent", t.sent},
+      {"received", t.received},
       {"outstanding",
        {{"pending", t.pending}, {"available", t.available}, {"held", t.held}, {"debt", t.debt}}}};
 }

@@ -209,7 +209,8 @@ nlohmann::ordered_json ProgramJson(const ledger::StateMachine& machine, uint16_t
       {"expired", t->expired},   {"clawed_back", t->clawed_back}, {"written_off", t->written_off},
       {"adjusted", t->adjusted}, {"reinstated", t->reinstated},   {"forgiven", t->forgiven},
       {"pending", t->pending},   {"available", t->available},     {"held", t->held},
-      {"debt", t->debt},         {"forfeited", t->forfeited},     {"closed_out", t->closed_out}};
+      {"debt", t->debt},         {"forfeited", t->forfeited},     {"closed_out", t->closed_out},
+      {"sent", t->sent},         {"received", t->received}};
   size_t number = 0;
   for (const auto& version : machine.VersionsOf(id)) {
     json[absl::StrCat("version ", ++number)] = absl::StrCat(

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
+#include "api/outcomes.h"
 #include "api/tally/command.h"
 #include "api/tally/movement_detail.h"
 #include "api/tally/movement_json.h"
@@ -57,6 +58,14 @@ const char* WordsOf(Kind kind) {
       return "account closed";
     case Kind::Extend:
       return "expiry extended";
+    case Kind::Transfer:
+      return "sent to a member";
+    case Kind::TransferIn:
+      return "received";
+    case Kind::TransferDone:
+      return "has arrived";
+    case Kind::TransferBack:
+      return "came back";
     case Kind::Activation:
       return "became available";
     case Kind::Expiry:
@@ -78,11 +87,18 @@ std::string TransactionText(const MovementAnswer& movement) {
     return absl::StrCat("points of position ", operation.related().low());
   }
   std::string text = FormatId(operation.id());
-  if (!IsZero(operation.related())) {
+  if (operation.kind() == Kind::Transfer || IsBetweenShards(operation.kind())) {
+    const bool came =
+        operation.kind() == Kind::TransferIn || operation.kind() == Kind::TransferBack;
+    absl::StrAppend(&text, came ? " from " : " to ", FormatId(operation.related()));
+  } else if (!IsZero(operation.related())) {
     absl::StrAppend(&text, " of ", FormatId(operation.related()));
   }
   if (operation.kind() == Kind::Extend) {
     absl::StrAppend(&text, " (to ", InstantText(operation.expires_at()), ")");
+  }
+  if (operation.kind() == Kind::TransferBack) {
+    absl::StrAppend(&text, " (", OutcomeName(static_cast<Outcome>(operation.category())), ")");
   }
   const std::string detail = DetailText(operation.kind(), movement.detail);
   if (!detail.empty()) absl::StrAppend(&text, " (", detail, ")");

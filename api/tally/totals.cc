@@ -52,10 +52,13 @@ nlohmann::ordered_json ToJson(uint16_t program, const TotalsAnswer& totals) {
           {"forgiven", totals.forgiven},
           {"forfeited", totals.forfeited},
           {"closed_out", totals.closed_out},
+          {"sent", totals.sent},
+          {"received", totals.received},
           {"outstanding",
            {{"pending", totals.pending},
             {"available", totals.available},
             {"held", totals.held},
+            {"in_transit", totals.sent - totals.received},
             {"debt", totals.debt}}},
           {"balanced", Balanced(totals)}};
 }
@@ -91,6 +94,7 @@ void PrintText(uint16_t program, const TotalsAnswer& totals) {
   line("=", "pending", totals.pending);
   line("+", "available", totals.available);
   line("+", "held", totals.held);
+  line("+", "in transit", totals.sent - totals.received);
   line("-", "debt", totals.debt);
   std::printf("  written off      %18ld\n", totals.written_off);
   if (Balanced(totals)) std::printf("  The totals balance.\n");
