@@ -349,7 +349,10 @@ void Shard::ServeOwnTransfers() {
     Result result;
     const Written written =
         Write([&](ledger::RecordSink& sink) { return machine_->Receive(parcel_, result, sink); });
-    if (written == Written::kNotNow) return;
+    if (written == Written::kNotNow) {
+      if (!RoomWillCome()) transfers_->Overload();
+      return;
+    }
     transfers_->OwnReceived(written == Written::kYes ? result.outcome() : Outcome::Overloaded);
   }
   SettleTransfers();
@@ -369,6 +372,7 @@ void Shard::SettleTransfers() {
           " has stopped: a transfer's settlement takes more records than a "
           "block of this log has room for: start it again with segments of 4 MiB or more"));
     }
+    if (written == Written::kNotNow && !RoomWillCome()) transfers_->Overload();
     if (written != Written::kYes) return;
     transfers_->Settled(result);
   }

@@ -131,8 +131,21 @@ void Transfers::FailLane(Lane& lane, const absl::Status& failure) {
   for (size_t i = lane.received; i < lane.entries.size(); ++i) Tell(lane.entries[i], failure);
 }
 
-// All who wait for it. With a failure: it is not known what became of it.
+void Transfers::Overload() {
+  Result overloaded;
+  overloaded.mutate_outcome(Outcome::Overloaded);
+  for (Lane& lane : lanes_) {
+    for (size_t i = lane.settled; i < lane.entries.size(); ++i) {
+      Tell(lane.entries[i], absl::OkStatus(), &overloaded);
+    }
+  }
+}
+
 void Transfers::Tell(Entry& entry, const absl::Status& failure) {
+  Tell(entry, failure, entry.received == Outcome::Ok ? nullptr : &entry.came_back);
+}
+
+void Transfers::Tell(Entry& entry, const absl::Status& failure, const Result* result) {
   for (uint32_t at = std::exchange(entry.waiter, 0); at != 0;) {
     const Waiter waiter = waiters_[at - 1];
     free_waiters_.push_back(at - 1);
@@ -140,9 +153,9 @@ void Transfers::Tell(Entry& entry, const absl::Status& failure) {
     SubmitPart& part = *waiter.part;
     if (!failure.ok()) {
       part.status = failure;
-    } else if (entry.received != Outcome::Ok) {
-      part.results[waiter.index] = entry.came_back;
-      if (entry.received == Outcome::Overloaded) ++part.transfers_overloaded;
+    } else if (result != nullptr) {
+      part.results[waiter.index] = *result;
+      if (result->outcome() == Outcome::Overloaded) ++part.transfers_overloaded;
     }
     if (--part.transfers == 0 && part.passed) answer_(part);
   }

@@ -71,6 +71,8 @@ class Transfers {
   bool has_answers() const { return has_answers_; }
   // Block time that this shard must not stay behind.
   Instant not_before() const { return not_before_; }
+  // Nothing can be settled for now: who waits for it is overloaded, and may ask again.
+  void Overload();
   // With room in this shard's log, something can be received or settled.
   bool can_go_on() const;
   // A request of it is at another shard.
@@ -108,7 +110,10 @@ class Transfers {
   static void ParcelsDone(ShardRequest& request);
   void TakeAnswers(ParcelsRequest& request);
   void SendParcels(Lane& lane, Position durable, Instant stamp);
+  // All who wait for it. With a failure: it is not known what became of it.
   void Tell(Entry& entry, const absl::Status& failure);
+  // `result`: null: the Transfer's own.
+  void Tell(Entry& entry, const absl::Status& failure, const Result* result);
   void FailLane(Lane& lane, const absl::Status& failure);
 
   const ledger::StateMachine& machine_;
