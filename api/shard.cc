@@ -72,10 +72,8 @@ absl::StatusOr<std::unique_ptr<Shard>> Shard::Open(wal::Io& io, const ShardOptio
   shard->transfers_ = std::make_unique<Transfers>(
       *shard->machine_, options.log.identity.shard, options.log.identity.shard_count,
       [s = shard.get()](SubmitPart& part) { s->FinishSubmit(part); });
-  const auto open_transfers = shard->machine_->OpenTransfers();
-  for (const auto& transfer : open_transfers) shard->transfers_->Sent(transfer);
-  if (!open_transfers.empty()) {
-    options.report(absl::StrCat("shard ", shard->number(), ": resumes ", open_transfers.size(),
+  if (const size_t resumed = shard->transfers_->TakeSent(); resumed > 0) {
+    options.report(absl::StrCat("shard ", shard->number(), ": resumes ", resumed,
                                 " transfers that were on their way"));
   }
   absl::Status tidied = wal::RemoveUnfinishedSnapshots(io, options.log.directory);

@@ -312,10 +312,6 @@ void Shard::NoteTransfer(SubmitPart& part, size_t index) {
   Result& result = part.results[index];
   result.mutate_flags(result.flags() & static_cast<uint8_t>(~kInTransit));
   const Operation& operation = part.operations[index];
-  if ((result.flags() & kReplayed) == 0) {
-    transfers_->Sent(
-        {result.position(), operation.program(), operation.member(), operation.related()});
-  }
   transfers_->Await(part, index, result.position(), operation.related());
 }
 
@@ -323,9 +319,16 @@ void Shard::NoteTransfer(SubmitPart& part, size_t index) {
 
 bool Shard::ServeParcels(ParcelsRequest& request) {
   NotBefore(request.stamp);
+  // Looked ahead by slots, of which most parcels take three.
+  constexpr size_t kAhead = 18;
   while (request.applied < request.results.size()) {
     const Record& first = request.slots[request.applied_slots];
     const size_t slots = SlotsOf(first);
+    for (int step = 0; step < 3; ++step) {
+      const size_t ahead = request.applied_slots + kAhead * static_cast<size_t>(3 - step);
+      const bool there = ahead < request.slots.size();
+      if (there) machine_->FetchReceiver(request.slots[ahead].operation, step);
+    }
     Result& result = request.results[request.applied];
     const Written written = Write([&](ledger::RecordSink& sink) {
       return machine_->Receive({&first, slots}, result, sink);

@@ -32,7 +32,7 @@ struct TransactionSought {
   // What was found. With an error: it is not known.
   absl::Status status;
   bool found = false;
-  bool other = false;  // one of that id was found, with other bytes
+  bool other = false;               // one of that id was found, with other bytes
   std::vector<Position> came_back;  // transfers: as if they had been refused
   MovementAnswer movement;
   Instant time = 0;  // of its block

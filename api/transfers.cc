@@ -20,12 +20,18 @@ Transfers::Transfers(const ledger::StateMachine& machine, uint16_t shard, uint16
   }
 }
 
-void Transfers::Sent(const ledger::StateMachine::OpenTransfer& transfer) {
-  Lane& lane = lanes_[ShardOf(transfer.to, static_cast<uint16_t>(lanes_.size()))];
-  lane.entries.push_back({transfer, Outcome::Ok, Result(), 0, 0});
+size_t Transfers::TakeSent() {
+  machine_.FindOpenTransfers(newest_, sent_);
+  for (const auto& transfer : sent_) {
+    Lane& lane = lanes_[ShardOf(transfer.to, static_cast<uint16_t>(lanes_.size()))];
+    lane.entries.push_back({transfer, Outcome::Ok, Result(), 0, 0});
+    newest_ = transfer.position;
+  }
+  return sent_.size();
 }
 
 void Transfers::Await(SubmitPart& part, size_t index, Position position, const Id& to) {
+  if (position > newest_) TakeSent();
   Lane& lane = lanes_[ShardOf(to, static_cast<uint16_t>(lanes_.size()))];
   const auto entry =
       std::lower_bound(lane.entries.begin(), lane.entries.end(), position,
@@ -58,10 +64,15 @@ void Transfers::Received(Lane& lane, Outcome outcome) {
 }
 
 const ledger::StateMachine::OpenTransfer* Transfers::NextToSettle(Outcome* received) {
+  constexpr size_t kAhead = 4;
   for (size_t i = 0; i < lanes_.size(); ++i, next_lane_ = (next_lane_ + 1) % lanes_.size()) {
     const Lane& lane = lanes_[next_lane_];
     if (lane.settled == lane.received) continue;
     *received = lane.entries[lane.settled].received;
+    for (int step = 0; step < 3; ++step) {
+      const size_t ahead = lane.settled + kAhead * static_cast<size_t>(3 - step);
+      if (ahead < lane.received) machine_.FetchSender(lane.entries[ahead].transfer, step);
+    }
     return &lane.entries[lane.settled].transfer;
   }
   return nullptr;
@@ -96,11 +107,13 @@ void Transfers::SendParcels(Lane& lane, Position durable, Instant stamp) {
     return i < lane.entries.size() && lane.entries[i].transfer.position < durable;
   };
   if (!send_ || lane.under_way || !lane.failure.ok() || !may_go(lane.sent)) return;
+  constexpr size_t kAhead = 8;
   ParcelsRequest& request = *lane.request;
   request.slots.clear();
   const Position open_from = lane.entries.front().transfer.position;
   size_t last = lane.sent;
   while (may_go(last) && last - lane.sent < kMaxParcels && request.slots.size() < kMaxParcelSlots) {
+    if (may_go(last + kAhead)) machine_.FetchSender(lane.entries[last + kAhead].transfer, 0);
     machine_.WriteParcel(lane.entries[last++].transfer, shard_, open_from, request.slots);
   }
   request.results.assign(last - lane.sent, Result());

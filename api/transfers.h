@@ -48,8 +48,9 @@ class Transfers {
 
   void set_send(std::function<bool(ShardRequest*)> send) { send_ = std::move(send); }
 
-  // A transfer has been applied, or was found at start. In the order of their positions.
-  void Sent(const ledger::StateMachine::OpenTransfer& transfer);
+  // Takes those that the state machine has applied since the last time, or had at start. Returns
+  // how many.
+  size_t TakeSent();
   // Operation `index` of the part is the transfer of that position, and on its way: the part waits
   // until it is settled. Its result is the Transfer's, and replaced if it comes back.
   void Await(SubmitPart& part, size_t index, Position position, const Id& to);
@@ -117,6 +118,8 @@ class Transfers {
   void FailLane(Lane& lane, const absl::Status& failure);
 
   const ledger::StateMachine& machine_;
+  std::vector<ledger::StateMachine::OpenTransfer> sent_;
+  Position newest_ = 0;
   const uint16_t shard_;
   std::function<void(SubmitPart&)> answer_;
   std::function<bool(ShardRequest*)> send_;

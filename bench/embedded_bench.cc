@@ -20,6 +20,8 @@
 #include "api/memory_ahead.h"
 #include "api/program_file.h"
 #include "api/shard.h"
+#include "api/shard_of.h"
+#include "api/tally/random.h"
 #include "api/tally/workload.h"
 #include "bench/disk.h"
 #include "bench/stopwatch.h"
@@ -96,6 +98,55 @@ void Durable(benchmark::State& state) {
   state.counters["recovered/s"] = static_cast<double>(records) / watch.Seconds();
 }
 
+// Between members of two shards, each answered when it is durable on both that it has arrived.
+void Transfers(benchmark::State& state) {
+  constexpr uint64_t kMembers = 100'000;
+  constexpr uint64_t kTransfers = 400'000;
+  constexpr size_t kRequests = 24;  // fewer transfers than may be on their way
+  const auto shards = static_cast<uint16_t>(state.range(0));
+  const Folder folder("embedded_bench");
+  LedgerOptions options;
+  options.directory = folder.Path("ledger");
+  options.create = true;
+  options.shards = shards;
+  options.reserve_memory_bytes = size_t{1} << 30;
+  const std::unique_ptr<Ledger> ledger = Must(Ledger::Open(options));
+  Must(ledger->PutProgram(RandomId(), Must(ProgramFile::Parse(kProgram, "bench")).bytes()));
+  tally::Random random(1);
+  uint64_t last_id = 0;
+  const auto make = [&](Kind kind, uint64_t member, int64_t amount, uint64_t to) {
+    return Operation(Id(++last_id, 1), Id(member, 2), to == 0 ? Id() : Id(to, 2), amount,
+                     ToInstant(absl::Now()), 0, 0, 999, 0, kind, 0, 0);
+  };
+  {
+    Submitter loader(*ledger);
+    for (uint64_t member = 1; member <= kMembers; ++member) {
+      loader.Add(make(Kind::Accrue, member, 1'000'000, 0));
+    }
+    loader.Finish();
+  }
+  const auto other = [&](uint64_t from) {
+    while (true) {
+      const uint64_t to = random.Below(kMembers) + 1;
+      const bool crosses = ShardOf(Id(from, 2), shards) != ShardOf(Id(to, 2), shards);
+      if (to != from && (crosses || shards == 1)) return to;
+    }
+  };
+  Submitter submitter(*ledger, kRequests);
+  for ([[maybe_unused]] auto _ : state) {
+    for (uint64_t n = 0; n < kTransfers; ++n) {
+      const uint64_t from = random.Below(kMembers) + 1;
+      submitter.Add(make(Kind::Transfer, from, 1, other(from)));
+    }
+    submitter.Finish();
+  }
+  state.SetItemsProcessed(static_cast<int64_t>(submitter.accepted()));
+  state.counters["refused"] = static_cast<double>(kTransfers * kPortions - submitter.accepted());
+  state.counters["p50_us"] = static_cast<double>(submitter.nanoseconds().Percentile(50)) / 1e3;
+  state.counters["p99_us"] = static_cast<double>(submitter.nanoseconds().Percentile(99)) / 1e3;
+  Must(ledger->Close());
+}
+
 void RawWrites(benchmark::State& state) {
   constexpr size_t kPortionBytes = size_t{1} << 30;
   const Folder folder("embedded_bench");
@@ -105,6 +156,8 @@ void RawWrites(benchmark::State& state) {
                           static_cast<int64_t>(kPortionBytes / sizeof(Record)));
 }
 
+BENCHMARK(Transfers)->ArgName("shards")->Arg(1)->Arg(2)->Iterations(kPortions)->UseRealTime()->Unit(
+    benchmark::kMillisecond);
 BENCHMARK(RawWrites)->UseRealTime()->Unit(benchmark::kMillisecond);
 BENCHMARK(Durable)
     ->ArgNames({"shards", "members"})

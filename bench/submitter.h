@@ -14,13 +14,16 @@
 
 namespace tallystick::bench {
 
-// Keeps kInFlight requests under way.
+// Keeps some requests under way.
 class Submitter {
  public:
   static constexpr size_t kBatch = 1000;
   static constexpr size_t kInFlight = 48;  // requests
 
-  explicit Submitter(Ledger& ledger) : ledger_(ledger) { operations_.reserve(kBatch); }
+  explicit Submitter(Ledger& ledger, size_t in_flight = kInFlight)
+      : ledger_(ledger), most_in_flight_(in_flight) {
+    operations_.reserve(kBatch);
+  }
 
   void Add(const Operation& operation) {
     operations_.push_back(operation);
@@ -43,7 +46,7 @@ class Submitter {
   }
 
   void Flush() {
-    WaitBelow(kInFlight);
+    WaitBelow(most_in_flight_);
     ++in_flight_;
     // All callbacks come from the one worker that this thread talks to.
     Must(ledger_.Submit(operations_, [this, watch = Stopwatch()](auto results) {
@@ -57,6 +60,7 @@ class Submitter {
   }
 
   Ledger& ledger_;
+  const size_t most_in_flight_;
   std::vector<Operation> operations_;
   std::atomic<size_t> in_flight_ = 0;
   tally::Histogram nanoseconds_;

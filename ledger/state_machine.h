@@ -137,9 +137,10 @@ class StateMachine {
     uint16_t program;
     Id from;
     Id to;
+    uint32_t row = kNoRow;  // where it may be found at once
   };
-  // Oldest first; at most kMaxTransits.
-  std::vector<OpenTransfer> OpenTransfers() const;
+  // Those behind position `after`, oldest first; kMaxTransits at most.
+  void FindOpenTransfers(Position after, std::vector<OpenTransfer>& transfers) const;
   // Appends what the receiver's shard is to apply, as it will stand in its log: a TransferIn, its
   // TransferDetail, and its lots. `shard`: this one. `open_from`: everything that this shard sent
   // to that one before it is settled, durably, and not sent again. REQUIRES: it is open.
@@ -148,6 +149,10 @@ class StateMachine {
   // Applies a parcel. Ok: the points are here, and the parcel will not be applied again (then it is
   // kReplayed). Any other outcome: nothing has changed. False: the sink may be too small.
   bool Receive(absl::Span<const Record> parcel, Result& result, RecordSink& sink);
+  // Fetches ahead what Receive and Finish touch: in steps 0, 1 and 2, each some transfers before
+  // the next.
+  void FetchReceiver(const Operation& transfer_in, int step) const;
+  void FetchSender(const OpenTransfer& transfer, int step) const;
   // Settles a transfer where it was sent: with Ok it is done, else its points come back.
   // UnknownOriginal: none is open there, nothing has changed. False: the sink may be too small.
   bool Finish(const OpenTransfer& transfer, Outcome outcome, Result& result, RecordSink& sink);
@@ -285,8 +290,8 @@ class StateMachine {
   Outcome CheckParcel(Request& request, size_t lots);
   void PerformTransfer(Request& request);
   void Unpack(Request& request, absl::Span<const Record> parcel);
-  // The hold of an open transfer of the account, or kNoRow.
-  uint32_t FindTransit(uint32_t account_row, Position position) const;
+  // Its hold, or kNoRow: it is not open.
+  uint32_t FindTransit(const OpenTransfer& transfer) const;
   void DropLots(uint32_t account_row, LotList& list);
   Arrivals& ArrivalsOf(uint16_t shard);
   // reversal.cc

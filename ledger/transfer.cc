@@ -40,28 +40,59 @@ void StateMachine::PerformTransfer(Request& request) {
   request.result.mutate_flags(request.result.flags() | kInTransit);
 }
 
-std::vector<StateMachine::OpenTransfer> StateMachine::OpenTransfers() const {
-  std::vector<OpenTransfer> open;
-  for (uint32_t row = transits_.First(); row != kNoRow; row = transits_[row].next) {
-    const Account& account = accounts_[transits_[row].account];
-    open.push_back(
-        {holds_[transits_[row].hold].position, account.program, account.member, transits_[row].to});
+void StateMachine::FindOpenTransfers(Position after, std::vector<OpenTransfer>& transfers) const {
+  transfers.clear();
+  for (uint32_t row = transits_.Last(); row != kNoRow; row = transits_[row].previous) {
+    const Transit& transit = transits_[row];
+    const Position position = holds_[transit.hold].position;
+    if (position <= after) break;
+    const Account& account = accounts_[transit.account];
+    transfers.push_back({position, account.program, account.member, transit.to, transit.hold});
   }
-  return open;
+  std::reverse(transfers.begin(), transfers.end());
 }
 
-uint32_t StateMachine::FindTransit(uint32_t account_row, Position position) const {
-  if (account_row == kNoRow) return kNoRow;
-  for (uint32_t row = FirstHold(account_row); row != kNoRow; row = holds_[row].next) {
-    if (holds_[row].position == position && holds_[row].transit != kNoRow) return row;
+uint32_t StateMachine::FindTransit(const OpenTransfer& transfer) const {
+  const auto is_it = [&](uint32_t row) {
+    return holds_.Is(row, transfer.position) && holds_[row].transit != kNoRow;
+  };
+  if (is_it(transfer.row)) return transfer.row;
+  const uint32_t account = accounts_.Find(transfer.program, transfer.from);
+  if (account == kNoRow) return kNoRow;
+  uint32_t row = FirstHold(account);
+  while (row != kNoRow && !is_it(row)) row = holds_[row].next;
+  return row;
+}
+
+void StateMachine::FetchSender(const OpenTransfer& transfer, int step) const {
+  const uint32_t row = transfer.row;
+  if (step == 0) {
+    holds_.Prefetch(row);
+  } else if (holds_.Is(row, transfer.position) && holds_[row].transit != kNoRow) {
+    const Transit& transit = transits_[holds_[row].transit];
+    if (step == 1) {
+      accounts_.Prefetch(transit.account);
+      holds_.Approach(transit.account);
+      lots_.Prefetch(holds_[row].lots.last);
+    } else {
+      holds_.PrefetchExtra(holds_.Approach(transit.account), transit.account);
+    }
   }
-  return kNoRow;
+}
+
+void StateMachine::FetchReceiver(const Operation& transfer_in, int step) const {
+  const uint64_t hash = accounts_.Hash(transfer_in.program(), transfer_in.member());
+  const HashIndex::Place* place = accounts_.Approach(hash);
+  if (step == 0) return;
+  const uint32_t row = HashIndex::Guess(place, hash);
+  if (row == kNoRow) return;
+  if (step == 1) return accounts_.Prefetch(row);
+  lots_.Prefetch(accounts_[row].available_lots.last);
 }
 
 void StateMachine::WriteParcel(const OpenTransfer& transfer, uint16_t shard, Position open_from,
                                std::vector<Record>& parcel) const {
-  const uint32_t row =
-      FindTransit(accounts_.Find(transfer.program, transfer.from), transfer.position);
+  const uint32_t row = FindTransit(transfer);
   TALLYSTICK_LEDGER_CHECK(row != kNoRow);
   const Hold& hold = holds_[row];
   const Transit& transit = transits_[hold.transit];
@@ -256,8 +287,7 @@ void StateMachine::Unpack(Request& request, absl::Span<const Record> parcel) {
 bool StateMachine::Finish(const OpenTransfer& transfer, Outcome outcome, Result& result,
                           RecordSink& sink) {
   result = Result();
-  const uint32_t account_row = accounts_.Find(transfer.program, transfer.from);
-  const uint32_t row = FindTransit(account_row, transfer.position);
+  const uint32_t row = FindTransit(transfer);
   if (row == kNoRow) {
     result.mutate_outcome(Outcome::UnknownOriginal);
     return true;
@@ -265,6 +295,7 @@ bool StateMachine::Finish(const OpenTransfer& transfer, Outcome outcome, Result&
   const Hold& hold = holds_[row];
   const Transit& transit = transits_[hold.transit];
   const bool back = outcome != Outcome::Ok;
+  const uint32_t account_row = transit.account;
   const Points points = hold.points;
   const Operation op(transit.id, transfer.from, transit.to, points, transit.sent_at, 0,
                      transfer.position, transfer.program, static_cast<uint16_t>(outcome),

@@ -42,7 +42,7 @@ class Transits {
   Transit& operator[](uint32_t row) { return rows_[row]; }
   const Transit& operator[](uint32_t row) const { return rows_[row]; }
   // kNoRow: none.
-  uint32_t First() const { return first_; }
+  uint32_t Last() const { return last_; }
 
   // Behind all others. REQUIRES: !full().
   uint32_t Append(const Transit& transit);

@@ -201,7 +201,9 @@ class Members {
     size_t open = 0;
     EachShard([&](const Shard& shard) {
       EXPECT_EQ(shard.machine().CheckInvariants(), absl::OkStatus());
-      open += shard.machine().OpenTransfers().size();
+      std::vector<ledger::StateMachine::OpenTransfer> transfers;
+      shard.machine().FindOpenTransfers(0, transfers);
+      open += transfers.size();
     });
     return open;
   }
