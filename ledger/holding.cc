@@ -29,7 +29,7 @@ Outcome StateMachine::CheckPinning(const Request& request) const {
     }
     if (open >= kMaxHoldsPerAccount) return Outcome::OverLimit;
   }
-  return request.settled.lot_count >= kMaxLotsPerAccount ? Outcome::TooManyLots : Outcome::Ok;
+  return HasRoomForLots(request, 1) ? Outcome::Ok : Outcome::TooManyLots;
 }
 
 Outcome StateMachine::CheckOpenHold(Request& request) const {

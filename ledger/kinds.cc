@@ -88,7 +88,7 @@ Outcome StateMachine::CheckEarning(Request& request) {
   const std::optional<Points> wanted =
       op.kind() == Kind::Purchase ? request.rules->Earned(op.amount()) : op.amount();
   if (!wanted || AddOverflows(request.program->totals.credited, *wanted)) return Outcome::Overflow;
-  if (*wanted > 0 && request.settled.lot_count >= kMaxLotsPerAccount) return Outcome::TooManyLots;
+  if (*wanted > 0 && !HasRoomForLots(request, 1)) return Outcome::TooManyLots;
   request.points = *wanted;
   request.lots = *wanted > 0 ? 1 : 0;
   return Outcome::Ok;
@@ -108,6 +108,9 @@ void StateMachine::Perform(Request& request) {
     image_->BeforeAccount(request.row);
   }
   if (request.account->next_due <= request.t) Settle(request.row, request.t, request.out);
+  if (JoinsLots(request.account->lot_count, request.lots)) [[unlikely]] {
+    JoinLots(*request.program, request.row, request.t);
+  }
   switch (op.kind()) {
     case Kind::Accrue:
     case Kind::Purchase:

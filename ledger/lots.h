@@ -15,6 +15,8 @@ namespace tallystick::ledger {
 // Lots with points left in one account at most; what a hold has of a lot counts as one of its own.
 // What bounds the records of one settling, and so the largest log block: two events a lot.
 inline constexpr uint32_t kMaxLotsPerAccount = 10'240;
+// With so many, and each time that they have doubled, those that nothing tells apart become one.
+inline constexpr uint32_t kManyLots = 256;
 
 struct Lot {
   Position position;  // of the record that made it; rows of one position have the same dates

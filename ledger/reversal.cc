@@ -29,8 +29,7 @@ Outcome StateMachine::CheckReversal(Request& request) const {
   if (AddOverflows(totals.credited, amount) || AddOverflows(totals.clawed_back, amount)) {
     return Outcome::Overflow;
   }
-  return request.settled.lot_count + request.lots > kMaxLotsPerAccount ? Outcome::TooManyLots
-                                                                       : Outcome::Ok;
+  return HasRoomForLots(request, request.lots) ? Outcome::Ok : Outcome::TooManyLots;
 }
 
 void StateMachine::PerformReversal(Request& request) {

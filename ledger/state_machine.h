@@ -42,7 +42,7 @@ class RowVisitor;  // row_visitor.h
 //   1: the foundation.
 //   2: holds, reversals and what else moves an account; redemptions remember what they took, and
 //      purchases what was written off of their claims.
-//   3: transfers.
+//   3: transfers; lots that nothing tells apart are joined.
 inline constexpr uint16_t kEngineVersion = 3;
 inline constexpr size_t kMaxChainOperations = 64;
 inline constexpr size_t kMaxPrograms = 256;
@@ -285,8 +285,15 @@ class StateMachine {
   // Expires what stayed, and closes it.
   void EndHold(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
   void TimeOut(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
+  // joining.cc
+  bool JoinsLots(uint32_t count, uint32_t more) const;
+  bool IsPlainLot(const ProgramState& program, const Lot& lot, Instant t) const;
+  bool AreJoined(const ProgramState& program, const Lot& first, const Lot& second, Instant t) const;
+  bool HasRoomForLots(const Request& request, uint32_t more) const;
+  // REQUIRES: the account is settled to t.
+  void JoinLots(const ProgramState& program, uint32_t account_row, Instant t);
   // transfer.cc
-  Outcome CheckTransfer(const Request& request) const;
+  Outcome CheckTransfer(Request& request) const;
   Outcome CheckParcel(Request& request, size_t lots);
   void PerformTransfer(Request& request);
   void Unpack(Request& request, absl::Span<const Record> parcel);

@@ -10,13 +10,14 @@
 
 namespace tallystick::ledger {
 
-Outcome StateMachine::CheckTransfer(const Request& request) const {
+Outcome StateMachine::CheckTransfer(Request& request) const {
   const CompiledProgram& rules = *request.rules;
   const int64_t amount = request.operation.amount();
   if (rules.transfer_dates == TransferDates::forbidden) return Outcome::NotPermitted;
   if (amount < rules.transfer_minimum) return Outcome::BelowMinimum;
   if (amount > rules.transfer_maximum) return Outcome::OverLimit;
   if (amount > request.settled.available) return Outcome::InsufficientPoints;
+  request.lots = 1;  // of the last lot, which may be divided
   return CheckPinning(request);
 }
 
@@ -183,7 +184,8 @@ Outcome StateMachine::CheckParcel(Request& request, size_t lots) {
     return Outcome::Overflow;
   }
   SettleAside(*request.account, request.row, request.t, &request.settled);
-  if (request.settled.lot_count + lots > kMaxLotsPerAccount) return Outcome::TooManyLots;
+  request.lots = static_cast<uint32_t>(lots);
+  if (!HasRoomForLots(request, request.lots)) return Outcome::TooManyLots;
   return lots_.room() < lots ? Outcome::Overloaded : Outcome::Ok;
 }
 
@@ -220,6 +222,9 @@ bool StateMachine::Receive(absl::Span<const Record> parcel, Result& result, Reco
   if (sink.room() < 2 + 2 * (request.account->lot_count + lots)) return false;
   image_->BeforeAccount(request.row);
   if (request.account->next_due <= request.t) Settle(request.row, request.t, sink);
+  if (JoinsLots(request.account->lot_count, request.lots)) {
+    JoinLots(*request.program, request.row, request.t);
+  }
   arrivals.Settle(key.open_from);
   arrivals.Add(key.position);
   Unpack(request, parcel);
