@@ -49,6 +49,14 @@ int64_t PointsOf(const std::vector<Taking>& takings) {
   return points;
 }
 
+int64_t ExpiredIn(const std::vector<AccountEvent>& events) {
+  int64_t expired = 0;
+  for (const AccountEvent& event : events) {
+    if (event.kind == Kind::kExpiry) expired += event.points;
+  }
+  return expired;
+}
+
 Balance Account::CurrentBalance() const {
   Balance balance;
   for (const AccountLot& lot : lots) {
@@ -66,6 +74,7 @@ size_t Account::LotsWithPoints() const {
     if (lot.remaining > 0) ++count;
   }
   for (const AccountHold& hold : holds) count += hold.parts.size();
+  for (const AccountTransit& transit : transits) count += transit.parts.size();
   return count;
 }
 
@@ -77,10 +86,15 @@ size_t Account::OpenHolds() const {
   return count;
 }
 
-int64_t Account::HeldIn(uint64_t origin) const {
+int64_t Account::PinnedIn(uint64_t origin) const {
   int64_t points = 0;
   for (const AccountHold& hold : holds) {
     for (const HeldPart& part : hold.parts) {
+      if (part.origin == origin) points += part.points;
+    }
+  }
+  for (const AccountTransit& transit : transits) {
+    for (const HeldPart& part : transit.parts) {
       if (part.origin == origin) points += part.points;
     }
   }
@@ -129,7 +143,15 @@ std::vector<AccountEvent> Account::TimeOut(AccountHold& hold) {
   const int64_t points = hold.Points();
   const std::vector<HeldPart> left = GiveBack(hold, AccountHold::State::kReleased);
   std::vector<AccountEvent> events = {Event(Kind::kHoldTimeout, hold.position, points, at)};
-  for (const HeldPart& part : left) {
+  const std::vector<AccountEvent> expired = ExpireAmong(left, at);
+  events.insert(events.end(), expired.begin(), expired.end());
+  return events;
+}
+
+std::vector<AccountEvent> Account::ExpireAmong(const std::vector<HeldPart>& given_back,
+                                               Instant at) {
+  std::vector<AccountEvent> events;
+  for (const HeldPart& part : given_back) {
     // Of a lot that expires at this instant only what was held expires here; what was beside the
     // hold has its own turn.
     AccountLot& lot = LotOf(part.origin);
@@ -248,14 +270,36 @@ std::vector<Taking> Account::TakeFromHold(AccountHold& hold, int64_t points) {
 }
 
 std::vector<HeldPart> Account::GiveBack(AccountHold& hold, AccountHold::State state) {
-  std::vector<HeldPart> left;
-  for (const HeldPart& part : InSpendingOrder(hold.parts)) {
-    const int64_t points = MakeAvailable(LotOf(part.origin), part.points);
-    if (points > 0) left.push_back({part.origin, points});
-  }
+  const std::vector<HeldPart> left = GiveBackParts(hold.parts);
   hold.parts.clear();
   hold.state = state;
   return left;
+}
+
+std::vector<HeldPart> Account::GiveBackParts(const std::vector<HeldPart>& parts) {
+  std::vector<HeldPart> left;
+  for (const HeldPart& part : InSpendingOrder(parts)) {
+    const int64_t points = MakeAvailable(LotOf(part.origin), part.points);
+    if (points > 0) left.push_back({part.origin, points});
+  }
+  return left;
+}
+
+const AccountTransit* Account::FindTransit(uint64_t position) const {
+  for (const AccountTransit& transit : transits) {
+    if (transit.position == position) return &transit;
+  }
+  return nullptr;
+}
+
+void Account::EndTransit(uint64_t position) {
+  std::erase_if(transits, [&](const AccountTransit& t) { return t.position == position; });
+}
+
+std::vector<HeldPart> Account::BringBack(uint64_t position) {
+  const std::vector<HeldPart> parts = FindTransit(position)->parts;
+  EndTransit(position);
+  return GiveBackParts(parts);
 }
 
 std::vector<Taking> TakeFrom(const std::vector<AccountLot*>& lots, int64_t points) {

@@ -9,9 +9,9 @@
 
 namespace tallystick::model {
 
-// What a hold has of a lot counts as a lot of its own.
+// What a hold or a transfer has of a lot counts as a lot of its own.
 inline constexpr size_t kMaxLotsWithPoints = 10'240;
-inline constexpr size_t kMaxOpenHolds = 128;
+inline constexpr size_t kMaxOpenHolds = 128;  // and transfers on their way
 
 struct Balance {
   int64_t pending = 0;
@@ -33,7 +33,8 @@ struct AccountLot {
   bool pending = false;
 };
 
-// What a hold has of one lot: it is still of that lot and has its dates, but no events.
+// What a hold, or a transfer on its way, has of one lot: it is still of that lot and has its dates,
+// but no events.
 struct HeldPart {
   uint64_t origin = 0;
   int64_t points = 0;
@@ -49,6 +50,15 @@ struct AccountHold {
   std::vector<HeldPart> parts;  // once closed none
 
   int64_t Points() const;
+};
+
+// A transfer on its way to another member: neither done nor back.
+struct AccountTransit {
+  uint64_t position = 0;  // the sequence of the Transfer
+  Operation operation;    // the Transfer
+  Instant sent_at = 0;    // its log time
+  size_t version_index = 0;
+  std::vector<HeldPart> parts;  // in the order in which they were taken
 };
 
 // What was taken from one lot, with what the lot was then.
@@ -72,9 +82,13 @@ struct AccountEvent {
   int64_t pending = 0;    // after it
 };
 
+// The points that have expired.
+int64_t ExpiredIn(const std::vector<AccountEvent>& events);
+
 struct Account {
   std::vector<AccountLot> lots;
-  std::vector<AccountHold> holds;  // by position
+  std::vector<AccountHold> holds;        // by position
+  std::vector<AccountTransit> transits;  // by position
   int64_t debt = 0;
   int64_t lifetime_earned = 0;
   bool frozen = false;
@@ -83,7 +97,8 @@ struct Account {
   Balance CurrentBalance() const;
   size_t LotsWithPoints() const;
   size_t OpenHolds() const;
-  int64_t HeldIn(uint64_t origin) const;
+  // By holds and by transfers on their way.
+  int64_t PinnedIn(uint64_t origin) const;
 
   // Every event with an instant ≤ t happens, in order.
   std::vector<AccountEvent> Settle(Instant t);
@@ -106,6 +121,14 @@ struct Account {
   // spending order: that is available, too, even where its lot should have expired.
   std::vector<HeldPart> GiveBack(AccountHold& hold, AccountHold::State state);
 
+  // The transfer of that position on its way, or null.
+  const AccountTransit* FindTransit(uint64_t position) const;
+
+  // The transfer, which there must be, is not on its way any more. Done: its points have left.
+  // Back: they come back as from a hold; returns as GiveBack.
+  void EndTransit(uint64_t position);
+  std::vector<HeldPart> BringBack(uint64_t position);
+
   std::vector<HeldPart> InSpendingOrder(const std::vector<HeldPart>& parts);
 
   // A pending lot becomes available and pays debt.
@@ -114,7 +137,11 @@ struct Account {
   // The points are available and pay debt; returns what is left of them, in the lot.
   int64_t MakeAvailable(AccountLot& lot, int64_t points);
 
+  // Of what was given back at an instant, what has expired by then does, in that order.
+  std::vector<AccountEvent> ExpireAmong(const std::vector<HeldPart>& given_back, Instant at);
+
  private:
+  std::vector<HeldPart> GiveBackParts(const std::vector<HeldPart>& parts);
   AccountHold* NextToTimeOut(Instant t);
   AccountLot* NextToHappen(Instant t);
   std::vector<AccountEvent> TimeOut(AccountHold& hold);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tests/model/naive_movements.h"
+#include "tests/model/naive_transfers.h"
 
 namespace tallystick::model {
 namespace {
@@ -18,6 +19,7 @@ bool AmountIsBad(Kind kind, int64_t amount) {
     case Kind::kRedeem:
     case Kind::kHold:
     case Kind::kReverseRedemption:
+    case Kind::kTransfer:
       return amount <= 0;
     case Kind::kCapture:
     case Kind::kCancel:
@@ -29,7 +31,8 @@ bool AmountIsBad(Kind kind, int64_t amount) {
   }
 }
 
-bool RelatedIsBad(Kind kind, const Id& related) {
+bool RelatedIsBad(Kind kind, const Operation& operation) {
+  const Id& related = operation.related;
   switch (kind) {
     case Kind::kReturn:
       return false;
@@ -39,6 +42,8 @@ bool RelatedIsBad(Kind kind, const Id& related) {
     case Kind::kActivate:
     case Kind::kCancel:
       return related.IsZero();
+    case Kind::kTransfer:
+      return related.IsZero() || related == operation.member;
     default:
       return !related.IsZero();
   }
@@ -206,14 +211,14 @@ Outcome RunReturn(Attempt& attempt) {
 Field BadField(const Operation& operation) {
   const Kind kind = static_cast<Kind>(operation.kind);
   const bool is_tick = kind == Kind::kTick;
-  if (kind < Kind::kEnrol || kind > Kind::kExtend) return Field::kKind;
+  if (kind < Kind::kEnrol || kind > Kind::kTransfer) return Field::kKind;
   const int allowed_flags = kind == Kind::kClose ? kLinked | kExpireRest : kLinked;
   if ((operation.flags & ~allowed_flags) != 0) return Field::kFlags;
   if (operation.reserved != 0) return Field::kReserved;
   if (operation.id.IsZero()) return Field::kId;
   if (operation.member.IsZero() != is_tick) return Field::kMember;
   if (AmountIsBad(kind, operation.amount)) return Field::kAmount;
-  if (RelatedIsBad(kind, operation.related)) return Field::kRelated;
+  if (RelatedIsBad(kind, operation)) return Field::kRelated;
   if (operation.occurred_at <= 0 || operation.occurred_at >= UtcInstant(10'000, 1, 1)) {
     return Field::kOccurredAt;
   }
@@ -292,6 +297,8 @@ Outcome RunKind(Attempt& attempt) {
       return Outcome::kOk;
     case Kind::kClose:
       return RunClose(attempt);
+    case Kind::kTransfer:
+      return RunTransfer(attempt);
     default:
       std::abort();
   }

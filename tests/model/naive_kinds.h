@@ -26,8 +26,12 @@ struct Movements {
   int64_t adjusted_up = 0;  // the positive adjustments alone
   int64_t reinstated = 0;
   int64_t forgiven = 0;
+  int64_t sent = 0;  // what came back was not
+  int64_t received = 0;
 
-  __int128 EverCredited() const { return static_cast<__int128>(issued) + adjusted_up + reinstated; }
+  __int128 EverCredited() const {
+    return static_cast<__int128>(issued) + adjusted_up + reinstated + received;
+  }
 };
 
 // Whether a total would pass the largest number.
@@ -60,6 +64,7 @@ struct Attempt {
   Instant t;
   uint64_t sequence;
   size_t version_index;  // the version in force for the operation
+  size_t transits_of_shard;
   Account account;
   Movements movements;
   std::map<Id, Receipt> changed_receipts = {};

@@ -16,20 +16,13 @@ bool ChainIsWellFormed(const std::vector<Operation>& chain) {
   if ((chain.back().flags & kLinked) != 0) return false;
   return std::all_of(chain.begin(), chain.end(), [&](const Operation& operation) {
     return operation.program == chain.front().program && operation.member == chain.front().member &&
-           static_cast<Kind>(operation.kind) != Kind::kTick;
+           static_cast<Kind>(operation.kind) != Kind::kTick &&
+           static_cast<Kind>(operation.kind) != Kind::kTransfer;
   });
 }
 
 __int128 NetOf(const Balance& balance) {
   return static_cast<__int128>(balance.pending) + balance.available + balance.held - balance.debt;
-}
-
-int64_t ExpiredIn(const std::vector<AccountEvent>& events) {
-  int64_t expired = 0;
-  for (const AccountEvent& event : events) {
-    if (event.kind == Kind::kExpiry) expired += event.points;
-  }
-  return expired;
 }
 
 void Check(bool is_true, uint16_t program, const char* what) {
@@ -39,7 +32,8 @@ void Check(bool is_true, uint16_t program, const char* what) {
 }
 
 void CheckHolds(uint16_t program, const Account& account) {
-  Check(account.OpenHolds() <= kMaxOpenHolds, program, "an account has too many holds");
+  Check(account.OpenHolds() + account.transits.size() <= kMaxOpenHolds, program,
+        "an account has too many holds and transfers on their way");
   for (const AccountHold& hold : account.holds) {
     const bool is_open = hold.state == AccountHold::State::kOpen;
     Check(is_open == (hold.Points() > 0), program, "only an open hold has points");
@@ -129,6 +123,7 @@ Result NaiveLedger::ApplyOne(const Operation& operation) {
     Result original = receipt->result;
     original.replayed = true;
     original.details.clear();
+    original.in_transit = member->account.FindTransit(original.sequence) != nullptr;
     return original;
   }
   if (operation.occurred_at > t + kSkew) return Refusal(operation, Outcome::kTooEarly);
@@ -156,7 +151,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
 
   if (existing != nullptr && existing->account.closed) return Refusal(operation, Outcome::kClosed);
   if (existing != nullptr && existing->account.frozen &&
-      (kind == Kind::kRedeem || kind == Kind::kHold)) {
+      (kind == Kind::kRedeem || kind == Kind::kHold || kind == Kind::kTransfer)) {
     return Refusal(operation, Outcome::kFrozen);
   }
 
@@ -168,6 +163,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
                   .t = t,
                   .sequence = state_.last_sequence + 1,
                   .version_index = version_index,
+                  .transits_of_shard = OpenTransfers().size(),
                   .account = former.account,
                   .movements = program.movements};
   const std::vector<AccountEvent> settled = attempt.account.Settle(t);
@@ -184,6 +180,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
   result.written_off = attempt.written_off;
   result.detailed = attempt.detailed;
   result.details = attempt.details;
+  result.in_transit = kind == Kind::kTransfer;
   result.sequence = attempt.sequence;
 
   // Only the lot that the operation has made and what a hold has given back can be due: what of
@@ -333,6 +330,8 @@ Totals NaiveLedger::TotalsOf(uint16_t program) const {
   totals.adjusted = movements.adjusted;
   totals.reinstated = movements.reinstated;
   totals.forgiven = movements.forgiven;
+  totals.sent = movements.sent;
+  totals.received = movements.received;
   for (const auto& [member_id, member] : found->second.members) {
     const Balance balance = member.account.CurrentBalance();
     totals.pending += balance.pending;
@@ -361,10 +360,12 @@ void NaiveLedger::CheckConservation() const {
                            totals.clawed_back;
     const __int128 outstanding =
         static_cast<__int128>(totals.pending) + totals.available + totals.held - totals.debt;
-    Check(moved == outstanding, id, "the movements are not the outstanding points");
+    const __int128 sent_away = static_cast<__int128>(totals.sent) - totals.received;
+    Check(moved == outstanding + sent_away, id, "the movements are not the outstanding points");
 
     __int128 lifetime_earned = 0;
     __int128 lost = 0;
+    __int128 on_their_way = 0;
     __int128 remembered_as_written_off = 0;
     for (const auto& [member_id, member] : program.members) {
       const Balance balance = member.account.CurrentBalance();
@@ -374,15 +375,18 @@ void NaiveLedger::CheckConservation() const {
       Check(member.account.LotsWithPoints() <= kMaxLotsWithPoints, id,
             "an account has too many lots");
       CheckHolds(id, member.account);
+      for (const AccountTransit& transit : member.account.transits) {
+        on_their_way += transit.operation.amount;
+      }
       Check(
           !member.account.closed || balance == Balance{.lifetime_earned = balance.lifetime_earned},
           id, "a closed account has points or a debt");
       for (const AccountLot& lot : member.account.lots) {
-        const int64_t held = member.account.HeldIn(lot.origin);
+        const int64_t pinned = member.account.PinnedIn(lot.origin);
         lost += lot.lost;
         Check(lot.remaining >= 0 && lot.lost >= 0, id, "a lot has negative points");
-        Check(held == 0 || !lot.pending, id, "a pending lot has points held");
-        Check(lot.lost <= lot.original - lot.remaining - held, id,
+        Check(pinned == 0 || !lot.pending, id, "a pending lot has points held or sent");
+        Check(lot.lost <= lot.original - lot.remaining - pinned, id,
               "a lot has more than its points");
       }
       for (const auto& [receipt_id, receipt] : member.receipts) {
@@ -391,6 +395,7 @@ void NaiveLedger::CheckConservation() const {
     }
     Check(remembered_as_written_off <= totals.written_off, id,
           "more is remembered as written off than was");
+    Check(on_their_way <= totals.sent, id, "more is on its way than was sent");
     Check(lifetime_earned == totals.issued, id, "what members earned is not what was issued");
     Check(lost == static_cast<__int128>(totals.expired) + program.movements.cancelled, id,
           "what lots have lost is not what has expired or was cancelled");

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,8 @@
 namespace tallystick::model {
 
 inline constexpr size_t kMaxChainSize = 64;
+inline constexpr size_t kMaxTransits = 32'768;  // of a shard
+inline constexpr size_t kMaxArrivals = 65'536;  // of one shard, not known to be settled
 
 // A record that the ledger makes by itself.
 struct Derived {
@@ -49,6 +52,32 @@ struct Hold {
   bool operator==(const Hold&) const = default;
 };
 
+// A transfer that was sent and is neither done nor back.
+struct OpenTransfer {
+  uint64_t sequence = 0;  // of the Transfer
+  uint16_t program = 0;
+  Id from;
+  Id to;
+  bool operator==(const OpenTransfer&) const = default;
+};
+
+// What the shard of a transfer's receiver is told.
+struct Parcel {
+  struct Lot {
+    int64_t points = 0;
+    Instant activates_at = 0;
+    Instant expires_at = kNever;
+    bool operator==(const Lot&) const = default;
+  };
+
+  Operation operation;    // the TransferIn
+  uint16_t shard = 0;     // of the sender
+  uint64_t sequence = 0;  // of the Transfer, on that shard
+  // What that shard sent before it is settled, and will not be sent again.
+  uint64_t open_from = 0;
+  std::vector<Lot> lots;
+};
+
 struct Totals {
   int64_t members = 0;
   int64_t issued = 0;
@@ -61,6 +90,8 @@ struct Totals {
   int64_t adjusted = 0;
   int64_t reinstated = 0;
   int64_t forgiven = 0;
+  int64_t sent = 0;
+  int64_t received = 0;
   int64_t pending = 0;
   int64_t available = 0;
   int64_t held = 0;
@@ -81,6 +112,22 @@ class NaiveLedger {
 
   // Applies a request; a chain that does not end in it is refused.
   std::vector<Result> Apply(const std::vector<Operation>& operations);
+
+  // Those of this shard on their way, the oldest first.
+  std::vector<OpenTransfer> OpenTransfers() const;
+
+  // What the receiver's shard is to apply. The transfer must be open.
+  Parcel ParcelOf(const OpenTransfer& transfer, uint16_t shard, uint64_t open_from) const;
+
+  // Applies it once. The record has one sequence, its first detail the next, and each lot one more.
+  Result Receive(const Parcel& parcel);
+
+  // With kOk the transfer is done, else its points come back. UnknownOriginal where it is not open.
+  // The result is that of the record.
+  Result Finish(const OpenTransfer& transfer, Outcome outcome);
+
+  // Whether the points of that transfer have come here, as far as it is known.
+  bool HasReceived(uint16_t shard, uint64_t sequence) const;
 
   // The derived records since the last call, in order.
   std::vector<Derived> TakeDerived();
@@ -118,10 +165,17 @@ class NaiveLedger {
     std::map<Id, Member> members;
   };
 
+  // What came from one shard.
+  struct Arrivals {
+    std::set<uint64_t> received;  // sequences of the Transfers
+    uint64_t open_from = 0;       // the latest that was told: before it all are settled
+  };
+
   struct State {
     Instant log_time = 0;
     uint64_t last_sequence = 0;
     std::map<uint16_t, ProgramState> programs;
+    std::map<uint16_t, Arrivals> arrivals;  // by shard
     std::vector<Derived> derived;
   };
 
@@ -130,6 +184,7 @@ class NaiveLedger {
   const Member* FindMember(uint16_t program, const Id& member) const;
   std::vector<Result> ApplyChain(const std::vector<Operation>& chain);
   Result ApplyOne(const Operation& operation);
+  Outcome CheckParcel(const Parcel& parcel, Instant t) const;
   Result ApplyTick(const Operation& operation, Instant t);
   Result Run(const Operation& operation, Instant t, ProgramState& program);
   Result Refusal(const Operation& operation, Outcome outcome, Field field = Field::kNone) const;

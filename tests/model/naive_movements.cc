@@ -71,7 +71,7 @@ int64_t Repay(Attempt& attempt, uint64_t origin, int64_t points) {
 int64_t PutBack(Attempt& attempt, const Taking& taking, int64_t points) {
   const Program& version = attempt.version();
   AccountLot& lot = attempt.account.LotOf(taking.origin);
-  if (lot.remaining == 0 && attempt.account.HeldIn(lot.origin) == 0) {
+  if (lot.remaining == 0 && attempt.account.PinnedIn(lot.origin) == 0) {
     lot.activates_at = taking.activates_at;
     lot.expires_at = taking.expires_at;
   }
@@ -120,7 +120,8 @@ Outcome RunHold(Attempt& attempt) {
                                    : attempt.t + attempt.version().hold_timeout_minutes * kMinute;
   if (times_out_at <= attempt.t) return Outcome::kExpired;
   if (times_out_at > attempt.t + kMaxHoldTime) return Outcome::kOverLimit;
-  if (attempt.account.OpenHolds() >= kMaxOpenHolds) return Outcome::kOverLimit;
+  const size_t pinned = attempt.account.OpenHolds() + attempt.account.transits.size();
+  if (pinned >= kMaxOpenHolds) return Outcome::kOverLimit;
   if (attempt.account.LotsWithPoints() >= kMaxLotsWithPoints) return Outcome::kTooManyLots;
 
   AccountHold hold;
@@ -224,7 +225,7 @@ Outcome RunCancel(Attempt& attempt) {
 Outcome RunExtend(Attempt& attempt) {
   const Instant expires_at = attempt.operation.expires_at;
   for (AccountLot& lot : attempt.account.lots) {
-    const bool has_points = lot.remaining > 0 || attempt.account.HeldIn(lot.origin) > 0;
+    const bool has_points = lot.remaining > 0 || attempt.account.PinnedIn(lot.origin) > 0;
     if (has_points && lot.expires_at < expires_at) lot.expires_at = expires_at;
   }
   return Outcome::kOk;
@@ -234,7 +235,8 @@ Outcome RunClose(Attempt& attempt) {
   const Balance balance = attempt.account.CurrentBalance();
   const bool has_rest = balance.pending > 0 || balance.available > 0 || balance.debt > 0;
   const bool expires_rest = (attempt.operation.flags & kExpireRest) != 0;
-  if (balance.held > 0 || (has_rest && !expires_rest)) return Outcome::kNotPermitted;
+  const bool is_pinned = balance.held > 0 || !attempt.account.transits.empty();
+  if (is_pinned || (has_rest && !expires_rest)) return Outcome::kNotPermitted;
 
   for (AccountLot& lot : attempt.account.lots) {
     lot.lost += lot.remaining;

@@ -398,7 +398,7 @@ TEST_F(OtherMovements, ChecksNameTheFirstBadField) {
   EXPECT_EQ(BadFieldOf(Make(Kind::kExtend, 0)), Field::kExpiresAt);
   EXPECT_EQ(BadFieldOf(Expiring(Make(Kind::kExtend, 0), Day(0))), Field::kExpiresAt);
   Operation unknown = Make(Kind::kExtend, 0);
-  unknown.kind = 19;
+  unknown.kind = 20;
   EXPECT_EQ(BadFieldOf(unknown), Field::kKind);
 }
 

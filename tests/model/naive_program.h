@@ -13,6 +13,7 @@ namespace tallystick::model {
 enum class Rounding { kFloor, kNearest, kCeil };
 enum class ExpiryAfter { kNever, kEarning, kActivation };
 enum class UnknownOriginal { kRefuse, kNewest };
+enum class TransferDates { kKeep, kFresh, kForbidden };
 
 struct Earn {
   int64_t points = 1;
@@ -42,6 +43,9 @@ struct Program {
   int64_t hold_timeout_minutes = 15;
   bool forfeit_expired = false;  // reversal.expired: forfeit, else restore
   int32_t reversal_grace_days = 30;
+  TransferDates transfer_dates = TransferDates::kKeep;
+  int64_t transfer_minimum = 1;
+  int64_t transfer_maximum = 0;  // 0: none
   int64_t debt_floor = 0;
   int32_t retention_days = 30;
   int32_t return_days = 90;

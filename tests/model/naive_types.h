@@ -40,6 +40,10 @@ enum class Kind : uint8_t {
   kUnfreeze = 16,
   kClose = 17,
   kExtend = 18,
+  kTransfer = 19,
+  kTransferIn = 20,
+  kTransferDone = 21,
+  kTransferBack = 22,
   kActivation = 128,
   kExpiry = 129,
   kHoldTimeout = 130,
@@ -124,6 +128,7 @@ struct Result {
   bool enrolled = false;
   bool written_off = false;
   bool detailed = false;
+  bool in_transit = false;  // of a Transfer that is neither done nor back yet
   Field field = Field::kNone;
   // The accepted operation's number, from 1; of a replay the original's; 0 of a refusal.
   uint64_t sequence = 0;
