@@ -36,11 +36,16 @@ std::vector<uint8_t> Encode(const ProgramSpec& spec) {
   if (spec.grace_days.has_value()) {
     reversal = CreateReversalRules(builder, spec.expired_reversal, *spec.grace_days);
   }
+  flatbuffers::Offset<TransferRules> transfer;
+  if (spec.transfer.has_value()) {
+    transfer = CreateTransferRules(builder, spec.transfer->dates, spec.transfer->minimum,
+                                   spec.transfer->maximum);
+  }
   builder.Finish(CreateProgram(builder, spec.id, name, spec.decimals, currency, time_zone, earn,
                                pending, expiry, redeem, spec.debt_floor, spec.retention_days,
                                spec.return_days, spec.implicit_enrolment, spec.unknown_original,
                                /*effective_at=*/0, spec.version, spec.effective_us,
-                               spec.initial_offset_s, transitions, hold, reversal));
+                               spec.initial_offset_s, transitions, hold, reversal, transfer));
   return {builder.GetBufferPointer(), builder.GetBufferPointer() + builder.GetSize()};
 }
 

@@ -27,6 +27,12 @@ struct ExpirySpec {
   Period round_up_to = Period::none;
 };
 
+struct TransferSpec {
+  TransferDates dates = TransferDates::keep;
+  int64_t minimum = 1;
+  int64_t maximum = 0;
+};
+
 // The tables and names that a program may be without are optional here too.
 struct ProgramSpec {
   int32_t id = 7;
@@ -51,6 +57,7 @@ struct ProgramSpec {
   std::optional<int32_t> hold_timeout_minutes = {};
   ExpiredReversal expired_reversal = ExpiredReversal::restore;  // with grace_days
   std::optional<int32_t> grace_days = {};
+  std::optional<TransferSpec> transfer = {};
 };
 
 std::vector<uint8_t> Encode(const ProgramSpec& spec);

@@ -17,19 +17,31 @@ void LoggedLedger::BeginBlock(const BlockTime& time, size_t capacity) {
   time_ = time;
   open_.resize(std::max(open_.size(), capacity + kGuardSlots));
   sink_ = {open_.data(), capacity, 0, sink_.next_position()};
-  machine_.BeginBlock(time);
+  machine_->BeginBlock(time);
 }
 
 size_t LoggedLedger::Apply(absl::Span<const Operation> operations, Result* results) {
-  return machine_.Apply(operations, results, sink_);
+  return machine_->Apply(operations, results, sink_);
 }
 
 Result LoggedLedger::PutProgram(const ProgramSpec& spec) {
   const std::vector<uint8_t> bytes = Encode(spec);
-  return machine_.PutProgram(PutOf(spec, bytes), bytes, sink_);
+  return machine_->PutProgram(PutOf(spec, bytes), bytes, sink_);
 }
 
-bool LoggedLedger::SettleDue(uint32_t budget) { return machine_.SettleDue(budget, sink_); }
+Result LoggedLedger::Receive(absl::Span<const Record> parcel) {
+  Result result;
+  TALLYSTICK_LEDGER_CHECK(machine_->Receive(parcel, result, sink_));
+  return result;
+}
+
+Result LoggedLedger::Finish(const StateMachine::OpenTransfer& transfer, Outcome outcome) {
+  Result result;
+  TALLYSTICK_LEDGER_CHECK(machine_->Finish(transfer, outcome, result, sink_));
+  return result;
+}
+
+bool LoggedLedger::SettleDue(uint32_t budget) { return machine_->SettleDue(budget, sink_); }
 
 const std::vector<LogBlock>& LoggedLedger::Log() {
   EndBlock();
@@ -43,6 +55,15 @@ Position LoggedLedger::EndBlock() {
   }
   sink_ = {nullptr, 0, 0, sink_.next_position()};
   return sink_.first_position - 1;
+}
+
+absl::Status LoggedLedger::Restart(size_t blocks) {
+  EndBlock();
+  log_.resize(blocks);
+  const Position next = log_.empty() ? 1 : log_.back().first_position + log_.back().slots.size();
+  sink_ = {nullptr, 0, 0, next};
+  machine_.emplace(limits_);
+  return Replay(log_, *machine_);
 }
 
 absl::Status Replay(const std::vector<LogBlock>& log, StateMachine& machine) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,16 +22,19 @@ struct LogBlock {
 // A state machine with its log in memory: every block that has records, as a shard would keep it.
 class LoggedLedger {
  public:
-  explicit LoggedLedger(const Limits& limits = {}) : machine_(limits) {}
+  explicit LoggedLedger(const Limits& limits = {}) : limits_(limits) { machine_.emplace(limits); }
 
-  StateMachine& machine() { return machine_; }
+  // At one address for ever, whatever happens to it.
+  StateMachine& machine() { return *machine_; }
 
   // Ends the open block and begins one with room for `capacity` slots.
   void BeginBlock(const BlockTime& time, size_t capacity = kMaxSlotsPerChain);
   // How many were applied: the others need the next block.
   size_t Apply(absl::Span<const Operation> operations, Result* results);
-  // REQUIRES: the block has room for it.
+  // REQUIRES, as below: the block has room for it.
   Result PutProgram(const ProgramSpec& spec);
+  Result Receive(absl::Span<const Record> parcel);
+  Result Finish(const StateMachine::OpenTransfer& transfer, Outcome outcome);
   // True: more may be due.
   bool SettleDue(uint32_t budget);
 
@@ -43,9 +47,12 @@ class LoggedLedger {
   const std::vector<LogBlock>& Log();
   // And returns the position of its last record.
   Position EndBlock();
+  // All that is left is the first `blocks` of the log; the state machine is what they come to.
+  absl::Status Restart(size_t blocks);
 
  private:
-  StateMachine machine_;
+  Limits limits_;
+  std::optional<StateMachine> machine_;
   BlockTime time_;
   std::vector<Record> open_;
   RecordSink sink_{nullptr, 0, 0, 1};

@@ -126,6 +126,9 @@ class NaiveLedger {
   // The result is that of the record.
   Result Finish(const OpenTransfer& transfer, Outcome outcome);
 
+  // Each counts as a lot of the account.
+  size_t LotsOnTheirWay(uint16_t program, const Id& member) const;
+
   // Whether the points of that transfer have come here, as far as it is known.
   bool HasReceived(uint16_t shard, uint64_t sequence) const;
 

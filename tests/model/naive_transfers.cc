@@ -103,6 +103,14 @@ Parcel NaiveLedger::ParcelOf(const OpenTransfer& transfer, uint16_t shard,
   return parcel;
 }
 
+size_t NaiveLedger::LotsOnTheirWay(uint16_t program, const Id& member) const {
+  size_t lots = 0;
+  for (const AccountTransit& transit : FindMember(program, member)->account.transits) {
+    lots += transit.parts.size();
+  }
+  return lots;
+}
+
 bool NaiveLedger::HasReceived(uint16_t shard, uint64_t sequence) const {
   const auto arrivals = state_.arrivals.find(shard);
   return arrivals != state_.arrivals.end() && arrivals->second.received.contains(sequence);
@@ -135,12 +143,16 @@ Outcome NaiveLedger::CheckParcel(const Parcel& parcel, Instant t) const {
 Result NaiveLedger::Receive(const Parcel& parcel) {
   const Operation& operation = parcel.operation;
   const auto from_there = state_.arrivals.find(parcel.shard);
-  if (from_there != state_.arrivals.end() &&
-      (parcel.sequence < from_there->second.open_from ||
-       from_there->second.received.contains(parcel.sequence))) {
-    Result known;
-    known.replayed = true;
-    return known;
+  if (from_there != state_.arrivals.end()) {
+    // That shard has said that it would not send it again.
+    if (parcel.sequence < from_there->second.open_from) {
+      return Refusal(operation, Outcome::kBadRequest);
+    }
+    if (from_there->second.received.contains(parcel.sequence)) {
+      Result known;
+      known.replayed = true;
+      return known;
+    }
   }
   const Instant t = LogTimeOf(operation);
   const Outcome outcome = CheckParcel(parcel, t);
