@@ -27,8 +27,18 @@ absl::Status ReadImage(const std::vector<std::vector<std::byte>>& parts, StateMa
   return reader.Finish();
 }
 
-ImageCheck::~ImageCheck() {
+ImageCheck::~ImageCheck() { Abandon(); }
+
+void ImageCheck::Abandon() {
   if (active_) machine_.AbandonImage();
+  active_ = false;
+}
+
+void ImageCheck::Restart(const std::vector<LogBlock>& log) {
+  if (restored_ == nullptr) return;
+  const Position end = log.empty() ? 0 : log.back().first_position + log.back().slots.size() - 1;
+  if (restored_position_ <= end) CompareRest(log);
+  restored_ = nullptr;
 }
 
 void ImageCheck::Begin(Position position) {
@@ -49,6 +59,7 @@ void ImageCheck::Continue(size_t budget_bytes) {
 
 void ImageCheck::Compare() {
   ++taken_;
+  restored_position_ = position_;
   restored_ = std::make_unique<StateMachine>();
   const absl::Status read = ReadImage(sink_.parts(), *restored_);
   ASSERT_TRUE(read.ok()) << read;
@@ -61,7 +72,7 @@ void ImageCheck::CompareRest(const std::vector<LogBlock>& log) {
   while (active_ && !testing::Test::HasFailure()) Continue(SIZE_MAX / 2);
   if (restored_ == nullptr) return;
   for (const LogBlock& block : log) {
-    if (block.first_position <= position_) continue;
+    if (block.first_position <= restored_position_) continue;
     const absl::Status status = restored_->Replay(block.time, block.first_position, block.slots);
     ASSERT_TRUE(status.ok()) << status;
   }

@@ -48,6 +48,10 @@ class ImageCheck {
   void Continue(size_t budget_bytes);
   // With what the log has behind the last image it comes to the same as the ledger.
   void CompareRest(const std::vector<LogBlock>& log);
+  // Throws away the one that is being taken.
+  void Abandon();
+  // The ledger begins anew from this log. An image of what it lost is of no use.
+  void Restart(const std::vector<LogBlock>& log);
   size_t taken() const { return taken_; }
 
  private:
@@ -57,6 +61,7 @@ class ImageCheck {
   MemorySink sink_;
   bool active_ = false;
   Position position_ = 0;
+  Position restored_position_ = 0;
   uint64_t digest_ = 0;
   size_t taken_ = 0;
   std::unique_ptr<StateMachine> restored_;  // from the last image

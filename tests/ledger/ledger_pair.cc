@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <optional>
 #include <tuple>
 
@@ -44,6 +45,8 @@ ProgramSpec ToSpec(const model::Program& program, int32_t version) {
   spec.expired_reversal =
       program.forfeit_expired ? ExpiredReversal::forfeit : ExpiredReversal::restore;
   spec.grace_days = program.reversal_grace_days;
+  spec.transfer = {static_cast<TransferDates>(program.transfer_dates), program.transfer_minimum,
+                   program.transfer_maximum};
   spec.version = version;
   spec.effective_us = program.effective_at;
   spec.initial_offset_s = program.zone.initial_offset_s;
@@ -53,12 +56,16 @@ ProgramSpec ToSpec(const model::Program& program, int32_t version) {
   return spec;
 }
 
+StateMachine::OpenTransfer ToOpen(const model::OpenTransfer& transfer, Position position) {
+  return {position, transfer.program, ToId(transfer.from), ToId(transfer.to)};
+}
+
 // Of either kind.
 template <typename AnyTotals>
 std::vector<int64_t> Numbers(const AnyTotals& t) {
-  return {t.members,     t.issued,   t.redeemed,   t.expired,  t.forfeited,
-          t.closed_out,  t.adjusted, t.reinstated, t.forgiven, t.clawed_back,
-          t.written_off, t.pending,  t.available,  t.held,     t.debt};
+  return {t.members,   t.issued,     t.redeemed, t.expired,     t.forfeited,   t.closed_out,
+          t.adjusted,  t.reinstated, t.forgiven, t.clawed_back, t.written_off, t.pending,
+          t.available, t.held,       t.debt,     t.sent,        t.received};
 }
 
 std::vector<int64_t> DetailsOf(Kind kind, const Record& slot) {
@@ -151,10 +158,12 @@ void LedgerPair::CompareResult(const model::Result& expected, const Result& actu
   EXPECT_EQ(actual.pending(), expected.pending);
   EXPECT_EQ(actual.flags(),
             (expected.replayed ? kReplayed : 0) | (expected.enrolled ? kEnrolled : 0) |
-                (expected.written_off ? kWrittenOff : 0) | (expected.detailed ? kDetailed : 0));
+                (expected.written_off ? kWrittenOff : 0) | (expected.detailed ? kDetailed : 0) |
+                (expected.in_transit ? kInTransit : 0));
   EXPECT_EQ(actual.reserved(), 0);
   if (expected.sequence == positions_.size() && !expected.replayed) {
     positions_.push_back(actual.position());
+    ++accepted_;
     return;
   }
   ASSERT_LT(expected.sequence, positions_.size());
@@ -213,6 +222,169 @@ void LedgerPair::FollowHistory(const Record& record, Position position) {
   head = position;
 }
 
+std::vector<model::OpenTransfer> LedgerPair::OpenTransfers() {
+  const std::vector<model::OpenTransfer> expected = naive_.OpenTransfers();
+  const std::vector<StateMachine::OpenTransfer> actual = machine().OpenTransfers();
+  EXPECT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < std::min(actual.size(), expected.size()); ++i) {
+    EXPECT_EQ(actual[i].position, positions_[expected[i].sequence]);
+    EXPECT_EQ(actual[i].program, expected[i].program);
+    EXPECT_EQ(FromId(actual[i].from), expected[i].from);
+    EXPECT_EQ(FromId(actual[i].to), expected[i].to);
+  }
+  return expected;
+}
+
+LedgerPair::Sent LedgerPair::WriteParcel(const model::OpenTransfer& transfer, uint16_t shard,
+                                         Sequence open_from) {
+  Sent sent;
+  sent.parcel = naive_.ParcelOf(transfer, shard, open_from);
+  machine().WriteParcel(ToOpen(transfer, positions_[transfer.sequence]), shard,
+                        positions_[open_from], sent.records);
+
+  const model::Parcel& expected = sent.parcel;
+  EXPECT_TRUE(SameBytes(sent.records[0].operation, ToOperation(expected.operation)));
+  const auto detail = DetailIn<TransferDetail>(sent.records[1]);
+  EXPECT_EQ(detail.position, positions_[transfer.sequence]);
+  EXPECT_EQ(detail.open_from, positions_[open_from]);
+  EXPECT_EQ(detail.shard, shard);
+  std::vector<model::Parcel::Lot> lots;
+  for (size_t i = 2; i < sent.records.size(); ++i) {
+    const auto lot = DetailIn<TransferLot>(sent.records[i]);
+    lots.push_back({lot.points, lot.activates_at, lot.expires_at});
+  }
+  EXPECT_EQ(lots, expected.lots);
+  return sent;
+}
+
+model::Result LedgerPair::Receive(const Sent& sent) {
+  const size_t from = fast_.open_slots().size();
+  const uint64_t digest = machine().Digest();
+  const Result actual = fast_.Receive(sent.records);
+  const model::Result expected = naive_.Receive(sent.parcel);
+  std::vector<model::Derived> derived = naive_.TakeDerived();
+  EXPECT_EQ(static_cast<int>(actual.outcome()), static_cast<int>(expected.outcome));
+  EXPECT_EQ(actual.flags(), expected.replayed ? kReplayed : 0);
+  EXPECT_EQ(machine().log_time(), naive_.log_time());
+  if (expected.sequence == 0) {
+    EXPECT_EQ(fast_.open_slots().size(), from);
+    EXPECT_EQ(machine().Digest(), digest);
+    return expected;
+  }
+  EXPECT_EQ(actual.points(), expected.points);
+  EXPECT_EQ(actual.available(), expected.available);
+  EXPECT_EQ(actual.pending(), expected.pending);
+  ++accepted_;
+  size_t at = CompareDerivedUntil(from, derived);
+  if (testing::Test::HasFailure()) return expected;
+  CompareArrival(sent.records, at, expected);
+  at = CompareDerivedUntil(at + sent.records.size(), derived);
+  EXPECT_EQ(at, fast_.open_slots().size());
+  EXPECT_TRUE(derived.empty());
+  return expected;
+}
+
+void LedgerPair::CompareArrival(const std::vector<Record>& parcel, size_t at,
+                                const model::Result& expected) {
+  const absl::Span<const Record> slots = fast_.open_slots();
+  ASSERT_LE(at + parcel.size(), slots.size());
+  const Record& record = slots[at];
+  ASSERT_TRUE(SameBytes(record.operation, parcel[0].operation));
+  EXPECT_EQ(record.result.outcome(), Outcome::Ok);
+  EXPECT_EQ(record.result.points(), expected.points);
+  EXPECT_EQ(record.result.available(), expected.available);
+  EXPECT_EQ(record.result.pending(), expected.pending);
+  EXPECT_EQ(record.result.details(), parcel.size() - 1);
+  EXPECT_EQ(std::memcmp(&slots[at + 1], &parcel[1], (parcel.size() - 1) * kSlotBytes), 0);
+  ASSERT_EQ(expected.sequence, positions_.size());
+  for (size_t i = 0; i < parcel.size(); ++i) positions_.push_back(fast_.open_position() + at + i);
+  FollowHistory(record, fast_.open_position() + at);
+}
+
+void LedgerPair::Finish(const model::OpenTransfer& transfer, model::Outcome outcome) {
+  const size_t from = fast_.open_slots().size();
+  const Result actual =
+      fast_.Finish(ToOpen(transfer, positions_[transfer.sequence]), static_cast<Outcome>(outcome));
+  const model::Result expected = naive_.Finish(transfer, outcome);
+  std::vector<model::Derived> derived = naive_.TakeDerived();
+  EXPECT_EQ(machine().log_time(), naive_.log_time());
+  if (expected.outcome != model::Outcome::kOk) {
+    EXPECT_EQ(static_cast<int>(actual.outcome()), static_cast<int>(expected.outcome));
+    EXPECT_EQ(fast_.open_slots().size(), from);
+    return;
+  }
+  ++accepted_;
+  size_t at = CompareDerivedUntil(from, derived);
+  if (testing::Test::HasFailure()) return;
+  CompareFinish(transfer, outcome, at, expected, actual);
+  at = CompareDerivedUntil(at + 1, derived);
+  EXPECT_EQ(at, fast_.open_slots().size());
+  EXPECT_TRUE(derived.empty());
+}
+
+void LedgerPair::CompareFinish(const model::OpenTransfer& transfer, model::Outcome outcome,
+                               size_t at, const model::Result& expected, const Result& actual) {
+  const absl::Span<const Record> slots = fast_.open_slots();
+  ASSERT_LT(at, slots.size());
+  const Record& record = slots[at];
+  const bool is_done = outcome == model::Outcome::kOk;
+  EXPECT_EQ(record.operation.kind(), is_done ? Kind::TransferDone : Kind::TransferBack);
+  EXPECT_EQ(FromId(record.operation.member()), transfer.from);
+  EXPECT_EQ(FromId(record.operation.related()), transfer.to);
+  EXPECT_EQ(record.operation.program(), transfer.program);
+  EXPECT_EQ(record.operation.user_data(), positions_[transfer.sequence]);
+  EXPECT_EQ(record.operation.category(), static_cast<uint16_t>(outcome));
+  EXPECT_EQ(record.result.points(), expected.points);
+  EXPECT_EQ(record.result.available(), expected.available);
+  EXPECT_EQ(record.result.pending(), expected.pending);
+  EXPECT_EQ(record.result.details(), 0);
+  EXPECT_EQ(actual.outcome(), Outcome::Ok);
+  ASSERT_EQ(expected.sequence, positions_.size());
+  positions_.push_back(fast_.open_position() + at);
+  FollowHistory(record, fast_.open_position() + at);
+}
+
+size_t LedgerPair::CompareDerivedUntil(size_t from, std::vector<model::Derived>& derived) {
+  const absl::Span<const Record> slots = fast_.open_slots();
+  size_t at = from;
+  while (at < slots.size() && IsDerived(slots[at].operation.kind())) {
+    EXPECT_LT(at - from, derived.size()) << "a derived record too many";
+    if (at - from >= derived.size()) return at;
+    FollowHistory(slots[at], fast_.open_position() + at);
+    CompareDerived(slots[at], derived[at - from]);
+    ++at;
+  }
+  derived.erase(derived.begin(), derived.begin() + static_cast<std::ptrdiff_t>(at - from));
+  derived_ += at - from;
+  return at;
+}
+
+size_t LedgerPair::Remember() {
+  const size_t blocks = fast_.Log().size();
+  memories_[++last_memory_] = {blocks, machine().Digest(), naive_, positions_, histories_};
+  return last_memory_;
+}
+
+void LedgerPair::Crash(size_t remembered) {
+  const Memory& memory = memories_.at(remembered);
+  image_.Abandon();
+  const absl::Status status = fast_.Restart(memory.blocks);
+  ASSERT_TRUE(status.ok()) << status;
+  EXPECT_EQ(machine().Digest(), memory.digest);
+  const absl::Status sound = machine().CheckInvariants();
+  EXPECT_TRUE(sound.ok()) << sound;
+  naive_ = memory.naive;
+  positions_ = memory.positions;
+  histories_ = memory.histories;
+  image_.Restart(fast_.Log());
+  memories_.erase(memories_.upper_bound(remembered), memories_.end());
+  last_memory_ = remembered;
+}
+
+void LedgerPair::Forget(size_t before) {
+  memories_.erase(memories_.begin(), memories_.lower_bound(before));
+}
+
 bool LedgerPair::SettleDue(uint32_t budget) {
   const size_t from = fast_.open_slots().size();
   const bool more = fast_.SettleDue(budget);
@@ -267,6 +439,7 @@ void LedgerPair::CompareAccount(uint16_t program, const model::Id& member, Insta
     actual_set.emplace(hold.position, hold.times_out_at, hold.points, held);
   }
   EXPECT_EQ(actual_set, expected_set) << "at " << at;
+  lots += naive_.LotsOnTheirWay(program, member);
   EXPECT_EQ(actual->lot_count, lots);
   // Of pending lots the order has no meaning here: one lists them by activation, the other by
   // event.

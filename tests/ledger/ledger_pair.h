@@ -22,7 +22,7 @@ class LedgerPair {
 
   // With `take_image`: before it, an image of the ledger is begun, unless one is being taken.
   void BeginBlock(const BlockTime& time, size_t capacity, bool take_image = false);
-  // Some more of the image.
+  // Some more of the image, if one is being taken.
   void ContinueImage(size_t budget_bytes);
   // Its bytes need `room()` for them.
   void PutProgram(const model::Program& program, int32_t version);
@@ -31,6 +31,30 @@ class LedgerPair {
   size_t Apply(const std::vector<model::Operation>& operations, bool check_digest);
   // True: more may be due.
   bool SettleDue(uint32_t budget);
+
+  // ---- transfers: of this ledger as the shard of that number ----
+  // Of a Transfer, as the model counts.
+  using Sequence = uint64_t;
+  struct Sent {
+    std::vector<Record> records;
+    model::Parcel parcel;
+  };
+  std::vector<model::OpenTransfer> OpenTransfers();
+  // `open_from`: as the state machine's.
+  Sent WriteParcel(const model::OpenTransfer& transfer, uint16_t shard, Sequence open_from);
+  // Needs room for the parcel, and for what its account settles.
+  model::Result Receive(const Sent& sent);
+  void Finish(const model::OpenTransfer& transfer, model::Outcome outcome);
+  // Of what was accepted last.
+  Sequence last_sequence() const { return positions_.size() - 1; }
+
+  // ---- crashes ----
+  // Ends the open block; Crash can bring the pair back to here, by the number returned: 1, 2, ...
+  size_t Remember();
+  // The pair is what it was at that one, and the state machine what its log makes it.
+  void Crash(size_t remembered);
+  // What is before that one is never brought back.
+  void Forget(size_t before);
 
   // Of one account, at any instant.
   void CompareAccount(uint16_t program, const model::Id& member, Instant at);
@@ -46,9 +70,10 @@ class LedgerPair {
   size_t room() const { return fast_.room(); }
   // The log time that an accepted operation would have, or may not go below under the import clock.
   Instant Now();
+  const model::NaiveLedger& naive() const { return naive_; }
   const std::vector<model::Result>& last_results() const { return expected_; }
   // Accepted operations and derived records so far.
-  size_t accepted() const { return positions_.size() - 1; }
+  size_t accepted() const { return accepted_; }
   size_t derived() const { return derived_; }
 
  private:
@@ -57,10 +82,25 @@ class LedgerPair {
     Operation operation;
     std::vector<int64_t> details;
   };
+  // What the model and what is compared with it were at the end of a block.
+  struct Memory {
+    size_t blocks;
+    uint64_t digest;
+    model::NaiveLedger naive;
+    std::vector<Position> positions;
+    std::map<AccountKey, Position> histories;
+  };
 
   void CompareResult(const model::Result& expected, const Result& actual);
   // The records that were written behind `from`, against what the model accepted and derived.
   void CompareRecords(size_t from, const std::vector<Accepted>& accepted);
+  // The TransferIn at that slot, with its details, and the TransferDone or TransferBack.
+  void CompareArrival(const std::vector<Record>& parcel, size_t at, const model::Result& expected);
+  void CompareFinish(const model::OpenTransfer& transfer, model::Outcome outcome, size_t at,
+                     const model::Result& expected, const Result& actual);
+  // Compares and takes away the records derived from there up to one of another kind; returns where
+  // that is.
+  size_t CompareDerivedUntil(size_t from, std::vector<model::Derived>& derived);
   void CompareDerived(const Record& record, const model::Derived& expected);
   void FollowHistory(const Record& record, Position position);
 
@@ -72,6 +112,9 @@ class LedgerPair {
   std::vector<Position> positions_{0};        // of accepted operations, by the model's sequence
   std::map<AccountKey, Position> histories_;  // heads
   std::set<uint16_t> programs_;
+  std::map<size_t, Memory> memories_;
+  size_t last_memory_ = 0;
+  size_t accepted_ = 0;
   size_t derived_ = 0;
 };
 

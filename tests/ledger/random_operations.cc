@@ -143,6 +143,7 @@ void RandomOperations::DrawKind(model::Operation& op, bool import_clock) {
                    : what < 961 ? model::Kind::kClose
                    : what < 985 ? model::Kind::kEnrol
                                 : model::Kind::kTick);
+  if (random_.Percent(taste_.transfer_percent)) op.kind = Number(model::Kind::kTransfer);
   // Strangers are refused most of what they ask for.
   const bool is_stranger =
       machine_.LastPosition(op.program, Id(op.member.low, op.member.high)) == 0;
@@ -170,6 +171,7 @@ void RandomOperations::DrawAmount(model::Operation& op) {
       op.amount = random_.Magnitude(most);
       break;
     case model::Kind::kHold:
+    case model::Kind::kTransfer:
     case model::Kind::kRedeem:
     case model::Kind::kAdjust: {
       const auto balance =
@@ -180,6 +182,7 @@ void RandomOperations::DrawAmount(model::Operation& op) {
                       : random_.Magnitude(most);
       if (random_.OneIn(10) && available > 0 && available < INT64_MAX) op.amount = available + 1;
       if (KindOf(op) == model::Kind::kAdjust && random_.OneIn(2)) op.amount = -op.amount;
+      if (KindOf(op) == model::Kind::kTransfer) op.related = AnyReceiver();
       break;
     }
     case model::Kind::kReturn:
@@ -272,7 +275,8 @@ void RandomOperations::DrawReturn(model::Operation& op) {
 void RandomOperations::Spoil(model::Operation& op) {
   switch (random_.Between(0, 9)) {
     case 0:
-      op.kind = static_cast<uint8_t>(random_.Pick<int64_t>({0, 1, 19, 100, 128, 129, 130, 255}));
+      op.kind = static_cast<uint8_t>(
+          random_.Pick<int64_t>({0, 1, 20, 21, 22, 23, 100, 128, 129, 130, 255}));
       break;
     case 1:
       op.flags = static_cast<uint8_t>(2 << random_.Between(0, 6));
@@ -290,7 +294,7 @@ void RandomOperations::Spoil(model::Operation& op) {
       op.amount = random_.Pick<int64_t>({0, -1, 1, INT64_MIN, INT64_MAX});
       break;
     case 6:
-      op.related = {0, 3};
+      op.related = random_.OneIn(2) ? op.member : model::Id{0, 3};
       break;
     case 7:
       op.expires_at = random_.Pick<int64_t>({1, INT64_MIN, INT64_MAX, kEndOfTime});
@@ -355,7 +359,12 @@ void RandomOperations::AppendChain(std::vector<model::Operation>& request, model
   const size_t first = request.size();
   for (int64_t i = 0; i < length; ++i) {
     model::Operation op = Draw(now, import_clock);
-    if (!is_sloppy && KindOf(op) == model::Kind::kTick) op.kind = Number(model::Kind::kEnrol);
+    const bool is_none = KindOf(op) == model::Kind::kTick || KindOf(op) == model::Kind::kTransfer;
+    if (!is_sloppy && is_none) {
+      op.kind = Number(model::Kind::kEnrol);
+      op.amount = 0;
+      op.related = {};
+    }
     // A chain whose members all fail as a rule tests little: most links are harmless.
     if (random_.Percent(70)) {
       op.kind = Number(random_.OneIn(2) ? model::Kind::kAccrue : model::Kind::kEnrol);

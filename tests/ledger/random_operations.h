@@ -13,10 +13,13 @@ namespace tallystick::ledger {
 
 // What the operations of a run are like.
 struct OperationTaste {
+  int64_t first_member = 1;
   int64_t members = 10;
+  int64_t last_receiver = 10;  // of transfers, from the first of all
   int64_t largest_points = 300;
   int64_t chain_percent = 4;
   int64_t resend_percent = 10;
+  int64_t transfer_percent = 5;
 };
 
 // Draws operations that hit the ledger's edges often: instants at which lots, receipts and versions
@@ -41,7 +44,15 @@ class RandomOperations {
   // How far clocks move: from nothing to years.
   model::Instant Leap();
 
-  model::Id AnyMember() { return {0, static_cast<uint64_t>(random_.Between(1, taste_.members))}; }
+  model::Id AnyMember() {
+    const int64_t last = taste_.first_member + taste_.members - 1;
+    return {0, static_cast<uint64_t>(random_.Between(taste_.first_member, last))};
+  }
+  // Rarely one that is nowhere.
+  model::Id AnyReceiver() {
+    return {random_.OneIn(15) ? 1u : 0u,
+            static_cast<uint64_t>(random_.Between(1, taste_.last_receiver))};
+  }
 
  private:
   model::Operation Draw(model::Instant now, bool import_clock);

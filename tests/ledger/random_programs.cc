@@ -58,6 +58,11 @@ void RandomRules(Random& random, const ProgramTaste& taste, model::Program& prog
   program.expiry = RandomExpiry(random, taste);
   program.redeem_minimum = random.Pick<int64_t>({1, 1, 1, 5, 20});
   program.redeem_step = random.Pick<int64_t>({1, 1, 1, 5});
+  program.transfer_dates =
+      static_cast<model::TransferDates>(random.Pick<int64_t>({0, 0, 0, 1, 1, 2}));
+  program.transfer_minimum = random.Pick<int64_t>({1, 1, 1, 5, 20});
+  program.transfer_maximum =
+      random.OneIn(3) ? random.Pick<int64_t>({0, 1, 30, 200}) + program.transfer_minimum : 0;
   program.debt_floor = random.Pick<int64_t>({0, 0, 5, 50, 10'000});
   if (taste.huge_numbers && random.OneIn(2)) program.debt_floor = random.Magnitude(INT64_MAX);
   program.hold_timeout_minutes = random.Pick<int64_t>({1, 15, 15, 60, 1'440, 14'400, 43'200});

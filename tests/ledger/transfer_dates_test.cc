@@ -92,6 +92,20 @@ TEST_F(TransferDatesTest, PointsOnTheirWayGetTheDatesOfAnExtend) {
   Finish(Day(2), Outcome::Ok);
 }
 
+TEST_F(TransferDatesTest, AnExtendMayChangeTheOrderOfWhatIsOnItsWay) {
+  StartBoth({});
+  Operation later = With(Make(Kind::Accrue, 10), Day(10));
+  later.mutate_occurred_at(Day(1));
+  Operation sooner = With(Make(Kind::Accrue, 10), Day(11));
+  sooner.mutate_occurred_at(Day(0));
+  Try(Day(1), later);
+  Try(Day(1), sooner);
+  Send(Day(2), 20);
+  EXPECT_EQ(LotsIn(Pack()), (std::vector<LotOf>{{10, Day(1), Day(10)}, {10, Day(0), Day(11)}}));
+  Try(Day(2), With(Make(Kind::Extend, 0), Day(30)));
+  EXPECT_EQ(LotsIn(Pack()), (std::vector<LotOf>{{10, Day(0), Day(30)}, {10, Day(1), Day(30)}}));
+}
+
 TEST_F(TransferDatesTest, WhatComesBackHasTheDatesOfAnExtend) {
   StartBoth({});
   Accrue(Day(0), 10, Day(10));

@@ -12,10 +12,11 @@ namespace {
 
 using Lots = std::vector<Parcel::Lot>;
 
-// The lots that the transfer took, in that order, neighbours with both dates the same as one.
+// The lots that the transfer took, in spending order (in which it took them, unless an Extend has
+// made their dates the same), neighbours with both dates the same as one.
 Lots KeptLots(Account account, const AccountTransit& transit) {
   Lots lots;
-  for (const HeldPart& part : transit.parts) {
+  for (const HeldPart& part : account.InSpendingOrder(transit.parts)) {
     const AccountLot& lot = account.LotOf(part.origin);
     const bool is_as_before = !lots.empty() && lots.back().activates_at == lot.activates_at &&
                               lots.back().expires_at == lot.expires_at;

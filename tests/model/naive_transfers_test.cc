@@ -200,6 +200,16 @@ TEST_F(Transfers, PointsOnTheirWayHaveNoEventsButTheDatesOfAnExtend) {
   EXPECT_EQ(totals().expired, 10);
 }
 
+TEST_F(Transfers, AnExtendMayChangeTheOrderOfWhatIsOnItsWay) {
+  StartBoth({});
+  Accrue(Day(1), 10, Day(10));
+  Accrue(Day(0), 10, Day(11));
+  Send(Day(2), 20);
+  EXPECT_EQ(Pack().lots, (ParcelLots{{10, Day(1), Day(10)}, {10, Day(0), Day(11)}}));
+  Extend(Day(2), Day(30));
+  EXPECT_EQ(Pack().lots, (ParcelLots{{10, Day(0), Day(30)}, {10, Day(1), Day(30)}}));
+}
+
 TEST_F(Transfers, PointsThatExpireOnTheirWayPayDebtFirst) {
   StartBoth({.debt_floor = 100});
   const Operation purchase = Make(Kind::kPurchase, 3);
