@@ -21,13 +21,13 @@ Transfers::Transfers(const ledger::StateMachine& machine, uint16_t shard, uint16
 }
 
 size_t Transfers::TakeSent() {
-  machine_.FindOpenTransfers(newest_, sent_);
-  for (const auto& transfer : sent_) {
+  const auto sent = machine_.OpenTransfers(newest_);
+  for (const auto& transfer : sent) {
     Lane& lane = lanes_[ShardOf(transfer.to, static_cast<uint16_t>(lanes_.size()))];
     lane.entries.push_back({transfer, Outcome::Ok, Result(), 0, 0});
     newest_ = transfer.position;
   }
-  return sent_.size();
+  return sent.size();
 }
 
 void Transfers::Await(SubmitPart& part, size_t index, Position position, const Id& to) {

@@ -118,7 +118,6 @@ class Transfers {
   void FailLane(Lane& lane, const absl::Status& failure);
 
   const ledger::StateMachine& machine_;
-  std::vector<ledger::StateMachine::OpenTransfer> sent_;
   Position newest_ = 0;
   const uint16_t shard_;
   std::function<void(SubmitPart&)> answer_;

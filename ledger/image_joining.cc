@@ -21,12 +21,17 @@ absl::Status ImageReader::State::LinkHolds() {
   return same == holds_at_.end() ? absl::OkStatus() : Wrong("two holds are of one position");
 }
 
-void ImageReader::State::LinkTransits() {
+absl::Status ImageReader::State::LinkTransits() {
   std::sort(transits_.begin(), transits_.end(),
             [](const auto& a, const auto& b) { return a.first < b.first; });
   for (const auto& [position, transit] : transits_) {
+    const ProgramState* program = Find(machine_.accounts_[transit.account].program);
+    if (program == nullptr || transit.version >= program->versions.size()) {
+      return Wrong(absl::StrCat("a transfer on its way from account ", transit.account));
+    }
     machine_.holds_[transit.hold].transit = machine_.transits_.Append(transit);
   }
+  return absl::OkStatus();
 }
 
 void ImageReader::State::LinkLots() {
@@ -186,7 +191,7 @@ absl::Status ImageReader::State::Finish() {
   if (absl::Status accounts = CheckAccounts(); !accounts.ok()) return accounts;
   LinkLots();
   if (absl::Status holds = LinkHolds(); !holds.ok()) return holds;
-  LinkTransits();
+  if (absl::Status transits = LinkTransits(); !transits.ok()) return transits;
   for (size_t shard = 0; shard < machine_.arrivals_.size(); ++shard) {
     digest_ += RowHash::OfArrivals(static_cast<uint16_t>(shard), machine_.arrivals_[shard]);
   }

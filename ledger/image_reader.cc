@@ -433,11 +433,9 @@ absl::Status ImageReader::State::ReadTransit(const TransitRow& row) {
   Hold& hold = machine_.holds_[last_hold_];
   uint32_t at = extra == nullptr ? kNoRow : extra->first_hold;
   while (at != kNoRow && at != last_hold_) at = machine_.holds_[at].next;
-  const ProgramState* program = Find(account->program);
   if (at == kNoRow || IsZero(row.id) || IsZero(row.to) || row.to == account->member ||
       row.sent_at <= 0 || row.sent_at > machine_.log_time_ || row.base > row.sent_at ||
-      row.base <= 0 || program == nullptr || row.version == 0 ||
-      row.version > program->versions.size() || transits_.size() == kMaxTransits) {
+      row.base <= 0 || row.version == 0 || transits_.size() == kMaxTransits) {
     return wrong();
   }
   const Transit transit = {
@@ -463,7 +461,7 @@ absl::Status ImageReader::State::ReadArrivals(const ArrivalsRow& row) {
   for (uint32_t i = 0; i < row.count; ++i) {
     const Position before = arrivals.begin() == arrivals.end() ? 0 : arrivals.end()[-1];
     if (positions[i] <= before || positions[i] < row.open_from || positions[i] > row.newest ||
-        arrivals.full()) {
+        !arrivals.HasRoom(row.open_from)) {
       return wrong();
     }
     arrivals.Add(positions[i]);

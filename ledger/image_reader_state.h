@@ -91,7 +91,7 @@ class ImageReader::State {
   Account* AccountAt(uint32_t number);
   absl::Status LinkHolds();
   // In the order of their positions.
-  void LinkTransits();
+  absl::Status LinkTransits();
   // Of accounts with many.
   void LinkLots();
   absl::Status CheckAccounts() const;

@@ -140,7 +140,7 @@ class StateMachine {
     uint32_t row = kNoRow;  // where it may be found at once
   };
   // Those behind position `after`, oldest first; kMaxTransits at most.
-  void FindOpenTransfers(Position after, std::vector<OpenTransfer>& transfers) const;
+  std::vector<OpenTransfer> OpenTransfers(Position after = 0) const;
   // Appends what the receiver's shard is to apply, as it will stand in its log: a TransferIn, its
   // TransferDetail, and its lots. `shard`: this one. `open_from`: everything that this shard sent
   // to that one before it is settled, durably, and not sent again. REQUIRES: it is open.

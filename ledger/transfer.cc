@@ -41,8 +41,8 @@ void StateMachine::PerformTransfer(Request& request) {
   request.result.mutate_flags(request.result.flags() | kInTransit);
 }
 
-void StateMachine::FindOpenTransfers(Position after, std::vector<OpenTransfer>& transfers) const {
-  transfers.clear();
+std::vector<StateMachine::OpenTransfer> StateMachine::OpenTransfers(Position after) const {
+  std::vector<OpenTransfer> transfers;
   for (uint32_t row = transits_.Last(); row != kNoRow; row = transits_[row].previous) {
     const Transit& transit = transits_[row];
     const Position position = holds_[transit.hold].position;
@@ -51,6 +51,7 @@ void StateMachine::FindOpenTransfers(Position after, std::vector<OpenTransfer>& 
     transfers.push_back({position, account.program, account.member, transit.to, transit.hold});
   }
   std::reverse(transfers.begin(), transfers.end());
+  return transfers;
 }
 
 uint32_t StateMachine::FindTransit(const OpenTransfer& transfer) const {
@@ -211,7 +212,7 @@ bool StateMachine::Receive(absl::Span<const Record> parcel, Result& result, Reco
     result.mutate_flags(kReplayed);
     return true;
   }
-  if (arrivals.full()) return refuse(Outcome::Overloaded);
+  if (!arrivals.HasRoom(key.open_from)) return refuse(Outcome::Overloaded);
   request.program = FindProgram(op.program());
   if (request.program == nullptr) return refuse(Outcome::UnknownProgram);
   request.row = AccountOf(op);

@@ -23,6 +23,11 @@ void Transits::Remove(uint32_t row) {
 
 bool Arrivals::Has(Position position) const { return std::binary_search(begin(), end(), position); }
 
+bool Arrivals::HasRoom(Position open_from) const {
+  return end() - std::lower_bound(begin(), end(), open_from) <
+         static_cast<std::ptrdiff_t>(kMaxArrivals);
+}
+
 void Arrivals::Settle(Position open_from) {
   open_from_ = open_from;
   begin_ = static_cast<size_t>(std::lower_bound(begin(), end(), open_from) - positions_.data());

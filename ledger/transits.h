@@ -60,7 +60,8 @@ class Arrivals {
  public:
   // Whether it was received. REQUIRES: position >= open_from().
   bool Has(Position position) const;
-  bool full() const { return positions_.size() - begin_ >= kMaxArrivals; }
+  // Whether there is room for one more, once everything before `open_from` is settled.
+  bool HasRoom(Position open_from) const;
   // Before it, everything is settled.
   Position open_from() const { return open_from_; }
   // The newest ever received; 0: nothing was.
@@ -71,7 +72,7 @@ class Arrivals {
 
   // Forgets what lies before `open_from`. REQUIRES: it does not go back.
   void Settle(Position open_from);
-  // REQUIRES: !Has(position) && !full(). O(those that are newer).
+  // REQUIRES: !Has(position) && HasRoom(open_from()). O(those that are newer).
   void Add(Position position);
   void SetNewest(Position newest) { newest_ = newest; }
 

@@ -201,9 +201,7 @@ class Members {
     size_t open = 0;
     EachShard([&](const Shard& shard) {
       EXPECT_EQ(shard.machine().CheckInvariants(), absl::OkStatus());
-      std::vector<ledger::StateMachine::OpenTransfer> transfers;
-      shard.machine().FindOpenTransfers(0, transfers);
-      open += transfers.size();
+      open += shard.machine().OpenTransfers().size();
     });
     return open;
   }
