@@ -396,8 +396,8 @@ absl::Status ImageReader::State::ReadHold(const HoldRow& row) {
   for (size_t i = 0; i < row.count; ++i) {
     const LotRow& from = lots[i];
     // What it gives back must find room in the balance.
-    const Totals::Sum owned = Totals::Sum{extra.held} + on_their_way + hold.points +
-                              from.remaining + account->pending +
+    const Totals::Sum owned = Totals::Sum{extra.held} + on_their_way +
+                              (on_its_way ? hold.points : 0) + from.remaining + account->pending +
                               std::max<Points>(account->available, 0);
     if (!IsLot(from) || machine_.lots_.full() || owned > std::numeric_limits<Points>::max()) {
       return wrong();

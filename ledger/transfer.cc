@@ -204,10 +204,8 @@ bool StateMachine::Receive(absl::Span<const Record> parcel, Result& result, Reco
   };
   const auto key = DetailIn<TransferDetail>(parcel[1]);
   Arrivals& arrivals = ArrivalsOf(key.shard);
-  // A shard that sends what it had settled, or settles what it sends again, is not one.
-  if (key.position < arrivals.open_from() || key.open_from < arrivals.open_from()) {
-    return refuse(Outcome::BadRequest);
-  }
+  // No shard sends what it has settled.
+  if (key.position < arrivals.open_from()) return refuse(Outcome::BadRequest);
   if (arrivals.Has(key.position)) {
     result.mutate_flags(kReplayed);
     return true;
@@ -226,7 +224,7 @@ bool StateMachine::Receive(absl::Span<const Record> parcel, Result& result, Reco
   if (JoinsLots(request.account->lot_count, request.lots)) {
     JoinLots(*request.program, request.row, request.t);
   }
-  arrivals.Settle(key.open_from);
+  arrivals.Settle(std::max(key.open_from, arrivals.open_from()));
   arrivals.Add(key.position);
   Unpack(request, parcel);
   return true;

@@ -145,6 +145,24 @@ TEST_F(TransferAgain, ParcelsArriveInAnyOrder) {
   EXPECT_EQ(there_.machine().NewestArrival(kShard), open[3].position);
 }
 
+// It was sent when more was open than when that one was that has arrived.
+TEST_F(TransferAgain, AParcelIsLate) {
+  StartBoth({});
+  Accrue(Day(0), 100);
+  std::vector<StateMachine::OpenTransfer> open;
+  for (Points points = 1; points <= 3; ++points) {
+    Send(Day(0), points);
+    open.push_back(Open());
+  }
+  EXPECT_EQ(Receive(Day(0), Pack(open[0], open[0].position)).outcome(), Outcome::Ok);
+  const Parcel late = Pack(open[1], open[0].position);
+  ledger_.BeginBlock({Day(0), false});
+  ledger_.Finish(open[0], Outcome::Ok);
+  EXPECT_EQ(Receive(Day(0), Pack(open[2], open[1].position)).outcome(), Outcome::Ok);
+  EXPECT_EQ(Receive(Day(0), late).outcome(), Outcome::Ok);
+  EXPECT_EQ(BalanceThere(Day(0)), (Sub{0, 6, 0, 0}));
+}
+
 // The shard that sent it knows what has become of it, whatever the answer is.
 TEST_F(TransferAgain, AParcelOfWhatWasSettledIsNotApplied) {
   StartBoth({});
@@ -293,12 +311,16 @@ TEST_F(TransferAgain, AnImageHasWhatWasOnItsWayAndIsDone) {
   image.CompareRest(ledger_.Log());
 }
 
-// No transfer: two holds of which one has more than half of the largest number.
+// No transfers: three holds, the last with parts of three lots.
 TEST_F(TransferAgain, AnImageHasTheLargestHolds) {
+  constexpr Points kUnit = 1'000'000'000'000'000;
   StartBoth({});
-  Accrue(Day(0), kMax);
-  ASSERT_EQ(Try(Day(0), Make(Kind::Hold, kMax / 3)), Outcome::Ok);
-  ASSERT_EQ(Try(Day(0), Make(Kind::Hold, kMax / 3 * 2)), Outcome::Ok);
+  Accrue(Day(0), 3'114 * kUnit, Day(20));
+  Accrue(Day(0), 3'128 * kUnit, Day(30));
+  Accrue(Day(0), 1'068 * kUnit, Day(40));
+  for (const Points points : {1, 2'487, 4'476}) {
+    ASSERT_EQ(Try(Day(0), Make(Kind::Hold, points * kUnit)), Outcome::Ok);
+  }
   ImageCheck image(ledger_.machine());
   image.Begin(ledger_.EndBlock());
   image.CompareRest(ledger_.Log());
