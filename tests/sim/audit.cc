@@ -130,7 +130,10 @@ void Audit::FoldBlock(Shard& shard, uint16_t number, Instant stamp, Position fir
       continue;
     }
     if (record.operation.kind() != Kind::Tick) Note(number, position, record);
-    if (!IsDerived(record.operation.kind())) {
+    if (IsBetweenShards(record.operation.kind())) {
+      FoldBetweenShards(shard, position, &record);
+      i += record.result.details();
+    } else if (!IsDerived(record.operation.kind())) {
       i += record.result.details();
       chain.emplace_back(position, record);
       if ((record.operation.flags() & kLinked) != 0) continue;
@@ -164,9 +167,43 @@ void Audit::FoldOperations(Shard& shard, const std::vector<std::pair<Position, R
     EXPECT_FALSE(results[i].replayed) << "applied twice";
     EXPECT_EQ(results[i].points, logged.points());
     if (chain[i].second.operation.kind() == Kind::Tick) continue;
+    if (results[i].in_transit) {
+      shard.open[chain[i].first] = shard.ledger.OpenTransfers().back();
+    }
     EXPECT_EQ(results[i].available, logged.available());
     EXPECT_EQ(results[i].pending, logged.pending());
   }
+}
+
+void Audit::FoldBetweenShards(Shard& shard, Position position, const Record* record) {
+  SCOPED_TRACE(testing::Message() << "position " << position);
+  const Operation& op = record->operation;
+  model::Result result;
+  if (op.kind() == Kind::TransferIn) {
+    const auto detail = DetailIn<TransferDetail>(record[1]);
+    model::Parcel parcel;
+    parcel.operation = FromOperation(op);
+    parcel.shard = detail.shard;
+    parcel.sequence = detail.position;
+    parcel.open_from = detail.open_from;
+    for (size_t i = 2; i <= record->result.details(); ++i) {
+      const auto lot = DetailIn<TransferLot>(record[i]);
+      parcel.lots.push_back({lot.points, lot.activates_at, lot.expires_at});
+    }
+    result = shard.ledger.Receive(parcel);
+    EXPECT_FALSE(result.replayed) << "received twice";
+    // What was sent says the same, wherever it is.
+    received_[{detail.shard, detail.position}] = op.amount();
+  } else {
+    const auto open = shard.open.find(op.user_data());
+    ASSERT_NE(open, shard.open.end()) << "settles what is not on its way";
+    result = shard.ledger.Finish(open->second, static_cast<model::Outcome>(op.category()));
+    shard.open.erase(open);
+  }
+  EXPECT_EQ(result.outcome, model::Outcome::kOk);
+  EXPECT_EQ(result.points, record->result.points());
+  EXPECT_EQ(result.available, record->result.available());
+  EXPECT_EQ(result.pending, record->result.pending());
 }
 
 // A member's record: on one shard only, of an operation that somebody sent, and as it was answered.
@@ -174,14 +211,26 @@ void Audit::Note(uint16_t number, Position position, const Record& record) {
   const AccountKey account = KeyOf(record.operation);
   EXPECT_EQ(homes_.emplace(account, number).first->second, number);
   histories_[account].emplace_back(position, record);
-  if (IsDerived(record.operation.kind())) return;
+  const Kind kind = record.operation.kind();
+  if (kind == Kind::TransferDone || kind == Kind::TransferBack) {
+    settled_[{number, record.operation.user_data()}] =
+        kind == Kind::TransferDone ? record.operation.amount() : 0;
+  }
+  if (IsDerived(kind) || IsBetweenShards(kind)) return;
   const auto it = books_.by_id_.find(FromId(record.operation.id()));
   ASSERT_NE(it, books_.by_id_.end()) << "nobody sent what is at position " << position;
   const Sent& sent = books_.sent_[it->second];
   EXPECT_TRUE(SameBytes(sent.operation, record.operation));
-  EXPECT_TRUE(found_.emplace(it->second, position).second)
-      << "in the log twice, the second time at position " << position;
-  if (!sent.answer.has_value()) return;
+  // A transfer that came back may be there again.
+  const auto [found, first] = found_.emplace(it->second, position);
+  if (kind == Kind::Transfer) {
+    found->second = position;
+    sends_[it->second].push_back({number, position});
+  } else {
+    EXPECT_TRUE(first) << "in the log twice, the second time at position " << position;
+  }
+  if (!sent.answer.has_value() || (kind == Kind::Transfer && !sent.accepted())) return;
+  if (kind == Kind::Transfer && sent.answer->position() != position) return;
   EXPECT_EQ(sent.answer->outcome(), Outcome::Ok) << "refused, but in the log at " << position;
   EXPECT_EQ(sent.answer->position(), position);
   EXPECT_EQ(sent.answer->points(), record.result.points());
@@ -208,9 +257,34 @@ void Audit::ExpectComplete() const {
   for (size_t i = 0; i < books_.sent_.size(); ++i) {
     const Sent& sent = books_.sent_[i];
     ASSERT_TRUE(sent.answer.has_value()) << "operation " << i << " was never answered";
+    if (sent.operation.kind() == Kind::Transfer) {
+      ExpectSentOnce(i);
+      continue;
+    }
     EXPECT_EQ(found_.count(i), sent.accepted() ? 1 : 0)
         << "operation " << i << " with outcome " << static_cast<int>(sent.answer->outcome());
   }
+}
+
+// Of all times that it is in the log, one has arrived if it was accepted, else none; the others
+// came back.
+void Audit::ExpectSentOnce(size_t index) const {
+  const Sent& sent = books_.sent_[index];
+  size_t arrived = 0;
+  const auto sends = sends_.find(index);
+  if (sends != sends_.end()) {
+    for (const auto& place : sends->second) {
+      const auto settled = settled_.find(place);
+      ASSERT_NE(settled, settled_.end()) << "operation " << index << " is on its way for ever";
+      const auto received = received_.find(place);
+      EXPECT_EQ(received == received_.end() ? 0 : received->second, settled->second);
+      if (settled->second == 0) continue;
+      ++arrived;
+      EXPECT_EQ(sent.answer->position(), place.second);
+    }
+  }
+  EXPECT_EQ(arrived, sent.accepted() ? 1 : 0)
+      << "operation " << index << " with outcome " << static_cast<int>(sent.answer->outcome());
 }
 
 const model::NaiveLedger* Audit::LedgerOf(uint16_t program, const model::Id& member) const {
@@ -266,6 +340,8 @@ void Audit::Expect(uint16_t program, const TotalsAnswer& answer) {
     sum.pending += totals.pending;
     sum.available += totals.available;
     sum.debt += totals.debt;
+    sum.sent += totals.sent;
+    sum.received += totals.received;
   }
   EXPECT_EQ(answer.members, sum.members);
   EXPECT_EQ(answer.issued, sum.issued);
@@ -280,6 +356,9 @@ void Audit::Expect(uint16_t program, const TotalsAnswer& answer) {
   EXPECT_EQ(answer.pending, sum.pending);
   EXPECT_EQ(answer.available, sum.available);
   EXPECT_EQ(answer.debt, sum.debt);
+  EXPECT_EQ(answer.sent, sum.sent);
+  EXPECT_EQ(answer.received, sum.received);
+  EXPECT_EQ(answer.sent, answer.received) << "something is on its way for ever";
 }
 
 void Audit::Expect(uint16_t program, const model::Id& member,

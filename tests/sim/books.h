@@ -94,6 +94,7 @@ class Audit {
     model::NaiveLedger ledger;
     bool import_clock = false;
     std::map<uint16_t, uint16_t> versions;
+    std::map<Position, model::OpenTransfer> open;  // transfers
   };
 
   void ReadShard(wal::Io& io, const std::string& directory, uint16_t shard);
@@ -101,8 +102,11 @@ class Audit {
                  const std::vector<Record>& records);
   void FoldProgram(Shard& shard, Instant stamp, const Record* put);
   void FoldOperations(Shard& shard, const std::vector<std::pair<Position, Record>>& chain);
+  // A record with its details, by which two shards tell each other of a transfer.
+  void FoldBetweenShards(Shard& shard, Position position, const Record* record);
   void Note(uint16_t number, Position position, const Record& record);
   void CheckMovements();
+  void ExpectSentOnce(size_t index) const;
   void CheckReadings(const Shard& shard, Position position, const Operation& operation);
 
   Books& books_;
@@ -110,6 +114,12 @@ class Audit {
   std::map<AccountKey, uint16_t> homes_;
   std::map<AccountKey, std::vector<std::pair<Position, Record>>> histories_;
   std::map<size_t, Position> found_;  // by index in the books
+  // Of transfers, by the sender's shard and position: what was received, and of what was settled
+  // how much has arrived.
+  using SentAt = std::pair<uint16_t, Position>;
+  std::map<SentAt, Points> received_;
+  std::map<SentAt, Points> settled_;
+  std::map<size_t, std::vector<SentAt>> sends_;  // by index in the books
   std::vector<uint64_t> block_hashes_;
 };
 

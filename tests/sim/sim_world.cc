@@ -204,6 +204,11 @@ Operation World::Draw() {
   if (kind <= 79) return of(holds_, Kind::Capture, random_.OneIn(3));
   if (kind <= 82) return of(holds_, Kind::Release, true);
   if (kind <= 86) return of(redemptions_, Kind::ReverseRedemption, false);
+  if (kind <= 87) {
+    const int64_t to = random_.Between(0, options_.members);  // 0: nobody
+    return Member(to) == member ? make(Kind::Enrol, 0)
+                                : make(Kind::Transfer, random_.Between(1, 20), Member(to));
+  }
   if (kind <= 88) return make(random_.OneIn(4) ? Kind::Freeze : Kind::Unfreeze, 0);
   if (kind <= 92) return make(Kind::Enrol, 0);
   if (random_.OneIn(4)) return make(Kind::Return, random_.Between(1, 500));
@@ -212,12 +217,12 @@ Operation World::Draw() {
 
 absl::Status World::Apply(const Operation& operation) {
   const size_t index = books_.Add(operation, 0);
+  books_[index].failed = true;  // it has no place in the client's order
   const absl::StatusOr<Result> result = ledger_->Apply(operation);
   if (result.ok() && result->outcome() != Outcome::Overloaded) {
     books_.Answer(index, *result);
     return absl::OkStatus();
   }
-  books_[index].failed = true;
   clients_[0]->waiting.insert(index);
   return result.status();
 }
@@ -231,6 +236,9 @@ void World::DrawRequest(Client& client) {
       Operation operation = link == 0 ? first : Draw();
       operation.mutable_member() = first.member();
       operation.mutate_program(first.program());
+      // A chain holds none, and nobody sends to himself.
+      if (chain > 1 && operation.kind() == Kind::Transfer) operation.mutate_kind(Kind::Redeem);
+      if (operation.kind() == Kind::Redeem) operation.mutable_related() = Id();
       operation.mutate_flags(link + 1 < chain ? kLinked : 0);
       const size_t index = books_.Add(operation, client.number);
       client.waiting.insert(index);
@@ -348,7 +356,8 @@ void World::Read() {
                         EXPECT_EQ(answer.issued + answer.reinstated + answer.adjusted +
                                       answer.forgiven - answer.redeemed - answer.expired -
                                       answer.clawed_back,
-                                  answer.pending + answer.available + answer.held - answer.debt);
+                                  answer.pending + answer.available + answer.held - answer.debt +
+                                      answer.sent - answer.received);
                       }));
   } else {
     dispatcher.Lots(program, member, Counted<LotsAnswer>([](const LotsAnswer& answer) {
@@ -412,6 +421,16 @@ void World::Run(int turns) {
   }
 }
 
+// Also what nobody waits for any more.
+bool World::IsOnItsWay() const {
+  for (uint16_t index = 0; index < ledger_->worker_count(); ++index) {
+    for (const auto& shard : static_cast<ShardWorker&>(ledger_->worker(index)).shards()) {
+      if (!shard->machine().OpenTransfers().empty()) return true;
+    }
+  }
+  return false;
+}
+
 bool World::Settle() {
   for (int turn = 0; turn < kForEver; ++turn) {
     size_t waiting = 0;
@@ -420,7 +439,7 @@ bool World::Settle() {
       waiting += client->in_flight;
     }
     SendPuts();
-    if (waiting == 0 && unanswered_ == 0) return true;
+    if (waiting == 0 && unanswered_ == 0 && !IsOnItsWay()) return true;
     if (!ledger_->health().ok()) return false;
     Step();
   }
@@ -449,6 +468,8 @@ void World::CheckOrder() const {
   for (size_t i = 0; i < books_.size(); ++i) {
     const Sent& sent = books_[i];
     const Client& client = *clients_[sent.client];
+    // A transfer may have come back behind others, and been sent again.
+    if (sent.operation.kind() == Kind::Transfer) continue;
     if (!sent.accepted() || sent.failed || (client.overtaken && !client.streamed)) continue;
     Position& previous =
         last[{sent.client, sent.operation.program(), FromId(sent.operation.member())}];
@@ -460,6 +481,8 @@ void World::CheckOrder() const {
 void World::CheckTransactions(uint16_t program, const Id& member,
                               const StatementAnswer& statement) {
   for (const MovementAnswer& movement : statement.movements) {
+    const Kind kind = movement.operation.kind();
+    if (kind == Kind::Transfer || IsBetweenShards(kind)) continue;  // it may have come back
     if (IsZero(movement.operation.id()) || !random_.OneIn(4)) continue;
     const absl::StatusOr<TransactionAnswer> found =
         ledger_->Transaction(program, member, movement.operation.id());

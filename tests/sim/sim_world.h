@@ -105,6 +105,7 @@ class World {
   void CheckTransactions(uint16_t program, const Id& member, const StatementAnswer& statement);
   void SendPuts();
   void CheckShards() const;
+  bool IsOnItsWay() const;
   void CheckOrder() const;
   Dispatcher& AnyDispatcher();
   template <typename Answer, typename Take>
