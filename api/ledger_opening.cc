@@ -278,17 +278,25 @@ absl::Status Ledger::State::CheckArrivals() const {
   };
   for (uint16_t to = 0; to < identity.shard_count; ++to) {
     for (uint16_t from = 0; from < identity.shard_count; ++from) {
-      const Position newest = shard_of(to).machine().NewestArrival(from);
-      const Position end = shard_of(from).end();
-      if (newest < end) continue;
-      return absl::DataLossError(
-          absl::StrCat(options.directory, ": shard ", to, " has received points that shard ", from,
-                       " sent at position ", newest, ", and the log of shard ", from,
-                       " ends at position ", end - 1,
-                       ": the shards' folders are not of one moment. Restore all of them from one "
-                       "backup; if the log of shard ",
-                       from, " was cut, cut that of shard ", to,
-                       " before what it received, or restore the ledger to an earlier time"));
+      const std::string remedy =
+          ": the shards' folders are not of one moment. Restore all of them from one backup, or to "
+          "one point in time; tally log verify says where they differ";
+      const auto ends = [&](uint16_t shard) {
+        return absl::StrCat(", and the log of shard ", shard, " ends at position ",
+                            shard_of(shard).end() - 1, remedy);
+      };
+      const Position arrival = shard_of(to).machine().NewestArrival(from);
+      if (arrival >= shard_of(from).end()) {
+        return absl::DataLossError(absl::StrCat(options.directory, ": shard ", to,
+                                                " has received points that shard ", from,
+                                                " sent at position ", arrival, ends(from)));
+      }
+      const Position delivery = shard_of(from).machine().NewestDelivery(to);
+      if (delivery >= shard_of(to).end()) {
+        return absl::DataLossError(absl::StrCat(options.directory, ": shard ", from,
+                                                " knows of points that shard ", to,
+                                                " received at position ", delivery, ends(to)));
+      }
     }
   }
   return absl::OkStatus();

@@ -356,7 +356,8 @@ void Shard::ServeOwnTransfers() {
       if (!RoomWillCome()) transfers_->Overload();
       return;
     }
-    transfers_->OwnReceived(written == Written::kYes ? result.outcome() : Outcome::Overloaded);
+    if (written == Written::kNever) result.mutate_outcome(Outcome::Overloaded);
+    transfers_->OwnReceived(result);
   }
   SettleTransfers();
 }
@@ -364,10 +365,12 @@ void Shard::ServeOwnTransfers() {
 void Shard::SettleTransfers() {
   NotBefore(transfers_->not_before());
   Outcome received;
-  while (const ledger::StateMachine::OpenTransfer* transfer = transfers_->NextToSettle(&received)) {
+  ledger::Arrival arrival;
+  while (const ledger::StateMachine::OpenTransfer* transfer =
+             transfers_->NextToSettle(&received, &arrival)) {
     Result result;
     const Written written = Write([&](ledger::RecordSink& sink) {
-      return machine_->Finish(*transfer, received, result, sink);
+      return machine_->Finish(*transfer, received, result, sink, arrival);
     });
     if (written == Written::kNever) {
       failure_ = absl::FailedPreconditionError(absl::StrCat(

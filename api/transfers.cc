@@ -24,7 +24,7 @@ size_t Transfers::TakeSent() {
   const auto sent = machine_.OpenTransfers(newest_);
   for (const auto& transfer : sent) {
     Lane& lane = lanes_[ShardOf(transfer.to, static_cast<uint16_t>(lanes_.size()))];
-    lane.entries.push_back({transfer, Outcome::Ok, Result(), 0, 0});
+    lane.entries.push_back({transfer, Outcome::Ok, 0, Result(), 0, 0});
     newest_ = transfer.position;
   }
   return sent.size();
@@ -59,16 +59,20 @@ Position Transfers::own_open_from() const {
   return lanes_[shard_].entries.front().transfer.position;
 }
 
-void Transfers::Received(Lane& lane, Outcome outcome) {
-  lane.entries[lane.received++].received = outcome;
+void Transfers::Received(Lane& lane, const Result& result) {
+  Entry& entry = lane.entries[lane.received++];
+  entry.received = result.outcome();
+  entry.received_at = result.position();
 }
 
-const ledger::StateMachine::OpenTransfer* Transfers::NextToSettle(Outcome* received) {
+const ledger::StateMachine::OpenTransfer* Transfers::NextToSettle(Outcome* received,
+                                                                  ledger::Arrival* arrival) {
   constexpr size_t kAhead = 4;
   for (size_t i = 0; i < lanes_.size(); ++i, next_lane_ = (next_lane_ + 1) % lanes_.size()) {
     const Lane& lane = lanes_[next_lane_];
     if (lane.settled == lane.received) continue;
     *received = lane.entries[lane.settled].received;
+    *arrival = {static_cast<uint16_t>(next_lane_), lane.entries[lane.settled].received_at};
     for (int step = 0; step < 3; ++step) {
       const size_t ahead = lane.settled + kAhead * static_cast<size_t>(3 - step);
       if (ahead < lane.received) machine_.FetchSender(lane.entries[ahead].transfer, step);
@@ -135,7 +139,7 @@ void Transfers::TakeAnswers(ParcelsRequest& request) {
   has_answers_ = true;
   if (!request.status.ok()) return FailLane(lane, request.status);
   not_before_ = std::max(not_before_, request.stamp);
-  for (const Result& result : request.results) Received(lane, result.outcome());
+  for (const Result& result : request.results) Received(lane, result);
 }
 
 // Whether it has received them is not known until it is there again.

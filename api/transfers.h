@@ -59,10 +59,11 @@ class Transfers {
   const ledger::StateMachine::OpenTransfer* NextOwn() const;
   Position own_open_from() const;
   // What was said of it.
-  void OwnReceived(Outcome outcome) { Received(lanes_[shard_], outcome); }
+  void OwnReceived(const Result& result) { Received(lanes_[shard_], result); }
 
   // The next that is to be settled; null: there is none.
-  const ledger::StateMachine::OpenTransfer* NextToSettle(Outcome* received);
+  const ledger::StateMachine::OpenTransfer* NextToSettle(Outcome* received,
+                                                         ledger::Arrival* arrival);
   // It has been, with that result.
   void Settled(const Result& result);
 
@@ -87,6 +88,7 @@ class Transfers {
   struct Entry {
     ledger::StateMachine::OpenTransfer transfer;
     Outcome received = Outcome::Ok;  // what the receiver said
+    Position received_at = 0;        // its position there, if it is known
     Result came_back;                // or what the sender is told
     Position settled = 0;            // position of the settlement
     uint32_t waiter = 0;             // the first, + 1
@@ -107,7 +109,7 @@ class Transfers {
     absl::Status failure;  // of the other shard: what has left is settled after the next start
   };
 
-  static void Received(Lane& lane, Outcome outcome);
+  static void Received(Lane& lane, const Result& result);
   static void ParcelsDone(ShardRequest& request);
   void TakeAnswers(ParcelsRequest& request);
   void SendParcels(Lane& lane, Position durable, Instant stamp);

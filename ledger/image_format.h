@@ -182,8 +182,8 @@ struct TransitRow {
 };
 static_assert(sizeof(TransitRow) == 64);
 
-// What was received of a shard: rows of one shard ascend; each has `count` positions behind it, not
-// settled there as far as is known, which ascend as well.
+// What was received of a shard, and where it has received: rows of one shard ascend; each has
+// `count` positions behind it, not settled there as far as is known, which ascend as well.
 struct ArrivalsRow {
   ImageRow type;
   uint8_t reserved;
@@ -191,8 +191,9 @@ struct ArrivalsRow {
   uint32_t count;
   Position open_from;
   Position newest;
+  Position delivered;
 };
-static_assert(sizeof(ArrivalsRow) == 24);
+static_assert(sizeof(ArrivalsRow) == 32);
 // Of one row, at most.
 inline constexpr uint32_t kArrivalsPerRow = 1u << 12;
 

@@ -452,9 +452,11 @@ absl::Status ImageReader::State::ReadArrivals(const ArrivalsRow& row) {
   const auto wrong = [&] { return Wrong(absl::StrCat("what came from shard ", row.shard)); };
   Arrivals& arrivals = machine_.ArrivalsOf(row.shard);
   const auto* positions = reinterpret_cast<const Position*>(&row + 1);
-  const bool first = arrivals.newest() == 0;
-  if (row.newest == 0 || row.count > kArrivalsPerRow || row.open_from > row.newest ||
-      (!first && (row.open_from != arrivals.open_from() || row.newest != arrivals.newest()))) {
+  const bool first = arrivals.empty();
+  if ((row.newest | row.delivered) == 0 || row.count > kArrivalsPerRow ||
+      row.open_from > row.newest ||
+      (!first && (row.open_from != arrivals.open_from() || row.newest != arrivals.newest() ||
+                  row.delivered != arrivals.delivered()))) {
     return wrong();
   }
   if (first) arrivals.Settle(row.open_from);
@@ -467,6 +469,7 @@ absl::Status ImageReader::State::ReadArrivals(const ArrivalsRow& row) {
     arrivals.Add(positions[i]);
   }
   arrivals.SetNewest(row.newest);
+  arrivals.Delivered(row.delivered);
   return absl::OkStatus();
 }
 

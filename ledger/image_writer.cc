@@ -164,7 +164,7 @@ bool StateMachine::ImageWriter::WriteArrivals() {
   for (; next_arrivals_ < arrivals_.size(); ++next_arrivals_, next_arrival_ = 0) {
     const Arrivals& arrivals = arrivals_[next_arrivals_];
     const auto all = static_cast<size_t>(arrivals.end() - arrivals.begin());
-    if (arrivals.newest() == 0) continue;
+    if (arrivals.empty()) continue;
     do {
       const size_t count = std::min<size_t>(all - next_arrival_, kArrivalsPerRow);
       auto* row = RoomFor<ArrivalsRow>(ImageRow::kArrivals, count * sizeof(Position));
@@ -173,6 +173,7 @@ bool StateMachine::ImageWriter::WriteArrivals() {
       row->count = static_cast<uint32_t>(count);
       row->open_from = arrivals.open_from();
       row->newest = arrivals.newest();
+      row->delivered = arrivals.delivered();
       if (count > 0) {
         std::memcpy(row + 1, arrivals.begin() + next_arrival_, count * sizeof(Position));
       }

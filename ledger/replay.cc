@@ -56,8 +56,13 @@ bool StateMachine::ApplyBetweenShards(absl::Span<const Record> slots, Out& out) 
     return SlotsOf(slots[0]) <= slots.size() &&
            Receive(slots.first(SlotsOf(slots[0])), result, out);
   }
-  return Finish({op.user_data(), op.program(), op.member(), op.related()},
-                static_cast<Outcome>(op.category()), result, out);
+  const OpenTransfer transfer = {op.user_data(), op.program(), op.member(), op.related()};
+  if (op.kind() == Kind::TransferBack) {
+    const auto outcome = static_cast<Outcome>(op.category());
+    return outcome != Outcome::Ok && Finish(transfer, outcome, result, out);
+  }
+  return Finish(transfer, Outcome::Ok, result, out,
+                {op.category(), static_cast<Position>(op.expires_at())});
 }
 
 bool StateMachine::ApplyRecorded(const Operation& operation, Result& result, RecordSink& sink) {

@@ -69,8 +69,9 @@ class RowHash {
               t.sent_at, t.user_data, t.version);
   }
   static uint64_t OfArrivals(uint16_t shard, const Arrivals& arrivals) {
-    if (arrivals.newest() == 0) return 0;
-    uint64_t sum = Of(kArrivals, shard, arrivals.open_from(), arrivals.newest());
+    if (arrivals.empty()) return 0;
+    uint64_t sum =
+        Of(kArrivals, shard, arrivals.open_from(), arrivals.newest(), arrivals.delivered());
     for (const Position position : arrivals) sum += Of(kArrival, shard, position);
     return sum;
   }

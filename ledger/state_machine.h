@@ -155,9 +155,12 @@ class StateMachine {
   void FetchSender(const OpenTransfer& transfer, int step) const;
   // Settles a transfer where it was sent: with Ok it is done, else its points come back.
   // UnknownOriginal: none is open there, nothing has changed. False: the sink may be too small.
-  bool Finish(const OpenTransfer& transfer, Outcome outcome, Result& result, RecordSink& sink);
+  bool Finish(const OpenTransfer& transfer, Outcome outcome, Result& result, RecordSink& sink,
+              Arrival arrival = Arrival());
   // The newest position of that shard's log from which something was received; 0: none.
   Position NewestArrival(uint16_t shard) const;
+  // The newest position of that shard's log at which it has received something from here; 0: none.
+  Position NewestDelivery(uint16_t shard) const;
 
   // ---- an image of the state (image.h), taken while operations go on ----
   // Begins the image of the state as it is, behind `position`. False: the sink has no room now.

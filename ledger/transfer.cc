@@ -289,7 +289,7 @@ void StateMachine::Unpack(Request& request, absl::Span<const Record> parcel) {
 }
 
 bool StateMachine::Finish(const OpenTransfer& transfer, Outcome outcome, Result& result,
-                          RecordSink& sink) {
+                          RecordSink& sink, Arrival arrival) {
   result = Result();
   const uint32_t row = FindTransit(transfer);
   if (row == kNoRow) {
@@ -301,8 +301,9 @@ bool StateMachine::Finish(const OpenTransfer& transfer, Outcome outcome, Result&
   const bool back = outcome != Outcome::Ok;
   const uint32_t account_row = transit.account;
   const Points points = hold.points;
-  const Operation op(transit.id, transfer.from, transit.to, points, transit.sent_at, 0,
-                     transfer.position, transfer.program, static_cast<uint16_t>(outcome),
+  const Operation op(transit.id, transfer.from, transit.to, points, transit.sent_at,
+                     back ? 0 : static_cast<int64_t>(arrival.position), transfer.position,
+                     transfer.program, back ? static_cast<uint16_t>(outcome) : arrival.shard,
                      back ? Kind::TransferBack : Kind::TransferDone, 0, 0);
   Request request{op, result, sink, LogTimeOf(op)};
   request.program = FindProgram(transfer.program);
@@ -322,6 +323,7 @@ bool StateMachine::Finish(const OpenTransfer& transfer, Outcome outcome, Result&
     GiveBack(*request.program, account_row, row, request.t);
   } else {
     DropLots(account_row, holds_[row].lots);
+    if (arrival.position != 0) ArrivalsOf(arrival.shard).Delivered(arrival.position);
   }
   WriteRecord(request, back ? points : 0, 0);
   EndHold(*request.program, account_row, row, request.t, sink);
@@ -341,6 +343,10 @@ void StateMachine::DropLots(uint32_t account_row, LotList& list) {
 Arrivals& StateMachine::ArrivalsOf(uint16_t shard) {
   if (shard >= arrivals_.size()) arrivals_.resize(size_t{shard} + 1);
   return arrivals_[shard];
+}
+
+Position StateMachine::NewestDelivery(uint16_t shard) const {
+  return shard < arrivals_.size() ? arrivals_[shard].delivered() : 0;
 }
 
 Position StateMachine::NewestArrival(uint16_t shard) const {

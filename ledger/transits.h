@@ -4,6 +4,7 @@
 #ifndef TALLYSTICK_LEDGER_TRANSITS_H_
 #define TALLYSTICK_LEDGER_TRANSITS_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -55,7 +56,14 @@ class Transits {
   uint32_t last_ = kNoRow;
 };
 
-// What has been received of one sending shard. Positions are of that shard's log.
+// Where points have arrived: the position of the TransferIn in that shard's log; 0: not known.
+struct Arrival {
+  uint16_t shard = 0;
+  Position position = 0;
+};
+
+// What has been received of one other shard, and what it has received. Positions are of that
+// shard's log.
 class Arrivals {
  public:
   // Whether it was received. REQUIRES: position >= open_from().
@@ -76,9 +84,15 @@ class Arrivals {
   void Add(Position position);
   void SetNewest(Position newest) { newest_ = newest; }
 
+  // The newest position at which it is known to have received something; 0: none.
+  Position delivered() const { return delivered_; }
+  void Delivered(Position position) { delivered_ = std::max(delivered_, position); }
+  bool empty() const { return newest_ == 0 && delivered_ == 0; }
+
  private:
   Position open_from_ = 0;
   Position newest_ = 0;
+  Position delivered_ = 0;
   std::vector<Position> positions_;
   size_t begin_ = 0;
 };
