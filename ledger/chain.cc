@@ -77,7 +77,8 @@ void StateMachine::ChainUndo::Rollback(RecordSink& out) {
   Receipts& receipts = machine_.receipts_;
   for (auto it = returns_.rbegin(); it != returns_.rend(); ++it) {
     Receipt& row = receipts[it->receipt];
-    if (it->had_returns) {
+    // An image under way finds there what it has kept.
+    if (it->had_returns || machine_.imaging_) {
       receipts.SetReturned(row, it->returned);
     } else {
       receipts.ClearReturned(row);
@@ -85,6 +86,7 @@ void StateMachine::ChainUndo::Rollback(RecordSink& out) {
   }
   for (auto it = appended_.rbegin(); it != appended_.rend(); ++it) {
     receipts.PopBack(**it);
+    --(*it)->arrived;
   }
   for (const uint32_t row : superseded_) receipts.Reinstate(row);
   if (program_ != nullptr) program_->totals = totals_;
@@ -168,12 +170,13 @@ size_t StateMachine::SlotsOfChain(absl::Span<const Operation> chain, uint32_t ac
   return slots;
 }
 
-bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out) {
+StateMachine::ChainEnd StateMachine::TryChain(absl::Span<const Operation> chain, Result* results,
+                                              Out& out) {
   if (!IsChain(chain)) {
     for (size_t i = 0; i < chain.size(); ++i) {
       Refuse(chain[i], AccountOf(chain[i]), Outcome::BadRequest, Field::Chain, results[i]);
     }
-    return true;
+    return ChainEnd::kRefused;
   }
   const uint32_t row = AccountOf(chain[0]);
   const size_t slots = SlotsOfChain(chain, row);
@@ -181,9 +184,9 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
     for (size_t i = 0; i < chain.size(); ++i) {
       Refuse(chain[i], row, Outcome::OverLimit, Field::None, results[i]);
     }
-    return true;
+    return ChainEnd::kRefused;
   }
-  if (out.room() < slots) return false;
+  if (out.room() < slots) return ChainEnd::kNoRoom;
 
   // Before it is kept for the undoing: what is undone does not undo the image.
   if (row != kNoRow) image_->BeforeAccount(row);
@@ -194,20 +197,51 @@ bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results
     if (results[failed].outcome() != Outcome::Ok) break;
     ++failed;
   }
-  if (failed == chain.size()) {
+  if (failed == chain.size()) return ChainEnd::kApplied;
+  chain_->Rollback(out);
+  for (size_t i = 0; i < chain.size(); ++i) {
+    if (i != failed) Refuse(chain[i], row, Outcome::ChainRefused, Field::None, results[i]);
+  }
+  return ChainEnd::kRefused;
+}
+
+bool StateMachine::ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out) {
+  const ChainEnd end = TryChain(chain, results, out);
+  if (end == ChainEnd::kApplied) {
     chain_->Commit();
     // What each link would have done by itself.
     ProgramState& program = *FindProgram(chain[0].program());
     for (const Operation& link : chain) {
       DropReceipts(program, program.QueueOf(link.kind(), program.InForce(link.occurred_at())));
     }
-    return true;
   }
-  chain_->Rollback(out);
-  for (size_t i = 0; i < chain.size(); ++i) {
-    if (i != failed) Refuse(chain[i], row, Outcome::ChainRefused, Field::None, results[i]);
+  return end != ChainEnd::kNoRoom;
+}
+
+void StateMachine::DryRun(const BlockTime& time, absl::Span<const Operation> operations,
+                          Result* results, RecordSink& scratch,
+                          const std::function<void(Instant t)>& look) {
+  TALLYSTICK_LEDGER_CHECK(!operations.empty() && scratch.used == 0 &&
+                          scratch.room() >= kMaxSlotsPerChain && time.stamp >= block_.stamp);
+  const BlockTime block = block_;
+  block_ = time;
+  const bool alone = operations.size() == 1 && (operations[0].flags() & kLinked) == 0;
+  bool applied = false;
+  if (alone) {
+    const Operation& operation = operations[0];
+    const uint32_t row = AccountOf(operation);
+    if (row != kNoRow) image_->BeforeAccount(row);
+    chain_->Begin(FindProgram(operation.program()), row, scratch);
+    applied = ApplyOne(operation, Locate(operation), results[0], scratch);
+    TALLYSTICK_LEDGER_CHECK(applied);
+  } else {
+    applied = TryChain(operations, results, scratch) == ChainEnd::kApplied;
   }
-  return true;
+  look(LogTimeOf(operations.back()));
+  const size_t written = scratch.used;
+  if (applied) chain_->Rollback(scratch);
+  scratch.used = written;
+  block_ = block;
 }
 
 }  // namespace tallystick::ledger

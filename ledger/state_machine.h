@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -98,6 +99,16 @@ class StateMachine {
   // the next; returns how many. Chains are never divided. `results` has room for as many. An
   // operation that does not fit into an empty sink of kMaxSlotsPerChain does not exist.
   size_t Apply(absl::Span<const Operation> operations, Result* results, RecordSink& sink);
+
+  // What operations would do in a block of that time, with nothing done: applies `operations`,
+  // which are one or one chain, as Apply does, calls `look(t)` with what that comes to, `t` being
+  // the last one's log time, and undoes it. Digest, log time and an image under way stay what they
+  // are. `scratch` then holds the records that would be written. At a table's limit, where Apply
+  // would let receipts that serve nobody leave, it is Overloaded. REQUIRES: `scratch` is empty and
+  // has room for kMaxSlotsPerChain; the stamp is not before the last block's; all but the last
+  // operation are linked.
+  void DryRun(const BlockTime& time, absl::Span<const Operation> operations, Result* results,
+              RecordSink& scratch, const std::function<void(Instant t)>& look);
 
   // Puts a program's next version. `operation`: kind ProgramPut, category = the version's number,
   // amount = program.size(); the bytes are a checked, resolved tallystick.Program. A version that
@@ -335,6 +346,9 @@ class StateMachine {
   size_t ChainLength(absl::Span<const Operation> operations) const;
   size_t SlotsOfChain(absl::Span<const Operation> chain, uint32_t account_row) const;
   bool ApplyChain(absl::Span<const Operation> chain, Result* results, Out& out);
+  enum class ChainEnd : uint8_t { kNoRoom, kRefused, kApplied };
+  // kApplied: to be committed or rolled back; else nothing was done.
+  ChainEnd TryChain(absl::Span<const Operation> chain, Result* results, Out& out);
   // replay.cc
   void ApplyLogged(absl::Span<const Operation> operations, Out& out);
   bool ApplyBetweenShards(absl::Span<const Record> slots, Out& out);

@@ -43,6 +43,7 @@ struct Tally {
   size_t images = 0;
   size_t transfers_done = 0;
   size_t transfers_back = 0;
+  size_t dry_runs = 0;
 };
 
 // One ledger's life: a clock that leaps, programs that change, requests, ticks.
@@ -77,6 +78,7 @@ class LedgerLife {
     tally.accepted += pair_.accepted();
     tally.derived += pair_.derived();
     tally.images += pair_.images();
+    tally.dry_runs += pair_.dry_runs();
   }
 
   uint64_t Digest() { return pair_.machine().Digest(); }
@@ -117,8 +119,9 @@ class LedgerLife {
     size_t done = 0;
     while (done < request.size() && !testing::Test::HasFailure()) {
       const bool check_digest = random_.OneIn(8);
-      const size_t applied = pair_.Apply(
-          {request.begin() + static_cast<std::ptrdiff_t>(done), request.end()}, check_digest);
+      const size_t applied =
+          pair_.Apply({request.begin() + static_cast<std::ptrdiff_t>(done), request.end()},
+                      check_digest, image_random_.OneIn(3));
       for (size_t i = 0; i < applied; ++i) {
         const model::Result& result = pair_.last_results()[i];
         const model::Operation& op = request[done + i];
@@ -191,7 +194,7 @@ class LedgerLife {
   }
 
   Random random_;
-  Random image_random_;  // of its own, so that the digests of a seed do not depend on images
+  Random image_random_;  // for images and dry runs, so that a seed's digests do not depend on them
   LedgerPair pair_;
   ProgramTaste taste_;
   std::unique_ptr<RandomOperations> operations_;
@@ -227,10 +230,11 @@ TEST(StateMachine, AnswersAsTheNaiveModel) {
   }
   std::printf(
       "%zu operations, %zu accepted, %zu derived, %zu replayed, %zu written off, %zu images, "
-      "%zu transfers done, %zu back; "
+      "%zu transfers done, %zu back, %zu dry runs; "
       "outcomes%s; accepted%s\n",
       tally.operations, tally.accepted, tally.derived, tally.replayed, tally.written_off,
-      tally.images, tally.transfers_done, tally.transfers_back, outcomes.c_str(), kinds.c_str());
+      tally.images, tally.transfers_done, tally.transfers_back, tally.dry_runs, outcomes.c_str(),
+      kinds.c_str());
   // A campaign that meets only refusals proves nothing.
   if (runs < 100) return;
   EXPECT_GT(tally.accepted, tally.operations / 4);
@@ -240,6 +244,7 @@ TEST(StateMachine, AnswersAsTheNaiveModel) {
   EXPECT_GT(tally.images, runs);
   EXPECT_GT(tally.transfers_done, runs / 2);
   EXPECT_GT(tally.transfers_back, runs / 10);
+  EXPECT_GT(tally.dry_runs, tally.operations / 20);
   for (const int outcome :
        {0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 22, 24, 26, 28}) {
     EXPECT_GT(tally.outcomes[outcome], 0u) << "outcome " << outcome;

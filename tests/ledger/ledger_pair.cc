@@ -123,14 +123,64 @@ void LedgerPair::PutProgram(const model::Program& program, int32_t version) {
   ASSERT_EQ(machine().log_time(), naive_.log_time());
 }
 
-size_t LedgerPair::Apply(const std::vector<model::Operation>& operations, bool check_digest) {
+LedgerPair::Rehearsal LedgerPair::Rehearse(const std::vector<Operation>& operations) {
+  size_t count = 1;
+  while (count < operations.size() && (operations[count - 1].flags() & kLinked) != 0) ++count;
+  const Operation& last = operations[count - 1];
+  Rehearsal rehearsal{std::vector<Result>(count), {}, {}};
+  const uint64_t digest = machine().Digest();
+  const Instant log_time = machine().log_time();
+  rehearsal.records =
+      fast_.DryRun({operations.data(), count}, rehearsal.results.data(), [&](Instant t) {
+        rehearsal.balance = machine().BalanceAt(last.program(), last.member(), t);
+      });
+  EXPECT_EQ(machine().Digest(), digest) << "a dry run has changed something";
+  EXPECT_EQ(machine().log_time(), log_time);
+  if (const absl::Status sound = machine().CheckInvariants(); !sound.ok()) ADD_FAILURE() << sound;
+  ++dry_runs_;
+  return rehearsal;
+}
+
+void LedgerPair::CompareRehearsal(const Rehearsal& rehearsal,
+                                  const std::vector<Operation>& operations,
+                                  const std::vector<Result>& results, size_t applied, size_t from) {
+  const size_t count = rehearsal.results.size();
+  // None was tried, or it did not fit into the block.
+  if (count == 0 || applied < count) return;
+  for (size_t i = 0; i < count; ++i) {
+    EXPECT_EQ(std::memcmp(&rehearsal.results[i], &results[i], sizeof(Result)), 0)
+        << "operation " << i << " of kind " << EnumNameKind(operations[i].kind())
+        << ": the dry run has another result";
+  }
+  const absl::Span<const Record> written = fast_.open_slots().subspan(from);
+  ASSERT_GE(written.size(), rehearsal.records.size());
+  for (size_t i = 0; i < rehearsal.records.size(); ++i) {
+    EXPECT_EQ(std::memcmp(&rehearsal.records[i], &written[i], sizeof(Record)), 0)
+        << "slot " << i << " of a dry run is another one";
+  }
+  if (applied > count) return;
+  EXPECT_EQ(written.size(), rehearsal.records.size());
+  const Operation& last = operations[count - 1];
+  const auto balance = machine().BalanceAt(last.program(), last.member(), Now());
+  ASSERT_EQ(balance.has_value(), rehearsal.balance.has_value());
+  if (!balance.has_value() || results[count - 1].outcome() != Outcome::Ok) return;
+  EXPECT_EQ(balance->available, rehearsal.balance->available);
+  EXPECT_EQ(balance->pending, rehearsal.balance->pending);
+  EXPECT_EQ(balance->held, rehearsal.balance->held);
+  EXPECT_EQ(balance->debt, rehearsal.balance->debt);
+}
+
+size_t LedgerPair::Apply(const std::vector<model::Operation>& operations, bool check_digest,
+                         bool dry_run) {
   std::vector<Operation> sent;
   sent.reserve(operations.size());
   for (const model::Operation& op : operations) sent.push_back(ToOperation(op));
   std::vector<Result> results(sent.size());
   const uint64_t digest = check_digest ? machine().Digest() : 0;
   const size_t from = fast_.open_slots().size();
+  const Rehearsal rehearsal = dry_run ? Rehearse(sent) : Rehearsal();
   const size_t applied = fast_.Apply(sent, results.data());
+  CompareRehearsal(rehearsal, sent, results, applied, from);
 
   expected_ = naive_.Apply({operations.begin(), operations.begin() + applied});
   std::vector<Accepted> accepted;

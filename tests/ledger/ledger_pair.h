@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -28,7 +29,10 @@ class LedgerPair {
   void PutProgram(const model::Program& program, int32_t version);
   // Returns how many of the operations were applied: the others need the next block. With
   // `check_digest`, a request of which nothing is accepted must leave the digest as it was.
-  size_t Apply(const std::vector<model::Operation>& operations, bool check_digest);
+  // With `dry_run`, the first operation or chain is tried before it is applied: that must change
+  // nothing, and come to the same.
+  size_t Apply(const std::vector<model::Operation>& operations, bool check_digest,
+               bool dry_run = false);
   // True: more may be due.
   bool SettleDue(uint32_t budget);
 
@@ -75,6 +79,7 @@ class LedgerPair {
   // Accepted operations and derived records so far.
   size_t accepted() const { return accepted_; }
   size_t derived() const { return derived_; }
+  size_t dry_runs() const { return dry_runs_; }
 
  private:
   using AccountKey = std::pair<uint16_t, model::Id>;
@@ -90,6 +95,17 @@ class LedgerPair {
     std::vector<Position> positions;
     std::map<AccountKey, Position> histories;
   };
+
+  // What a dry run has come to.
+  struct Rehearsal {
+    std::vector<Result> results;  // empty: there was none
+    std::vector<Record> records;
+    std::optional<StateMachine::Balance> balance;
+  };
+  Rehearsal Rehearse(const std::vector<Operation>& operations);
+  // With what the operations came to, whose records are behind `from`.
+  void CompareRehearsal(const Rehearsal& rehearsal, const std::vector<Operation>& operations,
+                        const std::vector<Result>& results, size_t applied, size_t from);
 
   void CompareResult(const model::Result& expected, const Result& actual);
   // The records that were written behind `from`, against what the model accepted and derived.
@@ -116,6 +132,7 @@ class LedgerPair {
   size_t last_memory_ = 0;
   size_t accepted_ = 0;
   size_t derived_ = 0;
+  size_t dry_runs_ = 0;
 };
 
 }  // namespace tallystick::ledger

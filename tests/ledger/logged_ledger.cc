@@ -24,6 +24,15 @@ size_t LoggedLedger::Apply(absl::Span<const Operation> operations, Result* resul
   return machine_->Apply(operations, results, sink_);
 }
 
+std::vector<Record> LoggedLedger::DryRun(absl::Span<const Operation> operations, Result* results,
+                                         const std::function<void(Instant t)>& look) {
+  scratch_.resize(kMaxSlotsPerChain + kGuardSlots);
+  RecordSink scratch{scratch_.data(), kMaxSlotsPerChain, 0, sink_.next_position()};
+  machine_.DryRun(time_, operations, results, scratch, look);
+  TALLYSTICK_LEDGER_CHECK(scratch.used <= scratch.capacity);
+  return {scratch_.begin(), scratch_.begin() + static_cast<std::ptrdiff_t>(scratch.used)};
+}
+
 Result LoggedLedger::PutProgram(const ProgramSpec& spec) {
   const std::vector<uint8_t> bytes = Encode(spec);
   return machine_->PutProgram(PutOf(spec, bytes), bytes, sink_);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <functional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -32,6 +33,11 @@ class LoggedLedger {
   // How many were applied: the others need the next block.
   size_t Apply(absl::Span<const Operation> operations, Result* results);
   // REQUIRES, as below: the block has room for it.
+  // Of one operation or chain, as of the open block. Returns the records that would be written.
+  std::vector<Record> DryRun(
+      absl::Span<const Operation> operations, Result* results,
+      const std::function<void(Instant t)>& look = [](Instant) {});
+  // REQUIRES: the block has room for it.
   Result PutProgram(const ProgramSpec& spec);
   Result Receive(absl::Span<const Record> parcel);
   Result Finish(const StateMachine::OpenTransfer& transfer, Outcome outcome);
@@ -56,6 +62,7 @@ class LoggedLedger {
   BlockTime time_;
   std::vector<Record> open_;
   RecordSink sink_{nullptr, 0, 0, 1};
+  std::vector<Record> scratch_;
   std::vector<LogBlock> log_;
 };
 
