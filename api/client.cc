@@ -88,6 +88,11 @@ absl::StatusOr<Result> Client::Apply(const Operation& operation) {
   return *std::move(answer);
 }
 
+absl::StatusOr<DryRunAnswer> Client::DryRun(absl::Span<const Operation> operations) {
+  return state_->Ask<protocol::DryRunReply>(
+      [&](Builder& builder, uint64_t number) { BuildDryRun(builder, number, operations); });
+}
+
 absl::StatusOr<ProgramPutAnswer> Client::PutProgram(const Id& id,
                                                     absl::Span<const uint8_t> program) {
   return state_->Ask<protocol::ProgramPutReply>(

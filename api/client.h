@@ -60,6 +60,9 @@ class Client {
 
   // ---- blocking calls ----
   absl::StatusOr<Result> Apply(const Operation& operation);
+  // What one operation or chain would do now: as Ledger::DryRun. A server that does not know dry
+  // runs ends the connection with a sentence, and applies nothing.
+  absl::StatusOr<DryRunAnswer> DryRun(absl::Span<const Operation> operations);
   absl::StatusOr<ProgramPutAnswer> PutProgram(const Id& id, absl::Span<const uint8_t> program);
   // NotFound: unknown program.
   absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "api/encoding.h"
 #include "api/messages.h"
+#include "ledger/state_machine.h"
 #include "wal/check.h"
 
 namespace tallystick {
@@ -46,6 +47,10 @@ size_t ReplyBytes(const protocol::Frame& frame) {
       return kLongestReplyBytes;
     case protocol::Body::RecordsGet:
       return kMaxRecordsSlots * (sizeof(Record) + sizeof(protocol::RecordRun)) + kShortReplyBytes;
+    case protocol::Body::DryRun:
+      return ledger::kMaxChainOperations *
+                 (sizeof(protocol::DryRunStep) + sizeof(protocol::MovementDetail)) +
+             kShortReplyBytes;
     case protocol::Body::StatementGet:
       return kMaxStatementMovements *
                  (sizeof(protocol::Movement) + sizeof(protocol::MovementDetail)) +
@@ -252,6 +257,7 @@ void Connection::Handle(const protocol::Frame& frame) {
     case protocol::Body::SnapshotTake:
     case protocol::Body::RecordsGet:
     case protocol::Body::TickTo:
+    case protocol::Body::DryRun:
       return ReadRequest(frame);
     case protocol::Body::Hello:
       return Fault(absl::StrCat("request ", frame.request(), " is a second Hello"));
@@ -329,6 +335,13 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   if (const auto* get = frame.body_as_RecordsGet()) {
     return dispatcher.Records(get->shard(), get->from(), get->wait_ms(),
                               Answers<RecordsAnswer>(BeginCall(request, bytes)));
+  }
+  if (const auto* dry_run = frame.body_as_DryRun()) {
+    const auto* operations = dry_run->operations();
+    if (operations == nullptr) return RefuseRequest(request, "a DryRun has operations");
+    return dispatcher.DryRun(
+        {reinterpret_cast<const Operation*>(operations->Data()), operations->size()},
+        Answers<DryRunAnswer>(BeginCall(request, bytes)));
   }
   if (const auto* tick = frame.body_as_TickTo()) {
     if (tick->id() == nullptr) return RefuseRequest(request, "a TickTo has an id");

@@ -9,6 +9,7 @@
 #include "api/shard_worker.h"
 #include "ledger/check.h"
 #include "ledger/program.h"
+#include "ledger/state_machine.h"
 
 namespace tallystick {
 namespace {
@@ -232,6 +233,23 @@ void Dispatcher::State::Ask(std::unique_ptr<Control> control, Done<Answer> done)
     }
   };
   SendControl(std::move(control));
+}
+
+void Dispatcher::DryRun(absl::Span<const Operation> operations, Done<DryRunAnswer> done) {
+  const size_t count = operations.size();
+  const bool one_chain =
+      count >= 1 && std::all_of(operations.begin(), operations.end() - 1,
+                                [](const Operation& op) { return (op.flags() & kLinked) != 0; });
+  if (!one_chain || count > ledger::kMaxChainOperations) {
+    done(absl::InvalidArgumentError(absl::StrCat(
+        "a dry run is of one operation, or of one chain of at most ", ledger::kMaxChainOperations,
+        ", in which all but the last are linked; this one has ", count, " operations")));
+    return;
+  }
+  auto control = state_->NewControl(ShardRequest::Type::kDryRun,
+                                    ShardOf(operations[0].member(), state_->worker.shard_count()));
+  control->operations.assign(operations.begin(), operations.end());
+  state_->Ask(std::move(control), std::move(done));
 }
 
 void Dispatcher::Balance(uint16_t program, const Id& member, Instant as_of,

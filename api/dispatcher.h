@@ -73,6 +73,9 @@ class Dispatcher {
   // (ResourceExhausted).
   template <typename Answer>
   using Done = std::function<void(absl::StatusOr<Answer>)>;
+  // What one operation, or one chain of at most kMaxChainOperations, would do; InvalidArgument: it
+  // is neither.
+  void DryRun(absl::Span<const Operation> operations, Done<DryRunAnswer> done);
   // `program`: bytes of a tallystick.Program, verified and checked here; resolves its time zone.
   void PutProgram(const Id& id, absl::Span<const uint8_t> program, Done<ProgramPutAnswer> done);
   // The bytes of the newest version; empty: unknown program.

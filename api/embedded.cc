@@ -149,6 +149,12 @@ absl::StatusOr<Result> Ledger::Apply(const Operation& operation) {
   return answer;
 }
 
+absl::StatusOr<DryRunAnswer> Ledger::DryRun(absl::Span<const Operation> operations) {
+  return state_->Await<DryRunAnswer>([&](Dispatcher& d, Dispatcher::Done<DryRunAnswer> done) {
+    d.DryRun(operations, std::move(done));
+  });
+}
+
 absl::StatusOr<ProgramPutAnswer> Ledger::PutProgram(const Id& id,
                                                     absl::Span<const uint8_t> program) {
   return state_->Await<ProgramPutAnswer>(

@@ -100,6 +100,11 @@ class Ledger {
   // mode they step. Unknown programs and members are outcomes of the answer. `before` 0: from the
   // newest; `limit` 0: as many as one answer holds.
   absl::StatusOr<Result> Apply(const Operation& operation);
+  // What one operation, or one chain of at most 64 (all but the last linked), would do if it were
+  // applied now. Nothing is recorded, and its ids stay free; as a read it waits until what it saw
+  // is durable. What is too old to be remembered is TooOld: the history is not asked.
+  // InvalidArgument: these are neither.
+  absl::StatusOr<DryRunAnswer> DryRun(absl::Span<const Operation> operations);
   absl::StatusOr<ProgramPutAnswer> PutProgram(const Id& id, absl::Span<const uint8_t> program);
   absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);
   absl::StatusOr<BalanceAnswer> Balance(uint16_t program, const Id& member, Instant as_of = 0);

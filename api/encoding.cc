@@ -110,6 +110,12 @@ void BuildRecordsGet(Builder& builder, uint64_t request, uint16_t shard, Positio
   Finish(builder, request, protocol::CreateRecordsGet(builder, shard, from, wait_ms));
 }
 
+void BuildDryRun(Builder& builder, uint64_t request, absl::Span<const Operation> operations) {
+  builder.Clear();
+  const auto written = builder.CreateVectorOfStructs(operations.data(), operations.size());
+  Finish(builder, request, protocol::CreateDryRun(builder, written));
+}
+
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTickTo(builder, &id, to));
@@ -140,11 +146,19 @@ void BuildReply(Builder& builder, uint64_t request, const std::vector<uint8_t>& 
   Finish(builder, request, protocol::CreateProgramReply(builder, outcome, bytes));
 }
 
+namespace {
+
+protocol::Event ToEvent(const BalanceEvent& event) { return {event.at, event.points, event.kind}; }
+
+BalanceEvent FromEvent(const protocol::Event& event) {
+  return {.at = event.at(), .points = event.points(), .kind = event.kind()};
+}
+
+}  // namespace
+
 void BuildReply(Builder& builder, uint64_t request, const BalanceAnswer& answer) {
   builder.Clear();
-  const auto events = Write<protocol::Event>(builder, answer.events, [](const BalanceEvent& event) {
-    return protocol::Event(event.at, event.points, event.kind);
-  });
+  const auto events = Write<protocol::Event>(builder, answer.events, &ToEvent);
   Finish(builder, request,
          protocol::CreateBalanceReply(builder, answer.outcome, answer.as_of, answer.position,
                                       answer.pending, answer.available, answer.held, answer.debt,
@@ -197,6 +211,25 @@ MovementAnswer FromMovement(const protocol::Movement& movement) {
   return answer;
 }
 
+protocol::MovementDetail ToDetail(Position position, const MovementDetail& d) {
+  return {position,   d.claim,      d.from_pending, d.from_available, d.to_debt, d.written_off,
+          d.captured, d.given_back, d.forgiven,     d.reinstated,     d.repaid,  d.forfeited};
+}
+
+MovementDetail FromDetail(const protocol::MovementDetail& d) {
+  return {.claim = d.claim(),
+          .from_pending = d.from_pending(),
+          .from_available = d.from_available(),
+          .to_debt = d.to_debt(),
+          .written_off = d.written_off(),
+          .captured = d.captured(),
+          .given_back = d.given_back(),
+          .forgiven = d.forgiven(),
+          .reinstated = d.reinstated(),
+          .repaid = d.repaid(),
+          .forfeited = d.forfeited()};
+}
+
 using MovementDetails = flatbuffers::Vector<const protocol::MovementDetail*>;
 
 Offset<MovementDetails> WriteDetails(Builder& builder,
@@ -205,9 +238,7 @@ Offset<MovementDetails> WriteDetails(Builder& builder,
   for (const MovementAnswer& movement : movements) {
     const MovementDetail& d = movement.detail;
     if (d == MovementDetail()) continue;
-    details.emplace_back(movement.result.position(), d.claim, d.from_pending, d.from_available,
-                         d.to_debt, d.written_off, d.captured, d.given_back, d.forgiven,
-                         d.reinstated, d.repaid, d.forfeited);
+    details.push_back(ToDetail(movement.result.position(), d));
   }
   return builder.CreateVectorOfStructs(details);
 }
@@ -220,17 +251,7 @@ void ReadDetails(const MovementDetails* details, std::vector<MovementAnswer>& mo
     if (next == details->size()) return;
     const protocol::MovementDetail& d = *details->Get(next);
     if (d.position() != movement.result.position()) continue;
-    movement.detail = {.claim = d.claim(),
-                       .from_pending = d.from_pending(),
-                       .from_available = d.from_available(),
-                       .to_debt = d.to_debt(),
-                       .written_off = d.written_off(),
-                       .captured = d.captured(),
-                       .given_back = d.given_back(),
-                       .forgiven = d.forgiven(),
-                       .reinstated = d.reinstated(),
-                       .repaid = d.repaid(),
-                       .forfeited = d.forfeited()};
+    movement.detail = FromDetail(d);
     ++next;
   }
 }
@@ -305,6 +326,21 @@ void BuildReply(Builder& builder, uint64_t request, const RecordsAnswer& answer)
          protocol::CreateRecordsReply(builder, runs, slots, answer.next, answer.end));
 }
 
+void BuildReply(Builder& builder, uint64_t request, const DryRunAnswer& answer) {
+  builder.Clear();
+  const auto steps = Write<protocol::DryRunStep>(builder, answer.steps, [](const DryRunStep& step) {
+    return protocol::DryRunStep(step.result, step.activates_at, step.expires_at, step.times_out_at);
+  });
+  const auto details = Write<protocol::MovementDetail>(
+      builder, answer.steps, [](const DryRunStep& step) { return ToDetail(0, step.detail); });
+  const auto events = Write<protocol::Event>(builder, answer.events, &ToEvent);
+  Finish(
+      builder, request,
+      protocol::CreateDryRunReply(builder, answer.time, steps, details, events, answer.event_count,
+                                  answer.pending, answer.available, answer.held, answer.debt,
+                                  static_cast<protocol::AccountStatus>(answer.status)));
+}
+
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTickReply(builder, answer.outcome, answer.time));
@@ -356,9 +392,7 @@ BalanceAnswer Decode(const protocol::BalanceReply& reply) {
   answer.held = reply.held();
   answer.debt = reply.debt();
   answer.lifetime_earned = reply.lifetime_earned();
-  answer.events = Read<BalanceEvent>(reply.events(), [](const protocol::Event& event) {
-    return BalanceEvent{.at = event.at(), .points = event.points(), .kind = event.kind()};
-  });
+  answer.events = Read<BalanceEvent>(reply.events(), &FromEvent);
   answer.status = static_cast<ledger::AccountStatus>(reply.status());
   return answer;
 }
@@ -466,6 +500,30 @@ RecordsAnswer Decode(const protocol::RecordsReply& reply) {
                                 }),
           .next = reply.next(),
           .end = reply.end()};
+}
+
+DryRunAnswer Decode(const protocol::DryRunReply& reply) {
+  DryRunAnswer answer;
+  answer.time = reply.time();
+  answer.steps = Read<DryRunStep>(reply.steps(), [](const protocol::DryRunStep& step) {
+    return DryRunStep{.result = step.result(),
+                      .detail = {},
+                      .activates_at = step.activates_at(),
+                      .expires_at = step.expires_at(),
+                      .times_out_at = step.times_out_at()};
+  });
+  const auto details = Read<MovementDetail>(reply.details(), &FromDetail);
+  for (size_t i = 0; i < std::min(details.size(), answer.steps.size()); ++i) {
+    answer.steps[i].detail = details[i];
+  }
+  answer.events = Read<BalanceEvent>(reply.events(), &FromEvent);
+  answer.event_count = reply.event_count();
+  answer.pending = reply.pending();
+  answer.available = reply.available();
+  answer.held = reply.held();
+  answer.debt = reply.debt();
+  answer.status = static_cast<ledger::AccountStatus>(reply.status());
+  return answer;
 }
 
 TickAnswer Decode(const protocol::TickReply& reply) {

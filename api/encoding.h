@@ -38,6 +38,7 @@ void BuildShardsGet(Builder& builder, uint64_t request);
 void BuildSnapshotTake(Builder& builder, uint64_t request);
 void BuildRecordsGet(Builder& builder, uint64_t request, uint16_t shard, Position from,
                      uint32_t wait_ms);
+void BuildDryRun(Builder& builder, uint64_t request, absl::Span<const Operation> operations);
 void BuildTickTo(Builder& builder, uint64_t request, const Id& id, Instant to);
 
 // ---- replies ----
@@ -53,6 +54,7 @@ void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const RecordsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const DryRunAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TickAnswer& answer);
 void BuildError(Builder& builder, uint64_t request, protocol::ErrorCode code,
                 absl::string_view message, protocol::Missing missing = protocol::Missing::none);
@@ -68,6 +70,7 @@ TotalsAnswer Decode(const protocol::TotalsReply& reply);
 ShardsAnswer Decode(const protocol::ShardsReply& reply);
 SnapshotsAnswer Decode(const protocol::SnapshotReply& reply);
 RecordsAnswer Decode(const protocol::RecordsReply& reply);
+DryRunAnswer Decode(const protocol::DryRunReply& reply);
 TickAnswer Decode(const protocol::TickReply& reply);
 
 // "" for an absent string.

@@ -200,6 +200,31 @@ struct RecordsAnswer {
   Position end = 0;           // what lies before it was durable
 };
 
+// An operation of a dry run.
+struct DryRunStep {
+  Result result;  // position 0: it would be a new record
+  MovementDetail detail;
+  // Of the points that it would make and leave; 0: none.
+  Instant activates_at = 0;
+  Instant expires_at = 0;
+  Instant times_out_at = 0;  // of the hold that it would make and leave; 0: none
+};
+
+// What an operation or chain would do. Nothing of it is recorded.
+struct DryRunAnswer {
+  Instant time = 0;               // log time, or what it would be
+  std::vector<DryRunStep> steps;  // one an operation, in the same order
+  // What is due and would be recorded with it, at most kMaxBalanceEvents, and how many there are.
+  std::vector<BalanceEvent> events;
+  uint32_t event_count = 0;
+  // Of the account, after it.
+  Points pending = 0;
+  Points available = 0;
+  Points held = 0;
+  Points debt = 0;
+  ledger::AccountStatus status = ledger::AccountStatus::kActive;
+};
+
 struct TickAnswer {
   Outcome outcome = Outcome::Ok;
   Instant time = 0;

@@ -32,6 +32,7 @@ struct ShardRequest {
     kSnapshot,
     kRecords,
     kParcels,  // of transfers, from another shard
+    kDryRun,
   };
 
   explicit ShardRequest(Type t) : type(t) {}
@@ -85,8 +86,10 @@ struct ControlRequest : ShardRequest {
   uint16_t version = 0;        // kGetProgram: which; 0: the newest
   Operation put;               // kPutProgram: its id; kInstallProgram, and out: the whole record
   std::vector<uint8_t> bytes;  // of a program: in and out
+  std::vector<Operation> operations;  // kDryRun
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
-               TransactionAnswer, TotalsAnswer, ShardState, SnapshotState, RecordsAnswer>
+               TransactionAnswer, TotalsAnswer, ShardState, SnapshotState, RecordsAnswer,
+               DryRunAnswer>
       answer;
 };
 

@@ -167,6 +167,7 @@ class Shard {
   void ServeStatement(ControlRequest& request);
   void ServeBalance(ControlRequest& request);
   void ServeLots(ControlRequest& request);
+  void ServeDryRun(ControlRequest& request);
   // Of the last record, written or in the open block.
   Position LastPosition() const;
   void ServeTransaction(ControlRequest& request);
@@ -210,10 +211,11 @@ class Shard {
 
   bool block_open_ = false;
   ledger::RecordSink sink_;
-  size_t settled_slots_ = 0;    // of the open block: written by what was due, before any request
-  Instant stamp_ = 0;           // of the last block
-  std::vector<Record> parcel_;  // of a transfer to this shard itself
-  Instant clock_ = 0;           // wall clock, read once a turn
+  std::vector<Record> scratch_;  // what dry runs would write
+  size_t settled_slots_ = 0;     // of the open block: written by what was due, before any request
+  Instant stamp_ = 0;            // of the last block
+  std::vector<Record> parcel_;   // of a transfer to this shard itself
+  Instant clock_ = 0;            // wall clock, read once a turn
   Instant wall_minus_monotonic_ = 0;
   uint64_t records_since_digest_ = 0;
   Position snapshot_position_ = 0;  // of the snapshot that was loaded

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/chain_records.h"
 #include "api/shard.h"
 #include "api/time_zones.h"
 #include "ledger/program.h"
@@ -218,6 +219,74 @@ void Shard::ServeBalance(ControlRequest& request) {
         EventsOf(machine_->LotsAt(request.program, request.member, answer.as_of),
                  machine_->HoldsAt(request.program, request.member, answer.as_of), answer.debt);
   }
+  request.answer = std::move(answer);
+}
+
+namespace {
+
+// The records that a dry run would write, told to its steps and as events.
+void TellRecords(absl::Span<const Record> slots, DryRunAnswer& answer) {
+  size_t step = 0;
+  for (size_t i = 0; i < slots.size(); i += SlotsOf(slots[i])) {
+    const Record& record = slots[i];
+    if (IsDerived(record.operation.kind())) {
+      ++answer.event_count;
+      if (answer.events.size() == kMaxBalanceEvents) continue;
+      answer.events.push_back(
+          {record.operation.occurred_at(), record.operation.amount(), record.operation.kind()});
+      continue;
+    }
+    // Replayed ones leave no record.
+    while ((answer.steps[step].result.flags() & kReplayed) != 0) ++step;
+    const absl::Span<const Record> behind = slots.subspan(i + 1);
+    answer.steps[step++].detail =
+        DetailOf(record, {reinterpret_cast<const wal::Slot*>(behind.data()), behind.size()});
+  }
+}
+
+// What the steps would make and leave, by the positions that they would have.
+void TellDates(const std::vector<ledger::Lot>& lots,
+               const std::vector<ledger::StateMachine::OpenHold>& holds, DryRunAnswer& answer) {
+  for (DryRunStep& step : answer.steps) {
+    const bool is_new =
+        step.result.outcome() == Outcome::Ok && (step.result.flags() & kReplayed) == 0;
+    if (!is_new) continue;
+    for (const ledger::Lot& lot : lots) {
+      if (lot.position != step.result.position()) continue;
+      step.activates_at = lot.activates_at;
+      step.expires_at = lot.expires_at;
+    }
+    for (const auto& hold : holds) {
+      if (hold.position == step.result.position()) step.times_out_at = hold.times_out_at;
+    }
+    step.result.mutate_position(0);
+  }
+}
+
+}  // namespace
+
+void Shard::ServeDryRun(ControlRequest& request) {
+  scratch_.resize(ledger::kMaxSlotsPerChain);
+  ledger::RecordSink scratch{scratch_.data(), scratch_.size(), 0, LastPosition() + 1};
+  std::vector<Result> results(request.operations.size());
+  const Operation& first = request.operations.front();
+  DryRunAnswer answer;
+  const auto look = [&](Instant t) {
+    answer.time = t;
+    for (const Result& result : results) answer.steps.emplace_back().result = result;
+    TellRecords({scratch.slots, scratch.used}, answer);
+    TellDates(machine_->LotsAt(first.program(), first.member(), t),
+              machine_->HoldsAt(first.program(), first.member(), t), answer);
+    const auto balance = machine_->BalanceAt(first.program(), first.member(), t);
+    if (!balance.has_value()) return;
+    answer.pending = balance->pending;
+    answer.available = balance->available;
+    answer.held = balance->held;
+    answer.debt = balance->debt;
+    answer.status = machine_->StatusOf(first.program(), first.member());
+  };
+  machine_->DryRun({std::max(stamp_, clock_), options_.clock == ClockMode::kImport},
+                   request.operations, results.data(), scratch, look);
   request.answer = std::move(answer);
 }
 

@@ -241,6 +241,9 @@ bool Shard::Serve(ShardRequest& request) {
       return true;
     case ShardRequest::Type::kParcels:
       return ServeParcels(static_cast<ParcelsRequest&>(request));
+    case ShardRequest::Type::kDryRun:
+      ServeDryRun(static_cast<ControlRequest&>(request));
+      return true;
     case ShardRequest::Type::kSnapshot:  // the snapshotter's
     case ShardRequest::Type::kRecords:   // the change stream's
       return true;

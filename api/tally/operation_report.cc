@@ -27,13 +27,9 @@ std::optional<Points> HeldBy(Client& client, const Operation& capture) {
   return hold->movement.operation.amount();
 }
 
-std::optional<MovementDetail> AskDetail(Client& client, const Operation& operation,
-                                        const Result& result) {
-  if ((result.flags() & (kWrittenOff | kDetailed)) != 0) {
-    const auto found = Find(client, operation, operation.id());
-    if (!found.has_value()) return std::nullopt;
-    return found->movement.detail;
-  }
+// What follows from an operation and a result that has no detail slot.
+std::optional<MovementDetail> PlainDetail(Client& client, const Operation& operation,
+                                          const Result& result) {
   MovementDetail detail;
   if (operation.kind() == Kind::Capture) {
     detail.captured = -result.points();
@@ -45,6 +41,16 @@ std::optional<MovementDetail> AskDetail(Client& client, const Operation& operati
     detail.reinstated = result.points();
   }
   return detail;
+}
+
+std::optional<MovementDetail> AskDetail(Client& client, const Operation& operation,
+                                        const Result& result) {
+  if ((result.flags() & (kWrittenOff | kDetailed)) == 0) {
+    return PlainDetail(client, operation, result);
+  }
+  const auto found = Find(client, operation, operation.id());
+  if (!found.has_value()) return std::nullopt;
+  return found->movement.detail;
 }
 
 std::optional<Instant> AskTimeout(Client& client, const Operation& operation, Position position) {
@@ -190,7 +196,83 @@ std::string StoryText(const Operation& operation, const Result& result,
   }
 }
 
+// Of a dry run whose operation would be a new record.
+OperationStory StoryOf(Client& client, const Operation& operation, const DryRunStep& step) {
+  OperationStory story;
+  const bool detailed = (step.result.flags() & (kWrittenOff | kDetailed)) != 0;
+  story.detail = detailed ? step.detail : PlainDetail(client, operation, step.result);
+  if (step.times_out_at != 0) story.times_out_at = step.times_out_at;
+  return story;
+}
+
+nlohmann::ordered_json ToJson(const Operation& operation, const DryRunAnswer& answer,
+                              const OperationStory& story) {
+  const DryRunStep& step = answer.steps.front();
+  nlohmann::ordered_json json = {
+      {"dry_run", true}, {"recorded", false}, {"time", InstantJson(answer.time)}};
+  json.update(ToJson(operation, step.result, story));
+  if (step.result.position() == 0) json["position"] = nullptr;
+  if (step.activates_at != 0) {
+    json["lot"] = {{"activates_at", InstantJson(step.activates_at)},
+                   {"expires_at", InstantJson(step.expires_at)}};
+  }
+  json["settled"] = nlohmann::ordered_json::array();
+  for (const BalanceEvent& event : answer.events) {
+    json["settled"].push_back({{"at", InstantJson(event.at)},
+                               {"kind", std::string(KindName(event.kind))},
+                               {"points", event.points}});
+  }
+  json["settled_count"] = answer.event_count;
+  json["after"] = {{"pending", answer.pending},
+                   {"available", answer.available},
+                   {"held", answer.held},
+                   {"debt", answer.debt},
+                   {"status", std::string(StatusName(answer.status))}};
+  return json;
+}
+
+void PrintWouldBe(const Operation& operation, const DryRunAnswer& answer,
+                  const OperationStory& story) {
+  const DryRunStep& step = answer.steps.front();
+  const bool replayed = (step.result.flags() & kReplayed) != 0;
+  std::printf("%s %s of member %s: %+ld points; available %ld, pending %ld.\n",
+              replayed ? "Was done before, and would not be done again:" : "Would be done:",
+              std::string(KindName(operation.kind())).c_str(), FormatId(operation.member()).c_str(),
+              step.result.points(), step.result.available(), step.result.pending());
+  if (step.activates_at != 0) {
+    std::printf("The points would be available from %s, and expire %s.\n",
+                InstantText(step.activates_at).c_str(), InstantText(step.expires_at).c_str());
+  }
+  if (step.times_out_at != 0) {
+    std::printf("They would be held until %s.\n", InstantText(step.times_out_at).c_str());
+  }
+  if (!replayed && story.detail.has_value()) {
+    const std::string detail = DetailText(operation.kind(), *story.detail);
+    if (!detail.empty()) std::printf("Of it: %s.\n", detail.c_str());
+  }
+  if (answer.event_count > 0) {
+    std::printf("With it %u activations, expiries and timeouts that are due would be recorded.\n",
+                answer.event_count);
+  }
+  std::printf("After it: available %ld, pending %ld, held %ld, debt %ld.\n", answer.available,
+              answer.pending, answer.held, answer.debt);
+}
+
 }  // namespace
+
+void PrintDryRun(Client& client, const Operation& operation, const DryRunAnswer& answer,
+                 bool json) {
+  const DryRunStep& step = answer.steps.front();
+  OperationStory story;
+  story.detail.emplace();
+  if (step.result.outcome() == Outcome::Ok) {
+    story = (step.result.flags() & kReplayed) != 0 ? AskStory(client, operation, step.result)
+                                                   : StoryOf(client, operation, step);
+  }
+  if (json) return PrintJson(ToJson(operation, answer, story));
+  std::printf("Dry run as of %s: nothing was recorded.\n", InstantText(answer.time).c_str());
+  if (step.result.outcome() == Outcome::Ok) PrintWouldBe(operation, answer, story);
+}
 
 OperationStory AskStory(Client& client, const Operation& operation, const Result& result) {
   OperationStory story;

@@ -26,6 +26,9 @@ OperationStory AskStory(Client& client, const Operation& operation, const Result
 void PrintOperation(const Operation& operation, const Result& result, const OperationStory& story,
                     bool json);
 
+// What a dry run of one operation has come to.
+void PrintDryRun(Client& client, const Operation& operation, const DryRunAnswer& answer, bool json);
+
 // With these options, the same command is the same operation.
 std::string RepeatOptions(const Operation& operation);
 

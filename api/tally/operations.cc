@@ -29,6 +29,7 @@ struct Options {
   uint16_t reason = 0;
   bool expire_rest = false;
   bool jump = false;
+  bool dry_run = false;
   int64_t patience_s = 10;
 };
 
@@ -80,6 +81,33 @@ absl::StatusOr<Result> Apply(Client& client, const Operation& operation, int64_t
   return **answer;
 }
 
+// What is told of an operation that the ledger has refused, or would refuse; the exit status.
+int TellRefused(const Operation& operation, const Result& result, const Options& options) {
+  // What a hold or a purchase has left is another matter.
+  if (result.outcome() == Outcome::InsufficientPoints && IsZero(operation.related())) {
+    std::fprintf(stderr, "tally: %ld points are available\n", result.available());
+  }
+  const int status = Refuse(result.outcome(), result.field());
+  if (result.outcome() == Outcome::IdConflict && options.at.empty()) {
+    std::fputs(
+        "tally: the time is a part of the content, and --at defaults to now: to repeat an "
+        "operation, give the same --at as was printed the first time\n",
+        stderr);
+  }
+  return status;
+}
+
+int RunDry(Client& client, const Operation& operation, const Options& options) {
+  const auto answer = client.DryRun({&operation, 1});
+  if (!answer.ok()) return Fail(answer.status());
+  if (answer->steps.size() != 1) {
+    return Fail(absl::InternalError("the server's dry run has no result of the operation"));
+  }
+  PrintDryRun(client, operation, *answer, options.account.json);
+  const Result& result = answer->steps.front().result;
+  return result.outcome() == Outcome::Ok ? 0 : TellRefused(operation, result, options);
+}
+
 int Run(const Server& server, Kind kind, const Options& options) {
   const auto operation = MakeOperation(kind, options);
   if (!operation.ok()) return Fail(operation.status());
@@ -90,10 +118,11 @@ int Run(const Server& server, Kind kind, const Options& options) {
   absl::Status may;
   if (options.at.empty()) {
     may = CheckNow(**client, "Say when it occurred, with --at");
-  } else if (!options.jump) {
+  } else if (!options.jump && !options.dry_run) {
     may = CheckStep(**client, operation->occurred_at());
   }
   if (!may.ok()) return Fail(may);
+  if (options.dry_run) return RunDry(**client, *operation, options);
   const auto result = Apply(**client, *operation, options.patience_s);
   if (!result.ok()) {
     Fail(result.status());
@@ -112,18 +141,7 @@ int Run(const Server& server, Kind kind, const Options& options) {
                  RepeatOptions(*operation).c_str());
     return 1;
   }
-  // What a hold or a purchase has left is another matter.
-  if (result->outcome() == Outcome::InsufficientPoints && IsZero(operation->related())) {
-    std::fprintf(stderr, "tally: %ld points are available\n", result->available());
-  }
-  const int status = Refuse(result->outcome(), result->field());
-  if (result->outcome() == Outcome::IdConflict && options.at.empty()) {
-    std::fputs(
-        "tally: the time is a part of the content, and --at defaults to now: to repeat an "
-        "operation, give the same --at as was printed the first time\n",
-        stderr);
-  }
-  return status;
+  return TellRefused(*operation, *result, options);
 }
 
 // An option of a verb, beside those that all have; without a name: it has none.
@@ -254,6 +272,8 @@ void AddOperationCommands(CLI::App& app, const Server& server) {
     if (verb.kind == Kind::Adjust) {
       command->add_option("--reason", options->reason, "The reason's code, 0 to 65535");
     }
+    command->add_flag("--dry-run", options->dry_run,
+                      "Only say what it would do now: nothing is recorded");
     command->add_option("--patience", options->patience_s, "Seconds to wait for the answer")
         ->check(CLI::Range(1, 86'400))
         ->capture_default_str();
