@@ -50,6 +50,11 @@ int64_t Calendar::OffsetMicros(Instant instant) const {
 
 LocalMicros Calendar::ToLocal(Instant instant) const { return instant + OffsetMicros(instant); }
 
+int32_t Calendar::MonthOf(Instant instant) const {
+  const absl::CivilDay day = kEpochDay + DayNumber(ToLocal(instant));
+  return static_cast<int32_t>((day.year() - kEpochDay.year()) * 12 + day.month() - 1);
+}
+
 LocalMicros Calendar::TimeOfDay(Instant instant) const {
   const LocalMicros local = ToLocal(instant);
   return local - DayNumber(local) * kMicrosPerDay;

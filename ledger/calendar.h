@@ -21,6 +21,8 @@ class Calendar {
   Calendar(int32_t initial_offset_s, std::vector<Transition> transitions);
 
   LocalMicros ToLocal(Instant instant) const;
+  // Months since January 1970, as the calendar in the zone shows it.
+  int32_t MonthOf(Instant instant) const;
   // Since local midnight, as the wall clock shows it.
   LocalMicros TimeOfDay(Instant instant) const;
   // A local time in a gap: the first instant after it; in an overlap: the earlier one.

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "ledger/image_writer.h"
 #include "ledger/program_state.h"
 
 namespace tallystick::ledger {
@@ -189,7 +188,7 @@ StateMachine::ChainEnd StateMachine::TryChain(absl::Span<const Operation> chain,
   if (out.room() < slots) return ChainEnd::kNoRoom;
 
   // Before it is kept for the undoing: what is undone does not undo the image.
-  if (row != kNoRow) image_->BeforeAccount(row);
+  if (row != kNoRow) BeforeAccount(row);
   chain_->Begin(FindProgram(chain[0].program()), row, out);
   size_t failed = 0;
   while (failed < chain.size()) {
@@ -230,7 +229,7 @@ void StateMachine::DryRun(const BlockTime& time, absl::Span<const Operation> ope
   if (alone) {
     const Operation& operation = operations[0];
     const uint32_t row = AccountOf(operation);
-    if (row != kNoRow) image_->BeforeAccount(row);
+    if (row != kNoRow) BeforeAccount(row);
     chain_->Begin(FindProgram(operation.program()), row, scratch);
     applied = ApplyOne(operation, Locate(operation), results[0], scratch);
     TALLYSTICK_LEDGER_CHECK(applied);

@@ -104,8 +104,8 @@ void StateMachine::Perform(Request& request) {
     chain_->Created(request.hash, request.row);
     request.account = &accounts_[request.row];
     request.receipt_hash = receipts_.Hash(request.row, op.id());
-  } else if (imaging_) [[unlikely]] {
-    image_->BeforeAccount(request.row);
+  } else if (imaging_ | counting_) [[unlikely]] {
+    BeforeAccount(request.row);
   }
   if (request.account->next_due <= request.t) Settle(request.row, request.t, request.out);
   if (JoinsLots(request.account->lot_count, request.lots)) [[unlikely]] {

@@ -238,7 +238,7 @@ bool StateMachine::SettleDue(uint32_t budget, RecordSink& sink, size_t* needed) 
       if (needed != nullptr) *needed = slots;
       return true;
     }
-    image_->BeforeAccount(row);
+    BeforeAccount(row);
     Settle(row, t, sink);
     sink.slots[sink.used - 1].result.mutate_flags(kTicked);
     log_time_ = t;

@@ -10,6 +10,7 @@
 #include "ledger/chain.h"
 #include "ledger/image_writer.h"
 #include "ledger/look_ahead.h"
+#include "ledger/owed_counter.h"
 #include "ledger/program_state.h"
 #include "ledger/shape.h"
 
@@ -45,7 +46,8 @@ StateMachine::StateMachine(const Limits& limits, uint64_t hash_seed, RegionSourc
       transits_(regions),
       program_slots_(std::numeric_limits<uint16_t>::max() + 1),
       chain_(std::make_unique<ChainUndo>(*this)),
-      image_(std::make_unique<ImageWriter>(*this)) {
+      image_(std::make_unique<ImageWriter>(*this)),
+      owed_(std::make_unique<OwedCounter>(*this)) {
   some_lots_.reserve(kMaxLotsPerAccount);
   expired_lots_.reserve(kMaxLotsPerAccount);
 }

@@ -27,6 +27,7 @@
 #include "ledger/image.h"
 #include "ledger/lots.h"
 #include "ledger/members.h"
+#include "ledger/owed.h"
 #include "ledger/program.h"
 #include "ledger/receipts.h"
 #include "ledger/schedule.h"
@@ -183,6 +184,16 @@ class StateMachine {
   // Ends it as it is.
   void AbandonImage();
 
+  // ---- what a program owes (owed.h), counted while operations go on ----
+  // Begins a count as of `as_of`, or kAsTheyStand. False: unknown program. REQUIRES: none is under
+  // way.
+  bool BeginOwed(uint16_t program, Instant as_of);
+  // Counts some `budget` accounts and lots more, and those that have changed. True: all are
+  // counted, as they are at this moment.
+  bool ContinueOwed(size_t budget);
+  // Ends the count. It is what it should be if ContinueOwed was true and nothing was done since.
+  Owed EndOwed();
+
   // ---- reads: as of `time`, settled aside; nothing changes ----
   struct Balance {
     Points pending, available, debt, held, lifetime_earned;
@@ -240,6 +251,7 @@ class StateMachine {
   class LookAhead;
   class ChainUndo;
   class ImageWriter;
+  class OwedCounter;
   friend class ImageReader;
   using Out = RecordSink;
 
@@ -249,6 +261,9 @@ class StateMachine {
   Instant LogTimeOf(const Operation& operation) const;
   ProgramState* FindProgram(uint16_t id) const;
 
+  // owed_counter.cc
+  // Tells whoever wants to know, before anything of an account changes.
+  void BeforeAccount(uint32_t row);
   // state_machine.cc: the ladder of checks, batches
   bool ApplyOne(const Operation& operation, const Approach& approach, Result& result, Out& out);
   Approach Locate(const Operation& operation) const;
@@ -410,12 +425,14 @@ class StateMachine {
   bool replaying_ = false;
   bool sorts_held_ = false;  // a reversal has given lots that are held other dates
   bool imaging_ = false;     // whether image_ wants to know: at hand, for each operation asks
+  bool counting_ = false;    // whether owed_ does
   // Lots of one account, for a moment.
   std::vector<uint32_t> some_lots_;
   std::vector<uint32_t> expired_lots_;
   std::vector<std::pair<Position, uint32_t>> lots_by_position_;
   std::unique_ptr<ChainUndo> chain_;
   std::unique_ptr<ImageWriter> image_;
+  std::unique_ptr<OwedCounter> owed_;
   std::vector<Record> replayed_;  // what Replay's operations write
 };
 

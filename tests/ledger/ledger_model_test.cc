@@ -44,12 +44,13 @@ struct Tally {
   size_t transfers_done = 0;
   size_t transfers_back = 0;
   size_t dry_runs = 0;
+  size_t owed_counts = 0;  // that took several turns
 };
 
 // One ledger's life: a clock that leaps, programs that change, requests, ticks.
 class LedgerLife {
  public:
-  explicit LedgerLife(uint64_t seed) : random_(seed), image_random_(seed) {
+  explicit LedgerLife(uint64_t seed) : random_(seed), image_random_(seed), owed_random_(seed) {
     taste_.start = model::UtcInstant(2023, 1, 1) + random_.Between(0, 700 * kDay);
     taste_.huge_numbers = random_.OneIn(6);
     taste_.long_lives = random_.OneIn(5);
@@ -79,6 +80,7 @@ class LedgerLife {
     tally.derived += pair_.derived();
     tally.images += pair_.images();
     tally.dry_runs += pair_.dry_runs();
+    tally.owed_counts += pair_.owed_counts();
   }
 
   uint64_t Digest() { return pair_.machine().Digest(); }
@@ -174,9 +176,21 @@ class LedgerLife {
     ++(outcome == model::Outcome::kOk ? tally.transfers_done : tally.transfers_back);
   }
 
+  // A few accounts at a time, as they are or as of a later instant, while all else goes on.
+  void CountOwed() {
+    if (owed_random_.OneIn(4)) {
+      const bool later = owed_random_.OneIn(2) && !mixes_clocks_;
+      const Instant as_of = std::max(pair_.Now(), stamp_) + owed_random_.Between(0, 3'000) * kDay;
+      const uint16_t program = owed_random_.Pick(operations_->versions()).id;
+      pair_.BeginOwed(program, later ? as_of : kAsTheyStand);
+    }
+    pair_.ContinueOwed(static_cast<size_t>(owed_random_.Between(1, 6)));
+  }
+
   void Step(Tally& tally) {
     // Few rows at a time, so that most are changed before their turn.
     pair_.ContinueImage(static_cast<size_t>(image_random_.Between(1, 400)));
+    CountOwed();
     const int64_t what = random_.Between(0, 99);
     if (random_.OneIn(6)) Deliver(tally);
     if (what < 60) {
@@ -195,6 +209,7 @@ class LedgerLife {
 
   Random random_;
   Random image_random_;  // for images and dry runs, so that a seed's digests do not depend on them
+  Random owed_random_;   // of counts
   LedgerPair pair_;
   ProgramTaste taste_;
   std::unique_ptr<RandomOperations> operations_;
@@ -230,11 +245,11 @@ TEST(StateMachine, AnswersAsTheNaiveModel) {
   }
   std::printf(
       "%zu operations, %zu accepted, %zu derived, %zu replayed, %zu written off, %zu images, "
-      "%zu transfers done, %zu back, %zu dry runs; "
+      "%zu transfers done, %zu back, %zu dry runs, %zu counts; "
       "outcomes%s; accepted%s\n",
       tally.operations, tally.accepted, tally.derived, tally.replayed, tally.written_off,
-      tally.images, tally.transfers_done, tally.transfers_back, tally.dry_runs, outcomes.c_str(),
-      kinds.c_str());
+      tally.images, tally.transfers_done, tally.transfers_back, tally.dry_runs, tally.owed_counts,
+      outcomes.c_str(), kinds.c_str());
   // A campaign that meets only refusals proves nothing.
   if (runs < 100) return;
   EXPECT_GT(tally.accepted, tally.operations / 4);
@@ -245,6 +260,7 @@ TEST(StateMachine, AnswersAsTheNaiveModel) {
   EXPECT_GT(tally.transfers_done, runs / 2);
   EXPECT_GT(tally.transfers_back, runs / 10);
   EXPECT_GT(tally.dry_runs, tally.operations / 20);
+  EXPECT_GT(tally.owed_counts, runs);
   for (const int outcome :
        {0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 22, 24, 26, 28}) {
     EXPECT_GT(tally.outcomes[outcome], 0u) << "outcome " << outcome;

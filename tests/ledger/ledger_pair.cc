@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <optional>
 #include <tuple>
+
+#include "ledger/row_visitor.h"
 
 namespace tallystick::ledger {
 namespace {
@@ -120,6 +123,7 @@ void LedgerPair::PutProgram(const model::Program& program, int32_t version) {
   ASSERT_EQ(result.flags(), 0);
   naive_.PutProgram(program, now);
   programs_.insert(program.id);
+  zones_[program.id] = program.zone;
   ASSERT_EQ(machine().log_time(), naive_.log_time());
 }
 
@@ -499,6 +503,90 @@ void LedgerPair::CompareAccount(uint16_t program, const model::Id& member, Insta
     std::sort(pending, lots->end());
   }
   EXPECT_EQ(actual_lots, expected_lots) << "at " << at;
+}
+
+void LedgerPair::BeginOwed(uint16_t program, Instant as_of) {
+  if (counting_.has_value()) return;
+  ASSERT_TRUE(machine().BeginOwed(program, as_of));
+  counting_ = Counting{program, as_of, zones_[program], 0};
+}
+
+void LedgerPair::ContinueOwed(size_t budget) {
+  if (!counting_.has_value()) return;
+  ++counting_->turns;
+  if (!machine().ContinueOwed(budget)) return;
+  const Owed actual = machine().EndOwed();
+  const Owed expected = ExpectedOwed(*counting_);
+  EXPECT_EQ(actual.months, expected.months);
+  EXPECT_EQ(actual.later, expected.later);
+  EXPECT_EQ(actual.never, expected.never);
+  EXPECT_EQ(actual.debt, expected.debt);
+  if (counting_->as_of == kAsTheyStand) {
+    const Totals& totals = *machine().TotalsOf(counting_->program);
+    EXPECT_EQ(actual.Sum(), (OwedPoints{totals.pending, totals.available, totals.held}));
+    EXPECT_EQ(actual.debt, totals.debt);
+  }
+  if (counting_->turns > 1) ++owed_counts_;
+  counting_.reset();
+}
+
+namespace {
+
+// Sums up what rows have as they stand.
+class RowSums : public RowVisitor {
+ public:
+  RowSums(uint16_t program, const std::function<void(const Lot& lot)>& add, Owed& owed)
+      : program_(program), add_(add), owed_(owed) {}
+  void OnAccount(const AccountRows& rows) override {
+    if (rows.account.program != program_) return;
+    owed_.debt += std::max<Points>(-rows.account.available, 0);
+    for (const Lot& lot : rows.lots) add_(lot);
+    for (const StateMachine::OpenHold& hold : rows.holds) {
+      for (const Lot& lot : hold.lots) add_(lot);
+    }
+  }
+  void OnReceipt(uint16_t, const Id&, const Receipt&, const Returned&,
+                 absl::Span<const Taking>) override {}
+
+ private:
+  const uint16_t program_;
+  const std::function<void(const Lot& lot)>& add_;
+  Owed& owed_;
+};
+
+}  // namespace
+
+Owed LedgerPair::ExpectedOwed(const Counting& counting) {
+  Owed owed;
+  const auto sum_of = [&](Instant expires_at) -> OwedPoints& {
+    if (expires_at == kNever) return owed.never;
+    const int64_t local = model::LocalFromUtc(counting.zone, expires_at - 1);
+    const int64_t day = local / model::kDay - (local % model::kDay < 0 ? 1 : 0);
+    const model::CivilDate date = model::CivilFromDays(day);
+    if (date.year >= 3000) return owed.later;
+    return owed.months[static_cast<int32_t>((date.year - 1970) * 12 + date.month - 1)];
+  };
+  if (counting.as_of == kAsTheyStand) {
+    const std::function<void(const Lot& lot)> add = [&](const Lot& lot) {
+      OwedPoints& sum = sum_of(lot.expires_at);
+      (lot.held ? sum.held : lot.pending ? sum.pending : sum.available) += lot.remaining;
+    };
+    RowSums sums(counting.program, add, owed);
+    machine().VisitRows(sums);
+  } else {
+    for (const auto& [member, balance] : naive_.Members(counting.program)) {
+      for (const model::Lot& lot : naive_.LotsAt(counting.program, member, counting.as_of)) {
+        OwedPoints& sum = sum_of(lot.expires_at);
+        (lot.pending ? sum.pending : sum.available) += lot.remaining;
+      }
+      for (const auto& hold : naive_.HoldsAt(counting.program, member, counting.as_of)) {
+        for (const model::Lot& lot : hold.lots) sum_of(lot.expires_at).held += lot.remaining;
+      }
+      owed.debt += naive_.BalanceAt(counting.program, member, counting.as_of)->debt;
+    }
+  }
+  std::erase_if(owed.months, [](const auto& month) { return month.second.empty(); });
+  return owed;
 }
 
 void LedgerPair::CompareAll() {

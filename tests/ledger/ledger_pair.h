@@ -59,6 +59,11 @@ class LedgerPair {
   void Crash(size_t remembered);
   // What is before that one is never brought back.
   void Forget(size_t before);
+  // Begins to count what the program owes, as of an instant that is not past, or kAsTheyStand,
+  // unless something is being counted.
+  void BeginOwed(uint16_t program, Instant as_of);
+  // Counts on; the sums of a finished count are compared.
+  void ContinueOwed(size_t budget);
 
   // Of one account, at any instant.
   void CompareAccount(uint16_t program, const model::Id& member, Instant at);
@@ -80,6 +85,7 @@ class LedgerPair {
   size_t accepted() const { return accepted_; }
   size_t derived() const { return derived_; }
   size_t dry_runs() const { return dry_runs_; }
+  size_t owed_counts() const { return owed_counts_; }
 
  private:
   using AccountKey = std::pair<uint16_t, model::Id>;
@@ -107,6 +113,13 @@ class LedgerPair {
   void CompareRehearsal(const Rehearsal& rehearsal, const std::vector<Operation>& operations,
                         const std::vector<Result>& results, size_t applied, size_t from);
 
+  struct Counting {
+    uint16_t program;
+    Instant as_of;
+    model::Zone zone;
+    size_t turns = 0;
+  };
+  Owed ExpectedOwed(const Counting& counting);
   void CompareResult(const model::Result& expected, const Result& actual);
   // The records that were written behind `from`, against what the model accepted and derived.
   void CompareRecords(size_t from, const std::vector<Accepted>& accepted);
@@ -133,6 +146,9 @@ class LedgerPair {
   size_t accepted_ = 0;
   size_t derived_ = 0;
   size_t dry_runs_ = 0;
+  size_t owed_counts_ = 0;
+  std::map<uint16_t, model::Zone> zones_;  // of each program's newest version
+  std::optional<Counting> counting_;
 };
 
 }  // namespace tallystick::ledger
