@@ -114,6 +114,12 @@ absl::StatusOr<BalanceAnswer> Client::Balance(uint16_t program, const Id& member
   });
 }
 
+absl::StatusOr<BalanceAnswer> Client::Schedule(uint16_t program, const Id& member, Instant as_of) {
+  return state_->Ask<protocol::BalanceReply>([&](Builder& builder, uint64_t number) {
+    BuildScheduleGet(builder, number, program, member, as_of);
+  });
+}
+
 absl::StatusOr<LotsAnswer> Client::Lots(uint16_t program, const Id& member) {
   return state_->Ask<protocol::LotsReply>(
       [&](Builder& builder, uint64_t number) { BuildLotsGet(builder, number, program, member); });
@@ -136,6 +142,11 @@ absl::StatusOr<TransactionAnswer> Client::Transaction(uint16_t program, const Id
 absl::StatusOr<TotalsAnswer> Client::Totals(uint16_t program) {
   return state_->Ask<protocol::TotalsReply>(
       [&](Builder& builder, uint64_t number) { BuildTotalsGet(builder, number, program); });
+}
+
+absl::StatusOr<OwedAnswer> Client::Owed(uint16_t program, Instant as_of) {
+  return state_->Ask<protocol::OwedReply>(
+      [&](Builder& builder, uint64_t number) { BuildOwedGet(builder, number, program, as_of); });
 }
 
 absl::StatusOr<ShardsAnswer> Client::Shards() {

@@ -69,12 +69,16 @@ class Client {
   // The answers below carry an outcome: UnknownProgram, UnknownMember or Ok. What the log has no
   // more or cannot be read of it is NotFound or DataLoss, as Ledger says.
   absl::StatusOr<BalanceAnswer> Balance(uint16_t program, const Id& member, Instant as_of = 0);
+  // The same with all events, at most kMaxScheduleEvents.
+  absl::StatusOr<BalanceAnswer> Schedule(uint16_t program, const Id& member, Instant as_of = 0);
   absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
   absl::StatusOr<StatementAnswer> Statement(uint16_t program, const Id& member, Position before = 0,
                                             uint32_t limit = 0);
   // Or UnknownOriginal, as Ledger::Transaction.
   absl::StatusOr<TransactionAnswer> Transaction(uint16_t program, const Id& member, const Id& id);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
+  // As Ledger::Owed.
+  absl::StatusOr<OwedAnswer> Owed(uint16_t program, Instant as_of = 0);
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
   // Takes a snapshot of each shard; answers when they are durable.

@@ -21,6 +21,9 @@ constexpr size_t kMinReceiveBytes = size_t{16} << 10;
 constexpr size_t kLargeFrameBytes = size_t{64} << 10;
 // What a reply without a vector takes at most, and an error's sentence.
 constexpr size_t kShortReplyBytes = 2048;
+static_assert(kMaxScheduleEvents * sizeof(protocol::Event) + 256 < kMaxFrameBytes);
+static_assert(size_t{ledger::kFirstLateMonth + 1} * sizeof(protocol::OwedMonth) <
+              kMaxFrameBytes / 2);
 static_assert(kMaxBalanceEvents * sizeof(protocol::Event) < kShortReplyBytes / 2);
 constexpr size_t kLongestReplyBytes = kFrameHeaderBytes + kMaxFrameBytes;
 static_assert(kLongestReplyBytes <= kMaxReplyBytes, "a request of an idle connection has room");
@@ -44,7 +47,10 @@ size_t ReplyBytes(const protocol::Frame& frame) {
     case protocol::Body::TotalsGet:
     case protocol::Body::ShardsGet:
     case protocol::Body::SnapshotTake:
+    case protocol::Body::OwedGet:
       return kLongestReplyBytes;
+    case protocol::Body::ScheduleGet:
+      return kMaxScheduleEvents * sizeof(protocol::Event) + kShortReplyBytes;
     case protocol::Body::RecordsGet:
       return kMaxRecordsSlots * (sizeof(Record) + sizeof(protocol::RecordRun)) + kShortReplyBytes;
     case protocol::Body::DryRun:
@@ -258,6 +264,8 @@ void Connection::Handle(const protocol::Frame& frame) {
     case protocol::Body::RecordsGet:
     case protocol::Body::TickTo:
     case protocol::Body::DryRun:
+    case protocol::Body::ScheduleGet:
+    case protocol::Body::OwedGet:
       return ReadRequest(frame);
     case protocol::Body::Hello:
       return Fault(absl::StrCat("request ", frame.request(), " is a second Hello"));
@@ -326,6 +334,10 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   if (const auto* get = frame.body_as_TotalsGet()) {
     return dispatcher.Totals(get->program(), Answers<TotalsAnswer>(BeginCall(request, bytes)));
   }
+  if (const auto* get = frame.body_as_OwedGet()) {
+    return dispatcher.Owed(get->program(), get->as_of(),
+                           Answers<OwedAnswer>(BeginCall(request, bytes)));
+  }
   if (frame.body_as_ShardsGet() != nullptr) {
     return dispatcher.Shards(Answers<ShardsAnswer>(BeginCall(request, bytes)));
   }
@@ -357,6 +369,11 @@ void Connection::ReadRequest(const protocol::Frame& frame) {
   if (const auto* get = frame.body_as_BalanceGet()) {
     return with_member(get, [&](uint16_t program, const Id& member, Call& call) {
       dispatcher.Balance(program, member, get->as_of(), Answers<BalanceAnswer>(call));
+    });
+  }
+  if (const auto* get = frame.body_as_ScheduleGet()) {
+    return with_member(get, [&](uint16_t program, const Id& member, Call& call) {
+      dispatcher.Schedule(program, member, get->as_of(), Answers<BalanceAnswer>(call));
     });
   }
   if (const auto* get = frame.body_as_LotsGet()) {

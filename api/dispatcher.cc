@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "api/owed.h"
 #include "api/request.h"
 #include "api/shard_of.h"
 #include "api/shard_worker.h"
@@ -49,7 +50,9 @@ struct Dispatcher::State {
   // Asks every shard; `add` takes each answer into the sum, whose `shards` has a place for it.
   template <typename Answer>
   void AskAll(ShardRequest::Type type, uint16_t program, Done<Answer> done,
-              void (*add)(Control& answered, Answer& sum));
+              void (*add)(Control& answered, Answer& sum), Instant as_of = 0);
+  void AskBalance(uint16_t program, const Id& member, Instant as_of, size_t events,
+                  Done<BalanceAnswer> done);
   void InstallEverywhere(const Operation& put, const std::vector<uint8_t>& bytes,
                          const ProgramPutAnswer& answer, Done<ProgramPutAnswer> done);
   void Install(uint16_t shard, const Operation& put, const std::vector<uint8_t>& bytes,
@@ -252,14 +255,24 @@ void Dispatcher::DryRun(absl::Span<const Operation> operations, Done<DryRunAnswe
   state_->Ask(std::move(control), std::move(done));
 }
 
-void Dispatcher::Balance(uint16_t program, const Id& member, Instant as_of,
-                         Done<BalanceAnswer> done) {
-  auto control = state_->NewControl(ShardRequest::Type::kBalance,
-                                    ShardOf(member, state_->worker.shard_count()));
+void Dispatcher::State::AskBalance(uint16_t program, const Id& member, Instant as_of, size_t events,
+                                   Done<BalanceAnswer> done) {
+  auto control = NewControl(ShardRequest::Type::kBalance, ShardOf(member, worker.shard_count()));
   control->program = program;
   control->member = member;
   control->as_of = as_of;
-  state_->Ask(std::move(control), std::move(done));
+  control->limit = static_cast<uint32_t>(events);
+  Ask(std::move(control), std::move(done));
+}
+
+void Dispatcher::Balance(uint16_t program, const Id& member, Instant as_of,
+                         Done<BalanceAnswer> done) {
+  state_->AskBalance(program, member, as_of, kMaxBalanceEvents, std::move(done));
+}
+
+void Dispatcher::Schedule(uint16_t program, const Id& member, Instant as_of,
+                          Done<BalanceAnswer> done) {
+  state_->AskBalance(program, member, as_of, kMaxScheduleEvents, std::move(done));
 }
 
 void Dispatcher::Lots(uint16_t program, const Id& member, Done<LotsAnswer> done) {
@@ -358,7 +371,7 @@ struct Gathering {
 
 template <typename Answer>
 void Dispatcher::State::AskAll(ShardRequest::Type type, uint16_t program, Done<Answer> done,
-                               void (*add)(Control& answered, Answer& sum)) {
+                               void (*add)(Control& answered, Answer& sum), Instant as_of) {
   auto gathering = std::make_shared<Gathering<Answer>>();
   gathering->missing = worker.shard_count();
   gathering->done = std::move(done);
@@ -366,6 +379,7 @@ void Dispatcher::State::AskAll(ShardRequest::Type type, uint16_t program, Done<A
   for (uint16_t shard = 0; shard < worker.shard_count(); ++shard) {
     auto control = NewControl(type, shard);
     control->program = program;
+    control->as_of = as_of;
     control->answered = [gathering, add](Control& answered) {
       if (answered.status.ok()) add(answered, gathering->sum);
       gathering->Arrived(answered.status);
@@ -381,6 +395,17 @@ void Dispatcher::Totals(uint16_t program, Done<TotalsAnswer> done) {
                                  Add(part, sum);
                                  sum.shards[answered.shard] = part.shards.front();
                                });
+}
+
+void Dispatcher::Owed(uint16_t program, Instant as_of, Done<OwedAnswer> done) {
+  state_->AskAll<OwedAnswer>(
+      ShardRequest::Type::kOwed, program, std::move(done),
+      [](State::Control& answered, OwedAnswer& sum) {
+        const auto& part = std::get<OwedAnswer>(answered.answer);
+        AddOwed(part, sum);
+        sum.shards[answered.shard] = part.shards.front();
+      },
+      as_of);
 }
 
 void Dispatcher::Shards(Done<ShardsAnswer> done) {

@@ -81,12 +81,16 @@ class Dispatcher {
   // The bytes of the newest version; empty: unknown program.
   void GetProgram(uint16_t program, Done<std::vector<uint8_t>> done);
   void Balance(uint16_t program, const Id& member, Instant as_of, Done<BalanceAnswer> done);
+  // The same with all events.
+  void Schedule(uint16_t program, const Id& member, Instant as_of, Done<BalanceAnswer> done);
   void Lots(uint16_t program, const Id& member, Done<LotsAnswer> done);
   void Statement(uint16_t program, const Id& member, Position before, uint32_t limit,
                  Done<StatementAnswer> done);
   // The newest of the account's transactions with this id, of whatever age.
   void Transaction(uint16_t program, const Id& member, const Id& id, Done<TransactionAnswer> done);
   void Totals(uint16_t program, Done<TotalsAnswer> done);
+  // By month of expiry, counted over the accounts beside other work.
+  void Owed(uint16_t program, Instant as_of, Done<OwedAnswer> done);
   void Shards(Done<ShardsAnswer> done);
   void Tick(const Id& id, Instant to, Done<TickAnswer> done);
   void Snapshot(Done<SnapshotsAnswer> done);

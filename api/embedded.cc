@@ -176,6 +176,12 @@ absl::StatusOr<BalanceAnswer> Ledger::Balance(uint16_t program, const Id& member
   });
 }
 
+absl::StatusOr<BalanceAnswer> Ledger::Schedule(uint16_t program, const Id& member, Instant as_of) {
+  return state_->Await<BalanceAnswer>([&](Dispatcher& d, Dispatcher::Done<BalanceAnswer> done) {
+    d.Schedule(program, member, as_of, std::move(done));
+  });
+}
+
 absl::StatusOr<LotsAnswer> Ledger::Lots(uint16_t program, const Id& member) {
   return state_->Await<LotsAnswer>([&](Dispatcher& d, Dispatcher::Done<LotsAnswer> done) {
     d.Lots(program, member, std::move(done));
@@ -200,6 +206,12 @@ absl::StatusOr<TransactionAnswer> Ledger::Transaction(uint16_t program, const Id
 absl::StatusOr<TotalsAnswer> Ledger::Totals(uint16_t program) {
   return state_->Await<TotalsAnswer>([&](Dispatcher& d, Dispatcher::Done<TotalsAnswer> done) {
     d.Totals(program, std::move(done));
+  });
+}
+
+absl::StatusOr<OwedAnswer> Ledger::Owed(uint16_t program, Instant as_of) {
+  return state_->Await<OwedAnswer>([&](Dispatcher& d, Dispatcher::Done<OwedAnswer> done) {
+    d.Owed(program, as_of, std::move(done));
   });
 }
 

@@ -108,6 +108,8 @@ class Ledger {
   absl::StatusOr<ProgramPutAnswer> PutProgram(const Id& id, absl::Span<const uint8_t> program);
   absl::StatusOr<std::vector<uint8_t>> GetProgram(uint16_t program);
   absl::StatusOr<BalanceAnswer> Balance(uint16_t program, const Id& member, Instant as_of = 0);
+  // The same with all events, at most kMaxScheduleEvents.
+  absl::StatusOr<BalanceAnswer> Schedule(uint16_t program, const Id& member, Instant as_of = 0);
   absl::StatusOr<LotsAnswer> Lots(uint16_t program, const Id& member);
   // Where the history cannot be read any farther, the answer ends there, perhaps without movements,
   // and asking on from its `next` is an error. NotFound: the archive's limits have removed the
@@ -119,6 +121,11 @@ class Ledger {
   // DataLoss and others: it may lie where the log cannot be read, says which file.
   absl::StatusOr<TransactionAnswer> Transaction(uint16_t program, const Id& member, const Id& id);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
+  // What a program owes by month of expiry, settled to now, or as of a later instant if nothing
+  // else happens. Each account is looked at, a few thousand a turn beside all other work; each
+  // shard's figures are those of one position, which the answer names. Counts of one shard go one
+  // after the other.
+  absl::StatusOr<OwedAnswer> Owed(uint16_t program, Instant as_of = 0);
   absl::StatusOr<ShardsAnswer> Shards();
   absl::StatusOr<TickAnswer> Tick(const Id& id, Instant to);
   // Takes one of each shard now; answers when they are durable.

@@ -72,6 +72,12 @@ void BuildBalanceGet(Builder& builder, uint64_t request, uint16_t program, const
   Finish(builder, request, protocol::CreateBalanceGet(builder, program, &member, as_of));
 }
 
+void BuildScheduleGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                      Instant as_of) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateScheduleGet(builder, program, &member, as_of));
+}
+
 void BuildLotsGet(Builder& builder, uint64_t request, uint16_t program, const Id& member) {
   builder.Clear();
   Finish(builder, request, protocol::CreateLotsGet(builder, program, &member));
@@ -92,6 +98,11 @@ void BuildTransactionGet(Builder& builder, uint64_t request, uint16_t program, c
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program) {
   builder.Clear();
   Finish(builder, request, protocol::CreateTotalsGet(builder, program));
+}
+
+void BuildOwedGet(Builder& builder, uint64_t request, uint16_t program, Instant as_of) {
+  builder.Clear();
+  Finish(builder, request, protocol::CreateOwedGet(builder, program, as_of));
 }
 
 void BuildShardsGet(Builder& builder, uint64_t request) {
@@ -289,6 +300,37 @@ void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer) 
              answer.debt, answer.forfeited, answer.closed_out, answer.sent, answer.received));
 }
 
+namespace {
+
+protocol::OwedMonth ToOwedMonth(const OwedMonth& month) {
+  return {month.month, month.pending, month.available, month.held};
+}
+
+OwedMonth FromOwedMonth(const protocol::OwedMonth& month) {
+  return {.month = month.month(),
+          .pending = month.pending(),
+          .available = month.available(),
+          .held = month.held()};
+}
+
+}  // namespace
+
+void BuildReply(Builder& builder, uint64_t request, const OwedAnswer& answer) {
+  builder.Clear();
+  const auto zone = Write(builder, answer.time_zone);
+  const auto shards = Write<protocol::ShardPosition>(
+      builder, answer.shards,
+      [](const ShardTime& shard) { return protocol::ShardPosition(shard.position, shard.time); });
+  const auto months = Write<protocol::OwedMonth>(builder, answer.months, &ToOwedMonth);
+  const protocol::OwedMonth later = ToOwedMonth(answer.later);
+  const protocol::OwedMonth never = ToOwedMonth(answer.never);
+  Finish(builder, request,
+         protocol::CreateOwedReply(builder, answer.outcome, answer.as_of, zone, shards,
+                                   answer.members, answer.pending, answer.available, answer.held,
+                                   answer.debt, answer.counted_debt, months, &later, &never,
+                                   answer.expired, answer.forfeited, answer.closed_out));
+}
+
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) {
   builder.Clear();
   const auto shards = Write<protocol::Shard>(builder, answer.shards, [](const ShardState& shard) {
@@ -458,6 +500,29 @@ TotalsAnswer Decode(const protocol::TotalsReply& reply) {
   answer.closed_out = reply.closed_out();
   answer.sent = reply.sent();
   answer.received = reply.received();
+  return answer;
+}
+
+OwedAnswer Decode(const protocol::OwedReply& reply) {
+  OwedAnswer answer;
+  answer.outcome = reply.outcome();
+  answer.as_of = reply.as_of();
+  answer.time_zone = Text(reply.time_zone());
+  answer.shards = Read<ShardTime>(reply.shards(), [](const protocol::ShardPosition& shard) {
+    return ShardTime{.position = shard.position(), .time = shard.time()};
+  });
+  answer.members = reply.members();
+  answer.pending = reply.pending();
+  answer.available = reply.available();
+  answer.held = reply.held();
+  answer.debt = reply.debt();
+  answer.counted_debt = reply.counted_debt();
+  answer.months = Read<OwedMonth>(reply.months(), &FromOwedMonth);
+  if (reply.later() != nullptr) answer.later = FromOwedMonth(*reply.later());
+  if (reply.never() != nullptr) answer.never = FromOwedMonth(*reply.never());
+  answer.expired = reply.expired();
+  answer.forfeited = reply.forfeited();
+  answer.closed_out = reply.closed_out();
   return answer;
 }
 

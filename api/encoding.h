@@ -28,12 +28,15 @@ void BuildProgramPut(Builder& builder, uint64_t request, const Id& id,
 void BuildProgramGet(Builder& builder, uint64_t request, uint16_t program);
 void BuildBalanceGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
                      Instant as_of);
+void BuildScheduleGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
+                      Instant as_of);
 void BuildLotsGet(Builder& builder, uint64_t request, uint16_t program, const Id& member);
 void BuildStatementGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
                        Position before, uint32_t limit);
 void BuildTransactionGet(Builder& builder, uint64_t request, uint16_t program, const Id& member,
                          const Id& id);
 void BuildTotalsGet(Builder& builder, uint64_t request, uint16_t program);
+void BuildOwedGet(Builder& builder, uint64_t request, uint16_t program, Instant as_of);
 void BuildShardsGet(Builder& builder, uint64_t request);
 void BuildSnapshotTake(Builder& builder, uint64_t request);
 void BuildRecordsGet(Builder& builder, uint64_t request, uint16_t shard, Position from,
@@ -51,6 +54,7 @@ void BuildReply(Builder& builder, uint64_t request, const LotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const StatementAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TransactionAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const TotalsAnswer& answer);
+void BuildReply(Builder& builder, uint64_t request, const OwedAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const SnapshotsAnswer& answer);
 void BuildReply(Builder& builder, uint64_t request, const RecordsAnswer& answer);
@@ -67,6 +71,7 @@ LotsAnswer Decode(const protocol::LotsReply& reply);
 StatementAnswer Decode(const protocol::StatementReply& reply);
 TransactionAnswer Decode(const protocol::TransactionReply& reply);
 TotalsAnswer Decode(const protocol::TotalsReply& reply);
+OwedAnswer Decode(const protocol::OwedReply& reply);
 ShardsAnswer Decode(const protocol::ShardsReply& reply);
 SnapshotsAnswer Decode(const protocol::SnapshotReply& reply);
 RecordsAnswer Decode(const protocol::RecordsReply& reply);

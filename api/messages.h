@@ -45,6 +45,10 @@ struct BalanceEvent {
 // The next events that a balance answer lists at most.
 inline constexpr size_t kMaxBalanceEvents = 32;
 
+// All events of an account at most: an activation and an expiry of each lot, and timeouts of holds.
+inline constexpr size_t kMaxScheduleEvents =
+    2 * size_t{ledger::kMaxLotsPerAccount} + ledger::kMaxHoldsPerAccount;
+
 struct BalanceAnswer {
   Outcome outcome = Outcome::Ok;
   Instant as_of = 0;
@@ -151,6 +155,36 @@ struct TotalsAnswer {
   // Between members; sent and not received is on its way.
   Points sent = 0;
   Points received = 0;
+};
+
+// Points that are good until some month: its number counts from January 1970, in the program's time
+// zone. What is gone with the first instant of a month is of the month before.
+struct OwedMonth {
+  int32_t month = 0;
+  Points pending = 0;
+  Points available = 0;
+  Points held = 0;
+};
+
+struct OwedAnswer {
+  Outcome outcome = Outcome::Ok;
+  Instant as_of = 0;
+  std::string time_zone;
+  std::vector<ShardTime> shards;  // by number: position and log time that the figures are of
+  int64_t members = 0;
+  // The totals as of then.
+  Points pending = 0;
+  Points available = 0;
+  Points held = 0;
+  Points debt = 0;
+  Points counted_debt = 0;        // over members
+  std::vector<OwedMonth> months;  // that have points, in order, before the year 3000
+  OwedMonth later;
+  OwedMonth never;
+  // Since the beginning, as of then.
+  Points expired = 0;
+  Points forfeited = 0;   // of it
+  Points closed_out = 0;  // of it
 };
 
 struct ShardState {

@@ -33,6 +33,7 @@ struct ShardRequest {
     kRecords,
     kParcels,  // of transfers, from another shard
     kDryRun,
+    kOwed,
   };
 
   explicit ShardRequest(Type t) : type(t) {}
@@ -89,7 +90,7 @@ struct ControlRequest : ShardRequest {
   std::vector<Operation> operations;  // kDryRun
   std::variant<std::monostate, ProgramPutAnswer, BalanceAnswer, LotsAnswer, StatementAnswer,
                TransactionAnswer, TotalsAnswer, ShardState, SnapshotState, RecordsAnswer,
-               DryRunAnswer>
+               OwedAnswer, DryRunAnswer>
       answer;
 };
 

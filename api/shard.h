@@ -168,6 +168,9 @@ class Shard {
   void ServeBalance(ControlRequest& request);
   void ServeLots(ControlRequest& request);
   void ServeDryRun(ControlRequest& request);
+  // Counts on for the first that asks what is owed.
+  void CountOwed();
+  void TellOwedTo(ControlRequest& request);
   // Of the last record, written or in the open block.
   Position LastPosition() const;
   void ServeTransaction(ControlRequest& request);
@@ -206,7 +209,9 @@ class Shard {
   RequestQueue waiting_;
   size_t waiting_operations_ = 0;
   RequestQueue waiting_totals_;  // for what is due to be settled
-  RequestQueue held_;            // applied, not yet durable
+  RequestQueue waiting_owed_;    // of the first the count is under way, if counting_owed_
+  bool counting_owed_ = false;
+  RequestQueue held_;  // applied, not yet durable
   size_t unanswered_ = 0;
 
   bool block_open_ = false;

@@ -4,12 +4,16 @@
 #include <utility>
 
 #include "api/chain_records.h"
+#include "api/owed.h"
 #include "api/shard.h"
 #include "api/time_zones.h"
 #include "ledger/program.h"
 
 namespace tallystick {
 namespace {
+
+// Accounts and lots that are counted in one turn, of what is owed: as long as a block takes.
+constexpr size_t kOwedBudget = 4096;
 
 const Program& Decoded(const std::vector<uint8_t>& bytes) {
   return *flatbuffers::GetRoot<Program>(bytes.data());
@@ -40,7 +44,7 @@ struct Arrival {
 // What will become of an account if nothing is done with it, soonest first.
 std::vector<BalanceEvent> EventsOf(const std::vector<ledger::Lot>& lots,
                                    const std::vector<ledger::StateMachine::OpenHold>& holds,
-                                   Points debt) {
+                                   Points debt, size_t most) {
   std::vector<BalanceEvent> events;
   std::vector<Arrival> arrivals;
   for (const auto& hold : holds) {
@@ -69,7 +73,7 @@ std::vector<BalanceEvent> EventsOf(const std::vector<ledger::Lot>& lots,
   }
   std::stable_sort(events.begin(), events.end(),
                    [](const BalanceEvent& a, const BalanceEvent& b) { return a.at < b.at; });
-  if (events.size() > kMaxBalanceEvents) events.resize(kMaxBalanceEvents);
+  if (events.size() > most) events.resize(most);
   return events;
 }
 
@@ -215,9 +219,9 @@ void Shard::ServeBalance(ControlRequest& request) {
     answer.held = balance->held;
     answer.lifetime_earned = balance->lifetime_earned;
     answer.status = machine_->StatusOf(request.program, request.member);
-    answer.events =
-        EventsOf(machine_->LotsAt(request.program, request.member, answer.as_of),
-                 machine_->HoldsAt(request.program, request.member, answer.as_of), answer.debt);
+    answer.events = EventsOf(machine_->LotsAt(request.program, request.member, answer.as_of),
+                             machine_->HoldsAt(request.program, request.member, answer.as_of),
+                             answer.debt, request.limit);
   }
   request.answer = std::move(answer);
 }
@@ -287,6 +291,36 @@ void Shard::ServeDryRun(ControlRequest& request) {
   };
   machine_->DryRun({std::max(stamp_, clock_), options_.clock == ClockMode::kImport},
                    request.operations, results.data(), scratch, look);
+  request.answer = std::move(answer);
+}
+
+// Where nothing is due: what is owed now is settled.
+void Shard::CountOwed() {
+  while (!waiting_owed_.empty()) {
+    auto& request = static_cast<ControlRequest&>(*waiting_owed_.front());
+    if (!counting_owed_) {
+      counting_owed_ = machine_->BeginOwed(
+          request.program, request.as_of > Now() ? request.as_of : ledger::kAsTheyStand);
+      if (counting_owed_) return;  // it takes turns
+      OwedAnswer unknown;
+      unknown.outcome = Outcome::UnknownProgram;
+      unknown.shards.push_back({LastPosition(), Now()});
+      request.answer = std::move(unknown);
+    } else {
+      if (!machine_->ContinueOwed(kOwedBudget) || !TotalsAreSettled()) return;
+      TellOwedTo(request);
+      counting_owed_ = false;
+    }
+    Hold(waiting_owed_.Pop());
+  }
+}
+
+void Shard::TellOwedTo(ControlRequest& request) {
+  // The clock may have come to it while the others were counted.
+  const Instant as_of = request.as_of > Now() ? request.as_of : ledger::kAsTheyStand;
+  OwedAnswer answer = TellOwed(*machine_, request.program, as_of, machine_->EndOwed());
+  if (as_of == ledger::kAsTheyStand) answer.as_of = Now();
+  answer.shards.push_back({LastPosition(), Now()});
   request.answer = std::move(answer);
 }
 

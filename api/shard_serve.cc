@@ -63,7 +63,7 @@ int64_t Shard::Step() {
   for (const int64_t other_us : {snapshot_us, changes_us, lookups_us}) {
     if (other_us >= 0) wait_us = wait_us < 0 ? other_us : std::min(wait_us, other_us);
   }
-  if (wait_us == 0) return 0;
+  if (wait_us == 0 || !waiting_owed_.empty()) return 0;
   const bool works = DueNow() || !waiting_.empty() || transfers_->can_go_on();
   if (works && writer_->CanOpenBlock(MostSlots())) return 0;
   const Instant due = machine_->NextDue();
@@ -154,7 +154,7 @@ void Shard::FailAll() {
     block_open_ = false;
   }
   transfers_->Fail(failure_);
-  for (RequestQueue* queue : {&held_, &waiting_totals_, &waiting_}) {
+  for (RequestQueue* queue : {&held_, &waiting_totals_, &waiting_owed_, &waiting_}) {
     while (!queue->empty()) {
       ShardRequest* request = queue->Pop();
       request->status = failure_;
@@ -184,7 +184,12 @@ void Shard::ServeQueue() {
     Serve(*request);
     Hold(request);
   }
+  CountOwed();
   while (!waiting_.empty()) {
+    if (waiting_.front()->type == ShardRequest::Type::kOwed) {
+      waiting_owed_.Push(waiting_.Pop());
+      continue;
+    }
     if (waiting_.front()->type == ShardRequest::Type::kTotals && !TotalsAreSettled()) {
       waiting_totals_.Push(waiting_.Pop());
       continue;
@@ -244,6 +249,7 @@ bool Shard::Serve(ShardRequest& request) {
     case ShardRequest::Type::kDryRun:
       ServeDryRun(static_cast<ControlRequest&>(request));
       return true;
+    case ShardRequest::Type::kOwed:      // CountOwed's
     case ShardRequest::Type::kSnapshot:  // the snapshotter's
     case ShardRequest::Type::kRecords:   // the change stream's
       return true;

@@ -1,4 +1,4 @@
-// tally balance: what a member has, and what will become of it.
+// tally balance, tally schedule: what a member has, and what will become of it.
 
 #include <cstdio>
 #include <memory>
@@ -44,9 +44,18 @@ void PrintText(const Options& options, const Id& member, const BalanceAnswer& ba
                 WillText(event.kind));
   }
   if (balance.events.size() == kMaxBalanceEvents) {
-    std::printf(
-        "  No more than %zu events are shown, the next ones: tally lots shows all points.\n",
-        kMaxBalanceEvents);
+    std::printf("  No more than %zu events are shown, the next ones: tally schedule shows all.\n",
+                kMaxBalanceEvents);
+  }
+}
+
+void PrintSchedule(const Options& options, const Id& member, const BalanceAnswer& balance) {
+  std::printf("Member %s in program %d, as of %s: %zu events, if nothing else happens\n",
+              FormatId(member).c_str(), options.account.program, InstantText(balance.as_of).c_str(),
+              balance.events.size());
+  for (const BalanceEvent& event : balance.events) {
+    std::printf("  %s %14ld will %s\n", InstantText(event.at).c_str(), event.points,
+                WillText(event.kind));
   }
 }
 
@@ -71,7 +80,10 @@ nlohmann::ordered_json ToJson(const Options& options, const Id& member,
           {"events", events}};
 }
 
-int Run(const Server& server, const Options& options) {
+// What of the answer is for people.
+enum class Tells { kBalance, kSchedule };
+
+int Run(const Server& server, const Options& options, Tells tells) {
   const auto member = RequireId(options.account.member, "member");
   if (!member.ok()) return Fail(member.status());
   absl::StatusOr<Instant> as_of = 0;
@@ -79,7 +91,9 @@ int Run(const Server& server, const Options& options) {
   if (!as_of.ok()) return Fail(as_of.status());
   auto client = server.Connect();
   if (!client.ok()) return Fail(client.status());
-  const auto balance = (*client)->Balance(options.account.program, *member, *as_of);
+  const uint16_t program = options.account.program;
+  const auto balance = tells == Tells::kSchedule ? (*client)->Schedule(program, *member, *as_of)
+                                                 : (*client)->Balance(program, *member, *as_of);
   if (!balance.ok()) return Fail(balance.status());
   if (balance->outcome != Outcome::Ok) return Refuse(balance->outcome);
   if (*as_of != 0 && balance->as_of > *as_of) {
@@ -89,23 +103,36 @@ int Run(const Server& server, const Options& options) {
   }
   if (options.account.json) {
     PrintJson(ToJson(options, *member, *balance));
+  } else if (tells == Tells::kSchedule) {
+    PrintSchedule(options, *member, *balance);
   } else {
     PrintText(options, *member, *balance);
   }
   return 0;
 }
 
-}  // namespace
-
-void AddBalanceCommand(CLI::App& app, const Server& server) {
-  CLI::App* command = app.add_subcommand("balance", "A member's balance");
+void AddCommand(CLI::App& app, const Server& server, const char* name, const char* help,
+                Tells tells) {
+  CLI::App* command = app.add_subcommand(name, help);
   auto options = std::make_shared<Options>();
   AddAccountOptions(command, &options->account);
   command
       ->add_option("--as-of", options->as_of,
                    "At a later time: what will have activated and expired by then")
       ->check(NotEmpty());
-  OnRun(command, [&server, options] { return Run(server, *options); });
+  OnRun(command, [&server, options, tells] { return Run(server, *options, tells); });
+}
+
+}  // namespace
+
+void AddBalanceCommand(CLI::App& app, const Server& server) {
+  AddCommand(app, server, "balance", "A member's balance", Tells::kBalance);
+}
+
+void AddScheduleCommand(CLI::App& app, const Server& server) {
+  AddCommand(app, server, "schedule",
+             "All activations, expiries and timeouts that a member's points have before them",
+             Tells::kSchedule);
 }
 
 }  // namespace tallystick::tally

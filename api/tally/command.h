@@ -78,10 +78,14 @@ void AddImportCommand(CLI::App& app, const Server& server);
 // enrol, purchase, hold and whatever else is one operation
 void AddOperationCommands(CLI::App& app, const Server& server);
 void AddBalanceCommand(CLI::App& app, const Server& server);
+// Of the file of balance.
+void AddScheduleCommand(CLI::App& app, const Server& server);
 void AddLotsCommand(CLI::App& app, const Server& server);
 void AddStatementCommand(CLI::App& app, const Server& server);
 void AddTransactionCommand(CLI::App& app, const Server& server);
 void AddTotalsCommand(CLI::App& app, const Server& server);
+// of the server, or offline
+void AddOwedCommand(CLI::App& app, const Server& server);
 void AddTickCommand(CLI::App& app, const Server& server);
 // offline; follow needs the server
 void AddLogCommands(CLI::App& app, const Server& server);

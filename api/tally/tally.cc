@@ -32,10 +32,12 @@ int Main(int argc, char** argv) {
   AddImportCommand(app, server);
   AddOperationCommands(app, server);
   AddBalanceCommand(app, server);
+  AddScheduleCommand(app, server);
   AddLotsCommand(app, server);
   AddStatementCommand(app, server);
   AddTransactionCommand(app, server);
   AddTotalsCommand(app, server);
+  AddOwedCommand(app, server);
   AddTickCommand(app, server);
   AddLogCommands(app, server);
   AddAuditCommand(app);
