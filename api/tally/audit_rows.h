@@ -32,7 +32,8 @@ absl::Status CheckRow(const AuditRow& row);
 // Gathers the days of all shards. Each shard's own days are checked as they come.
 class AuditRows {
  public:
-  // Before a shard's records, if it does not begin with nothing.
+  // Before a shard's records, if it does not begin with nothing, or is not looked at from its
+  // beginning.
   void Begin(const ledger::StateMachine& opening);
   // In the order of a shard's log; shard after shard.
   void AddRecord(const PostedRecord& posted);

@@ -1,5 +1,6 @@
 #include "api/tally/books.h"
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <memory>
@@ -77,30 +78,51 @@ class Shard {
         last_hash_(start.last_hash) {}
 
   absl::Status Begin(const BooksReader& reader) {
+    if (reader.from.has_value()) {
+      const Instant log_time = machine_->log_time();
+      absl::Status reaches = reader.from->CheckBeginning(number_, position_, log_time);
+      if (!reaches.ok()) return reaches;
+      until_from_.emplace(*reader.from, number_, log_time);
+    }
     if (position_ == 0) return absl::OkStatus();
     poster_.Begin(*machine_);
-    return reader.on_opening == nullptr ? absl::OkStatus() : reader.on_opening(Books());
+    const bool tells = reader.on_opening != nullptr && !until_from_.has_value();
+    return tells ? reader.on_opening(Books()) : absl::OkStatus();
   }
 
-  absl::Status Read(const wal::BlockView& block, const BooksReader& reader) {
-    position_ = block.header->first_position + block.header->count - 1;
-    last_hash_ = wal::Hash128(block.header, sizeof(*block.header));
-    if (reader.on_block != nullptr) {
+  // `last`: of its positions, the last that is to be read.
+  absl::Status Read(const wal::BlockView& block, Position last, const BooksReader& reader) {
+    const Position first = block.header->first_position;
+    if (last < first && block.header->count > 0) return absl::OkStatus();
+    if (reader.on_block != nullptr && !until_from_.has_value()) {
       if (absl::Status s = reader.on_block(number_, block); !s.ok()) return s;
     }
-    if (block.header->type != wal::BlockType::kRecords) return absl::OkStatus();
-    const ledger::BlockTime time{block.header->timestamp_us,
-                                 (block.header->flags & kBlockImportClock) != 0,
-                                 block.header->engine_version};
-    const absl::Span<const Record> slots(reinterpret_cast<const Record*>(block.slots.data()),
-                                         block.slots.size());
-    absl::Status status = poster_.Post(time, block.header->first_position, slots, &posted_);
-    if (!status.ok()) return At(block, status);
-    return ReadDays(block, reader);
+    last_hash_ = wal::Hash128(block.header, sizeof(*block.header));
+    if (block.header->type != wal::BlockType::kRecords) {
+      position_ = std::max(position_, last);
+      return absl::OkStatus();
+    }
+    if (!until_from_.has_value()) return ReadBehindFrom(block, last, reader);
+    const Position from = until_from_->LastIn(block);
+    if (from > last) {
+      return absl::InvalidArgumentError(absl::StrCat("shard ", number_, ": position ", last,
+                                                     ", where the reading is to end, is before the "
+                                                     "point from which it is to be told"));
+    }
+    absl::StatusOr<size_t> read = ReadTo(block, from);
+    if (!read.ok()) return read.status();
+    position_ = first + *read - 1;
+    if (*read == block.slots.size()) return absl::OkStatus();
+    if (absl::Status s = TellFrom(reader); !s.ok()) return s;
+    wal::BlockHeader header = *block.header;
+    return ReadBehindFrom(Part(block, *read, block.slots.size(), header), last, reader);
   }
 
   // Behind the last block.
   absl::Status End(const BooksReader& reader) {
+    if (until_from_.has_value()) {
+      if (absl::Status s = TellFrom(reader); !s.ok()) return s;
+    }
     if (day_.has_value() && reader.on_day != nullptr) {
       if (absl::Status s = reader.on_day(number_, *day_, *machine_); !s.ok()) return s;
     }
@@ -117,23 +139,127 @@ class Shard {
                                                     block.offset, ": ", status.message()));
   }
 
+  absl::Status TellFrom(const BooksReader& reader) {
+    until_from_.reset();
+    if (absl::Status s = CheckAccounts(Books()); !s.ok()) return s;
+    return reader.on_from == nullptr ? absl::OkStatus() : reader.on_from(Books());
+  }
+
+  absl::Status Post(const wal::BlockView& block) {
+    const ledger::BlockTime time{block.header->timestamp_us,
+                                 (block.header->flags & kBlockImportClock) != 0,
+                                 block.header->engine_version};
+    const absl::Status status =
+        poster_.Post(time, block.header->first_position, RecordsOf(block), &posted_);
+    return status.ok() ? status : At(block, status);
+  }
+
+  // All of it that belongs to the point whose last position in it is `last`, and says nothing of
+  // it. Returns how many slots that are: what follows from its last operation belongs to it too.
+  absl::StatusOr<size_t> ReadTo(const wal::BlockView& block, Position last) {
+    if (last < block.header->first_position) return 0;
+    if (absl::Status s = ReplayBlock(block, path_, *machine_, last); !s.ok()) return s;
+    const size_t read = SlotsReplayed(block, last);
+    if (read == 0) return 0;
+    wal::BlockHeader header = *block.header;
+    if (absl::Status s = Post(Part(block, 0, read, header)); !s.ok()) return s;
+    return read;
+  }
+
+  // A record that was left out has moved no account.
+  size_t SlotsReplayed(const wal::BlockView& block, Position last) const {
+    const absl::Span<const Record> slots = RecordsOf(block);
+    size_t i = 0;
+    while (i < slots.size()) {
+      const Operation& operation = slots[i].operation;
+      const Position position = block.header->first_position + i;
+      const bool of_no_member =
+          operation.kind() == Kind::Tick || operation.kind() == Kind::ProgramPut;
+      const Position reached =
+          of_no_member ? last : machine_->LastPosition(operation.program(), operation.member());
+      if (position > reached) break;
+      i += SlotsOf(slots[i]);
+    }
+    return i;
+  }
+
+  absl::Status ReadBehindFrom(const wal::BlockView& block, Position last,
+                              const BooksReader& reader) {
+    const Position first = block.header->first_position;
+    if (last < first) return absl::OkStatus();
+    const bool whole = last >= first + block.header->count - 1;
+    const Poster before = whole ? Poster() : poster_;
+    if (absl::Status s = Post(block); !s.ok()) return s;
+    if (whole) {
+      position_ = first + block.header->count - 1;
+      return ReadDays(block, posted_.size(), reader);
+    }
+    // Whole days, and of the last one what belongs to the point.
+    size_t end = 0;
+    while (end < posted_.size() && posted_[end].position <= last) ++end;
+    size_t begin = end;
+    while (begin > 0 && UtcDay(posted_[begin - 1].log_time) == UtcDay(posted_[end - 1].log_time)) {
+      --begin;
+    }
+    if (absl::Status s = ReadDays(block, begin, reader); !s.ok()) return s;
+    const size_t rest = end == 0 ? 0 : posted_[begin].position - first;
+    wal::BlockHeader header = *block.header;
+    const wal::BlockView part = Part(block, rest, block.slots.size(), header);
+    if (absl::Status s = BeginDay(UtcDay(posted_[begin].log_time), reader); !s.ok()) return s;
+    if (absl::Status s = ReplayBlock(part, path_, *machine_, last); !s.ok()) return s;
+    const size_t read = rest + SlotsReplayed(part, last);
+    for (size_t i = begin; i < posted_.size() && posted_[i].position < first + read; ++i) {
+      if (absl::Status s = Tell(posted_[i], reader); !s.ok()) return s;
+    }
+    position_ = first + read - 1;
+    // The books of those records alone.
+    poster_ = before;
+    header = *block.header;
+    return read == 0 ? absl::OkStatus() : Post(Part(block, 0, read, header));
+  }
+
+  absl::Status Tell(const PostedRecord& posted, const BooksReader& reader) const {
+    return reader.on_record == nullptr ? absl::OkStatus() : reader.on_record(number_, posted);
+  }
+
+  // Ends the day before it, if that is another one.
+  absl::Status BeginDay(int64_t day, const BooksReader& reader) {
+    const bool ends = day_.has_value() && *day_ != day && reader.on_day != nullptr;
+    absl::Status status = ends ? reader.on_day(number_, *day_, *machine_) : absl::OkStatus();
+    day_ = day;
+    return status;
+  }
+
+  static absl::Span<const Record> RecordsOf(const wal::BlockView& block) {
+    return {reinterpret_cast<const Record*>(block.slots.data()), block.slots.size()};
+  }
+
+  // Its slots from `begin` to before `end` as if they were a block. `header`: a copy of the
+  // block's.
+  static wal::BlockView Part(const wal::BlockView& block, size_t begin, size_t end,
+                             wal::BlockHeader& header) {
+    header.first_position += begin;
+    header.count = static_cast<uint32_t>(end - begin);
+    if (end < block.slots.size()) header.flags &= ~kBlockDigest;
+    return {&header, block.slots.subspan(begin, end - begin), block.segment, block.offset};
+  }
+
+  // Of what was posted, before `all`.
   // The records of one day after those of another: under the import clock a block may hold years.
-  absl::Status ReadDays(const wal::BlockView& block, const BooksReader& reader) {
+  absl::Status ReadDays(const wal::BlockView& block, size_t all, const BooksReader& reader) {
     size_t begin = 0;
-    while (begin < posted_.size()) {
+    while (begin < all) {
       const int64_t day = UtcDay(posted_[begin].log_time);
       size_t end = begin + 1;
-      while (end < posted_.size() && UtcDay(posted_[end].log_time) == day) ++end;
-      if (day_.has_value() && *day_ != day && reader.on_day != nullptr) {
-        if (absl::Status s = reader.on_day(number_, *day_, *machine_); !s.ok()) return s;
-      }
-      day_ = day;
+      while (end < all && UtcDay(posted_[end].log_time) == day) ++end;
+      if (absl::Status s = BeginDay(day, reader); !s.ok()) return s;
       if (absl::Status s = Replay(block, begin, end); !s.ok()) return s;
-      for (size_t i = begin; i < end && reader.on_record != nullptr; ++i) {
-        if (absl::Status s = reader.on_record(number_, posted_[i]); !s.ok()) return s;
+      for (size_t i = begin; i < end; ++i) {
+        if (absl::Status s = Tell(posted_[i], reader); !s.ok()) return s;
       }
       begin = end;
     }
+    if (all < posted_.size()) return absl::OkStatus();
     if (poster_.log_time() == machine_->log_time()) return absl::OkStatus();
     return At(block, absl::DataLossError("the postings have another log time than the ledger"));
   }
@@ -145,12 +271,7 @@ class Shard {
     const size_t last =
         posted_[end - 1].position - block.header->first_position + posted_[end - 1].slots;
     wal::BlockHeader header = *block.header;
-    header.first_position += first;
-    header.count = static_cast<uint32_t>(last - first);
-    if (end < posted_.size()) header.flags &= ~kBlockDigest;
-    const wal::BlockView part{&header, block.slots.subspan(first, last - first), block.segment,
-                              block.offset};
-    return ReplayBlock(part, path_, *machine_);
+    return ReplayBlock(Part(block, first, last, header), path_, *machine_);
   }
 
   const uint16_t number_;
@@ -159,9 +280,27 @@ class Shard {
   Poster poster_;
   std::vector<PostedRecord> posted_;
   std::optional<int64_t> day_;  // of the records so far
+  std::optional<PointFollower> until_from_;
   Position position_;
   wal::Id128 last_hash_;
 };
+
+}  // namespace
+
+namespace {
+
+// Points of different kinds are compared where they come in a log.
+absl::Status CheckOrder(const LogPoint& from, const LogPoint& to, uint16_t shard_count) {
+  if (absl::Status s = from.Check(shard_count); !s.ok()) return s;
+  if (absl::Status s = to.Check(shard_count); !s.ok()) return s;
+  bool backwards = from.time().has_value() && to.time().has_value() && *from.time() > *to.time();
+  for (uint16_t shard = 0; shard < shard_count && !from.time().has_value(); ++shard) {
+    backwards = backwards || from.PositionOf(shard) > to.PositionOf(shard);
+  }
+  if (!backwards) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "the point to begin with is behind the one to end with: exchange them");
+}
 
 }  // namespace
 
@@ -174,11 +313,22 @@ absl::Status ReadBooks(OfflineLedger& ledger, const BooksReader& reader) {
     shard = std::make_unique<Shard>(number, ledger.ShardPath(number), start);
     return shard->Begin(reader);
   };
-  replay.on_block = [&](uint16_t, const wal::BlockView& block, Position) {
-    return shard->Read(block, reader);
+  replay.on_block = [&](uint16_t, const wal::BlockView& block, Position last) {
+    return shard->Read(block, last, reader);
   };
-  const auto logs = ReplayLedgerTo(ledger, LogPoint(), replay);
-  return logs.ok() ? end() : logs.status();
+  if (reader.from.has_value()) {
+    if (absl::Status s = CheckOrder(*reader.from, reader.to, ledger.shard_count()); !s.ok()) {
+      return s;
+    }
+  }
+  const auto logs = ReplayLedgerTo(ledger, reader.to, replay);
+  if (!logs.ok()) return logs.status();
+  if (reader.from.has_value()) {
+    std::map<uint16_t, Position> ends;
+    for (const ShardLog& log : *logs) ends[log.shard] = log.tail.next_position - 1;
+    if (absl::Status s = reader.from->CheckEnds(ends); !s.ok()) return s;
+  }
+  return end();
 }
 
 absl::StatusOr<int64_t> Narrow(PostingSums::Sum sum, absl::string_view what) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -13,6 +14,7 @@
 #include "api/ledger_files.h"
 #include "api/postings.h"
 #include "api/tally/ledger_log.h"
+#include "api/tally/log_point.h"
 #include "ledger/state_machine.h"
 #include "wal/format.h"
 #include "wal/log_reader.h"
@@ -31,6 +33,12 @@ struct ShardBooks {
 // What is told while the books are read, shard after shard. Null: not wanted. An error ends the
 // reading.
 struct BooksReader {
+  // Where the reading ends: a point of the log.
+  LogPoint to;
+  // Behind a point before it: nothing of what lies before is told; on_from is told of the books as
+  // they were there, of each shard, before anything else of it.
+  std::optional<LogPoint> from;
+  std::function<absl::Status(const ShardBooks& opening)> on_from;
   // At the beginning of a shard of which the first segments are gone: its books as the oldest
   // snapshot has them.
   std::function<absl::Status(const ShardBooks& opening)> on_opening;
@@ -46,8 +54,11 @@ struct BooksReader {
   std::function<absl::Status(const ShardBooks& books)> on_shard;
 };
 
-// Reads and replays every shard's log from its beginning (replay_start.h) to its end. Holds one
-// shard's state at a time. DataLoss: a log or the books do not follow from themselves.
+// Reads and replays every shard's log from its beginning (replay_start.h) to its end, or to a
+// point. A record belongs to a point with its settling and what expires behind it, as in tally log
+// replay. Holds one shard's state at a time; twice what postings keep of it where a point lies in a
+// block. DataLoss: a log or the books do not follow from themselves. InvalidArgument: there is no
+// such point.
 absl::Status ReadBooks(OfflineLedger& ledger, const BooksReader& reader);
 
 // "1234" where the number fits 64 bits; OutOfRange with a sentence that names `what` where it does
