@@ -50,9 +50,19 @@ int64_t Calendar::OffsetMicros(Instant instant) const {
 
 LocalMicros Calendar::ToLocal(Instant instant) const { return instant + OffsetMicros(instant); }
 
-int32_t Calendar::MonthOf(Instant instant) const {
-  const absl::CivilDay day = kEpochDay + DayNumber(ToLocal(instant));
-  return static_cast<int32_t>((day.year() - kEpochDay.year()) * 12 + day.month() - 1);
+// As far as the month goes under one offset.
+Calendar::Month Calendar::MonthOf(Instant instant) const {
+  const auto after = std::partition_point(transitions_.begin(), transitions_.end(),
+                                          [&](const Transition& t) { return t.at() <= instant; });
+  const int64_t offset = OffsetMicros(instant);
+  const absl::CivilMonth month(kEpochDay + DayNumber(instant + offset));
+  Month found;
+  found.number = static_cast<int32_t>(month - absl::CivilMonth(kEpochDay));
+  found.first = AtMidnight(absl::CivilDay(month)) - offset;
+  found.last = AtMidnight(absl::CivilDay(month + 1)) - offset - 1;
+  if (after != transitions_.begin()) found.first = std::max(found.first, std::prev(after)->at());
+  if (after != transitions_.end()) found.last = std::min(found.last, after->at() - 1);
+  return found;
 }
 
 LocalMicros Calendar::TimeOfDay(Instant instant) const {

@@ -21,8 +21,14 @@ class Calendar {
   Calendar(int32_t initial_offset_s, std::vector<Transition> transitions);
 
   LocalMicros ToLocal(Instant instant) const;
-  // Months since January 1970, as the calendar in the zone shows it.
-  int32_t MonthOf(Instant instant) const;
+  // A month as the calendar in the zone shows it, and instants around the one that was asked for
+  // which are in it too.
+  struct Month {
+    int32_t number = 0;  // since January 1970
+    Instant first = 0;
+    Instant last = -1;
+  };
+  Month MonthOf(Instant instant) const;
   // Since local midnight, as the wall clock shows it.
   LocalMicros TimeOfDay(Instant instant) const;
   // A local time in a gap: the first instant after it; in an overlap: the earlier one.

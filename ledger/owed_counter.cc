@@ -19,6 +19,7 @@ bool StateMachine::OwedCounter::Begin(uint16_t program, Instant as_of) {
   as_of_ = as_of;
   next_ = 0;
   owed_ = {};
+  month_ = {};
   return true;
 }
 
@@ -31,7 +32,7 @@ bool StateMachine::OwedCounter::Continue(size_t budget) {
   }
   again_.clear();
   // Some of those that follow, whatever had to be counted again: else it might not end.
-  const size_t end = std::max(budget, steps + budget / 8 + 1);
+  const size_t end = std::max(budget, steps + budget / 4 + 1);
   for (; next_ < machine_.accounts_.count() && steps < end; ++next_) {
     counted_[next_] = true;
     steps += 1 + Count(next_, true);
@@ -88,14 +89,20 @@ void StateMachine::OwedCounter::CountList(const LotList& list, bool in) {
 }
 
 void StateMachine::OwedCounter::CountLot(const Lot& lot, bool in) {
-  OwedPoints* sum = &owed_.never;
-  if (lot.expires_at != kNever) {
-    const CompiledProgram& rules = machine_.FindProgram(program_)->versions[version_].rules;
-    const int32_t month = rules.MonthOf(lot.expires_at - 1);
-    sum = month < kFirstLateMonth ? &owed_.months[month] : &owed_.later;
-  }
-  Points& points = lot.held ? sum->held : lot.pending ? sum->pending : sum->available;
+  OwedPoints& sum = SumOf(lot.expires_at);
+  Points& points = lot.held ? sum.held : lot.pending ? sum.pending : sum.available;
   points += in ? lot.remaining : -lot.remaining;
+}
+
+OwedPoints& StateMachine::OwedCounter::SumOf(Instant expires_at) {
+  if (expires_at == kNever) return owed_.never;
+  const Instant good = expires_at - 1;
+  if (good < month_.first || good > month_.last) {
+    month_ = machine_.FindProgram(program_)->versions[version_].rules.MonthOf(good);
+    const bool late = month_.number >= kFirstLateMonth;
+    month_sum_ = late ? &owed_.later : &owed_.months[month_.number];
+  }
+  return *month_sum_;
 }
 
 void StateMachine::BeforeAccount(uint32_t row) {

@@ -32,6 +32,7 @@ class StateMachine::OwedCounter {
   // Adds what the account has to the sums, or takes it out of them. Returns how many lots it has.
   size_t Count(uint32_t row, bool in);
   void CountLot(const Lot& lot, bool in);
+  OwedPoints& SumOf(Instant expires_at);
   void CountList(const LotList& list, bool in);
 
   StateMachine& machine_;
@@ -42,6 +43,9 @@ class StateMachine::OwedCounter {
   std::vector<bool> counted_;    // by account: it is in the sums
   std::vector<uint32_t> again_;  // was taken out
   Owed owed_;
+  // The month of the last lot, and its sum: those of an account come in the order of their expiry.
+  Calendar::Month month_;
+  OwedPoints* month_sum_ = nullptr;
 };
 
 }  // namespace tallystick::ledger

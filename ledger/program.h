@@ -70,8 +70,8 @@ class CompiledProgram {
   // Until when points that a reversal brings back after their date are good.
   Instant EndOfGrace(Instant from) const;
 
-  // Months since January 1970 in the program's zone. Some hundred instructions.
-  int32_t MonthOf(Instant instant) const { return calendar_.MonthOf(instant); }
+  // In the program's zone. Some hundred instructions.
+  Calendar::Month MonthOf(Instant instant) const { return calendar_.MonthOf(instant); }
 
   int64_t redeem_minimum;
   int64_t redeem_step;
