@@ -5,16 +5,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
 #include "absl/time/civil_time.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "api/embedded.h"
+#include "api/program_file.h"
 #include "tests/api/random_movements.h"
 
 namespace tallystick {
@@ -184,6 +188,87 @@ TEST_F(Owing, SchedulesHaveAllEventsAndTheyCome) {
     EXPECT_EQ(then->available + then->pending, left);
   }
   EXPECT_EQ(left, 0);
+}
+
+// More accounts than are counted in one turn, of which many change meanwhile.
+TEST_F(Owing, AddsUpWhileOperationsGoOn) {
+  ledger_.reset();
+  LedgerOptions options;
+  options.directory = directory_ / "busy";
+  options.create = true;
+  options.shards = 2;
+  options.threads = 2;
+  options.durability = wal::Durability::kNone;
+  ledger_ = Ledger::Open(options).value();
+  const auto rules = ProgramFile::Parse(
+      R"({"id": 7, "name": "Busy", "currency": "USD", "time_zone": "America/New_York",
+          "implicit_enrolment": true, "debt_floor": 100, "earn": {"points": 1, "per_spend": 1},
+          "pending": {"days": 1}, "expiry": {"months": 3}, "unknown_original": "newest"})",
+      "rules");
+  ASSERT_TRUE(rules.ok()) << rules.status();
+  ASSERT_EQ(ledger_->PutProgram(Id(1, 1), rules->bytes())->outcome, Outcome::Ok);
+  ledger::Random random(3);
+  uint64_t last_id = 0;
+  const auto draw = [&](Kind kind, uint64_t member) {
+    const Instant now = absl::ToUnixMicros(absl::Now());
+    const Instant expires_at =
+        kind == Kind::Adjust ? now + random.Between(1, 400 * kMicrosPerDay) : 0;
+    const int64_t amount = kind == Kind::Enrol ? 0 : random.Between(1, 50);
+    return Operation(Id(++last_id, 9), Id(member, 5), Id(), amount, now, expires_at, 0, kProgram, 0,
+                     kind, 0, 0);
+  };
+  std::atomic<int> requests = 0;
+  const auto submit = [&](const std::vector<Operation>& operations) {
+    while (!ledger_->Submit(operations, [&](auto) { ++requests; }).ok()) std::this_thread::yield();
+  };
+  constexpr int kLoads = 10;
+  for (uint64_t load = 0; load < kLoads; ++load) {
+    std::vector<Operation> operations;
+    for (uint64_t member = load * 2'000; member < (load + 1) * 2'000; ++member) {
+      operations.push_back(draw(Kind::Enrol, member));
+      operations.push_back(draw(Kind::Adjust, member));
+    }
+    submit(operations);
+  }
+  while (requests < kLoads) std::this_thread::yield();
+  std::atomic<bool> stop = false;
+  std::thread busy([&] {
+    constexpr Kind kKinds[] = {Kind::Purchase, Kind::Redeem, Kind::Redeem, Kind::Hold,
+                               Kind::Return};
+    while (!stop) {
+      std::vector<Operation> operations;
+      for (int i = 0; i < 500; ++i) {
+        operations.push_back(draw(kKinds[random.Between(0, 4)],
+                                  static_cast<uint64_t>(random.Between(0, kLoads * 2'000 - 1))));
+      }
+      submit(operations);
+    }
+  });
+  int counted_beside = 0;
+  for (int i = 0; i < 300 && counted_beside < 8; ++i) {
+    const int before = requests;
+    const auto owed = ledger_->Owed(kProgram);
+    if (!owed.ok()) {
+      ADD_FAILURE() << owed.status();
+      break;
+    }
+    counted_beside += requests > before ? 1 : 0;
+    OwedMonth sum = owed->never;
+    for (const OwedMonth& month : owed->months) {
+      sum.pending += month.pending;
+      sum.available += month.available;
+      sum.held += month.held;
+    }
+    EXPECT_EQ(sum.pending, owed->pending);
+    EXPECT_EQ(sum.available, owed->available);
+    EXPECT_EQ(sum.held, owed->held);
+    EXPECT_EQ(owed->counted_debt, owed->debt);
+  }
+  stop = true;
+  busy.join();
+  EXPECT_EQ(counted_beside, 8);
+  EXPECT_GT(ledger_->Totals(kProgram)->held, 0);
+  EXPECT_GT(ledger_->Totals(kProgram)->debt, 0);
 }
 
 TEST_F(Owing, UnknownProgramIsAnOutcome) {

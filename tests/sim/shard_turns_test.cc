@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
@@ -100,6 +101,27 @@ TEST_F(ShardTurns, WhatIsDueLeavesRoomForRequests) {
   MakeDue(65'536, 4);
   for (uint64_t request = 0; request < kRequests; ++request) Submit({Accrual(1'000'000 + request)});
   EXPECT_LT(TurnsUntilAnswered(), 8);
+}
+
+TEST_F(ShardTurns, DryRunIsNotToldBeforeWhatItSawIsDurable) {
+  Submit({Accrual(1)});
+  TurnsUntilAnswered();
+  const Operation redeem(Id(99, 2), Id(1, 3), Id(), 2, machine_.WallMicros(), 0, 0, 7, 0,
+                         Kind::Redeem, 0, 0);
+  const auto before = ledger_->DryRun({&redeem, 1});
+  ASSERT_TRUE(before.ok()) << before.status();
+  EXPECT_EQ(before->steps[0].result.outcome(), Outcome::InsufficientPoints);
+
+  // Of one turn: the dry run sees an accrual that is never written.
+  machine_.FailWrite(1, EIO, ".log");
+  const Operation accrual = Accrual(1);
+  absl::Status written;
+  const absl::Status taken = ledger_->Submit(
+      {&accrual, 1},
+      [&](absl::StatusOr<absl::Span<const Result>> results) { written = results.status(); });
+  ASSERT_TRUE(taken.ok()) << taken;
+  EXPECT_FALSE(ledger_->DryRun({&redeem, 1}).ok());
+  EXPECT_FALSE(written.ok());
 }
 
 }  // namespace
