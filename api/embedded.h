@@ -122,7 +122,7 @@ class Ledger {
   absl::StatusOr<TransactionAnswer> Transaction(uint16_t program, const Id& member, const Id& id);
   absl::StatusOr<TotalsAnswer> Totals(uint16_t program);
   // What a program owes by month of expiry, settled to now, or as of a later instant if nothing
-  // else happens. Each account is looked at, a few thousand a turn beside all other work; each
+  // else happens. Each account is looked at, some hundreds a turn beside all other work; each
   // shard's figures are those of one position, which the answer names. Counts of one shard go one
   // after the other.
   absl::StatusOr<OwedAnswer> Owed(uint16_t program, Instant as_of = 0);

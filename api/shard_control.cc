@@ -12,8 +12,8 @@
 namespace tallystick {
 namespace {
 
-// Accounts and lots that are counted in one turn, of what is owed: some hundred microseconds.
-constexpr size_t kOwedBudget = 8192;
+// Accounts and lots that are counted in one turn, of what is owed: about a hundred microseconds.
+constexpr size_t kOwedBudget = 2048;
 
 const Program& Decoded(const std::vector<uint8_t>& bytes) {
   return *flatbuffers::GetRoot<Program>(bytes.data());
