@@ -99,7 +99,16 @@ int TellRefused(const Operation& operation, const Result& result, const Options&
 
 int RunDry(Client& client, const Operation& operation, const Options& options) {
   const auto answer = client.DryRun({&operation, 1});
-  if (!answer.ok()) return Fail(answer.status());
+  if (!answer.ok()) {
+    const int status = Fail(answer.status());
+    if (absl::IsInvalidArgument(answer.status())) {
+      std::fputs(
+          "tally: nothing was applied; a server of an earlier version knows no dry runs: start a "
+          "newer one\n",
+          stderr);
+    }
+    return status;
+  }
   if (answer->steps.size() != 1) {
     return Fail(absl::InternalError("the server's dry run has no result of the operation"));
   }
