@@ -277,7 +277,11 @@ void Shard::ServeDryRun(ControlRequest& request) {
   DryRunAnswer answer;
   const auto look = [&](Instant t) {
     answer.time = t;
-    for (const Result& result : results) answer.steps.emplace_back().result = result;
+    for (Result& result : results) {
+      // Nobody waits for a transfer that is not made: its receiver is not asked.
+      result.mutate_flags(result.flags() & static_cast<uint8_t>(~kInTransit));
+      answer.steps.emplace_back().result = result;
+    }
     TellRecords({scratch.slots, scratch.used}, answer);
     TellDates(machine_->LotsAt(first.program(), first.member(), t),
               machine_->HoldsAt(first.program(), first.member(), t), answer);

@@ -117,7 +117,10 @@ void StateMachine::ChainUndo::RestoreAccount() {
 void StateMachine::ChainUndo::RestoreHolds() {
   Holds& holds = machine_.holds_;
   Account& account = machine_.accounts_[account_row_];
-  for (const uint32_t row : holds_made_) holds.Free(row);
+  for (const uint32_t row : holds_made_) {
+    if (holds[row].transit != kNoRow) machine_.transits_.Remove(holds[row].transit);
+    holds.Free(row);
+  }
   for (const SavedHold& saved : holds_) {
     holds[saved.row] = saved.hold;
     if (const uint32_t receipt = machine_.ReceiptOf(saved.hold); receipt != kNoRow) {

@@ -68,6 +68,7 @@ size_t StateMachine::OwedCounter::Count(uint32_t row, bool in) {
     for (const Lot& lot : aside.spendable) CountLot(lot, in);
     for (const Lot& lot : aside.waiting) CountLot(lot, in);
     for (const OpenHold& hold : aside.holds) {
+      if (!IsZero(hold.to)) continue;  // on its way: nobody's now
       for (const Lot& lot : hold.lots) CountLot(lot, in);
     }
     return account.lot_count;
@@ -76,7 +77,7 @@ size_t StateMachine::OwedCounter::Count(uint32_t row, bool in) {
   CountList(account.available_lots, in);
   CountList(account.pending_lots, in);
   for (uint32_t hold = machine_.FirstHold(row); hold != kNoRow; hold = machine_.holds_[hold].next) {
-    CountList(machine_.holds_[hold].lots, in);
+    if (machine_.holds_[hold].transit == kNoRow) CountList(machine_.holds_[hold].lots, in);
   }
   return account.lot_count;
 }

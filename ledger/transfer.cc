@@ -219,7 +219,7 @@ bool StateMachine::Receive(absl::Span<const Record> parcel, Result& result, Reco
     return refuse(outcome);
   }
   if (sink.room() < 2 + 2 * (request.account->lot_count + lots)) return false;
-  image_->BeforeAccount(request.row);
+  BeforeAccount(request.row);
   if (request.account->next_due <= request.t) Settle(request.row, request.t, sink);
   if (JoinsLots(request.account->lot_count, request.lots)) {
     JoinLots(*request.program, request.row, request.t);
@@ -310,7 +310,7 @@ bool StateMachine::Finish(const OpenTransfer& transfer, Outcome outcome, Result&
   request.row = account_row;
   request.account = &accounts_[account_row];
   if (sink.room() < 1 + 2 * size_t{request.account->lot_count}) return false;
-  image_->BeforeAccount(account_row);
+  BeforeAccount(account_row);
   if (request.account->next_due <= request.t) Settle(account_row, request.t, sink);
   if (back) {
     // The id is free again: what became of the transfer says so.
