@@ -122,11 +122,15 @@ absl::StatusOr<std::vector<uint8_t>> ResolveProgram(const Program& source, uint1
   if (const ReversalRules* r = source.reversal(); r != nullptr) {
     reversal = CreateReversalRules(builder, r->expired(), r->grace_days());
   }
+  flatbuffers::Offset<TransferRules> transfer;
+  if (const TransferRules* t = source.transfer(); t != nullptr) {
+    transfer = CreateTransferRules(builder, t->dates(), t->minimum(), t->maximum());
+  }
   builder.Finish(CreateProgram(
       builder, source.id(), name, source.decimals(), currency, time_zone, earn, pending, expiry,
       redeem, source.debt_floor(), source.retention_days(), source.return_days(),
       source.implicit_enrolment(), source.unknown_original(), effective_at, version, *effective_us,
-      initial_offset_s, builder.CreateVectorOfStructs(transitions), hold, reversal));
+      initial_offset_s, builder.CreateVectorOfStructs(transitions), hold, reversal, transfer));
   return std::vector<uint8_t>(builder.GetBufferPointer(),
                               builder.GetBufferPointer() + builder.GetSize());
 }

@@ -102,7 +102,8 @@ class ResolvedProgram : public ::testing::Test {
             "pending": {"days": 30},
             "expiry": {"after": "activation", "months": 12, "round_up_to": "month"},
             "redeem": {"minimum": 2, "step": 4}, "hold": {"timeout_minutes": 20},
-            "reversal": {"expired": "forfeit", "grace_days": 5}, "debt_floor": 9, "retention_days": 31,
+            "reversal": {"expired": "forfeit", "grace_days": 5},
+            "transfer": {"dates": "fresh", "minimum": 3, "maximum": 30}, "debt_floor": 9, "retention_days": 31,
             "return_days": 91, "implicit_enrolment": true, "unknown_original": "newest",
             "decimals": 2)" +
             more + "}",
@@ -148,6 +149,11 @@ TEST_F(ResolvedProgram, KeepsEveryFieldOfTheFile) {
   "reversal": {
     "expired": "forfeit",
     "grace_days": 5
+  },
+  "transfer": {
+    "dates": "fresh",
+    "minimum": 3,
+    "maximum": 30
   },
   "debt_floor": 9,
   "retention_days": 31,
