@@ -35,21 +35,24 @@ constexpr OutcomeText kOutcomes[] = {
      "its id, or book an adjustment."},
     {"unknown_voucher", "No such voucher: check its id."},
     {"unknown_hold", "No such hold: check its id; it may have timed out long ago."},
-    {"frozen", "The member is frozen: unfreeze the account before it redeems or holds points."},
+    {"frozen",
+     "The member is frozen: unfreeze the account before it redeems, holds or sends points."},
     {"closed", "The member's account is closed: it takes no more operations."},
     {"program_ended", "The program has ended: it takes no more operations of this kind."},
     {"insufficient_points",
      "There are not that many points: ask for less. The result says what the member has available; "
      "of a capture counts what the hold has, of a cancellation what is pending of the purchase."},
     {"below_minimum",
-     "Less than the program's minimum: ask for at least redeem.minimum points, or capture all that "
-     "is held."},
+     "Less than the program's minimum: ask for at least redeem.minimum points (transfer.minimum of "
+     "a transfer), or capture all that is held."},
     {"below_step",
      "Not a multiple of the program's step: round to redeem.step points, or capture all that is "
      "held."},
     {"over_limit",
-     "More than is allowed: a hold ends at most 30 days ahead, and an account has at most 128 that "
-     "are open; choose an earlier timeout, or capture or release others first."},
+     "More than is allowed: a hold ends at most 30 days ahead, an account has at most 128 holds "
+     "and "
+     "transfers that are open, and a transfer takes at most transfer.maximum points; choose an "
+     "earlier timeout, send less, or capture or release others first."},
     {"over_cap", "The member's cap is used up: try again in the next period."},
     {"already_returned",
      "More is given back than there was: what is left to give back of the purchase or redemption "
@@ -81,6 +84,31 @@ constexpr OutcomeText kOutcomes[] = {
      "Send the same operation again when that is mended."},
 };
 static_assert(std::size(kOutcomes) == kOutcomeCount);
+
+// Of a transfer that its receiver has refused: the points are the sender's again.
+absl::string_view ReceiverSentence(Outcome outcome) {
+  switch (outcome) {
+    case Outcome::UnknownMember:
+      return "the member who is to receive the points is not in this program: enrol that member "
+             "first, or check the id.";
+    case Outcome::Closed:
+      return "the account of the member who is to receive the points is closed: it takes no more "
+             "operations.";
+    case Outcome::Overflow:
+      return "the points are more than can be counted where they are to be received: send less.";
+    case Outcome::TooManyLots:
+      return "the member who is to receive the points holds as many lots of points as an account "
+             "may: that member must spend some, or let some expire, first.";
+    case Outcome::UnknownProgram:
+      return "the shard of the member who is to receive the points does not have the program yet: "
+             "send the same operation again soon.";
+    case Outcome::Overloaded:
+      return "the shard of the member who is to receive the points is busy, or out of disk space "
+             "as the ledger's own log says: send the same operation again soon.";
+    default:
+      return "";
+  }
+}
 
 }  // namespace
 
@@ -128,6 +156,14 @@ absl::string_view FieldName(Field field) {
 }
 
 std::string ExplainOutcome(Outcome outcome, Field field) {
+  if (IsReceivers(outcome, field)) {
+    const absl::string_view sentence = ReceiverSentence(outcome);
+    return absl::StrCat("What was sent came back: ",
+                        sentence.empty()
+                            ? absl::StrCat("the member who is to receive the points was refused: ",
+                                           OutcomeSentence(outcome))
+                            : std::string(sentence));
+  }
   if (outcome != Outcome::BadRequest || field == Field::None) {
     return std::string(OutcomeSentence(outcome));
   }
@@ -145,8 +181,8 @@ std::string ExplainOutcome(Outcome outcome, Field field) {
     case Field::Related:
       allowed =
           "must name the hold, redemption or purchase that a capture, release, reversal, "
-          "activation or cancellation is of; a return may name its purchase, and no other "
-          "operation names any";
+          "activation or cancellation is of, or the other member who receives a transfer; a return "
+          "may name its purchase, and no other operation names any";
       break;
     case Field::OccurredAt:
       allowed = "must lie between 1970 and the year 10000";

@@ -19,6 +19,11 @@ absl::string_view OutcomeName(Outcome outcome);
 absl::string_view OutcomeSentence(Outcome outcome);
 // "occurred_at", as operation.fbs names it; empty for Field::None.
 absl::string_view FieldName(Field field);
+// Whether a transfer was refused by its receiver, whom the outcome then is about; the points are
+// the sender's again.
+inline bool IsReceivers(Outcome outcome, Field field) {
+  return field == Field::Related && outcome != Outcome::Ok && outcome != Outcome::BadRequest;
+}
 // The sentence of a result; of a bad request it begins with the field.
 std::string ExplainOutcome(Outcome outcome, Field field);
 // "purchase", as JSON carries it. Stable.

@@ -44,6 +44,19 @@ nlohmann::ordered_json DetailJson(Kind kind, const MovementDetail& detail) {
   return json;
 }
 
+const char* OtherMemberName(Kind kind) {
+  switch (kind) {
+    case Kind::Transfer:
+    case Kind::TransferDone:
+      return "to";
+    case Kind::TransferIn:
+    case Kind::TransferBack:
+      return "from";
+    default:
+      return nullptr;
+  }
+}
+
 std::string DetailText(Kind kind, const MovementDetail& detail) {
   std::string text;
   for (const NamedAmount& amount : AmountsOf(kind, detail)) {

@@ -22,11 +22,17 @@ nlohmann::ordered_json MovementJson(const MovementAnswer& movement) {
   if (!IsZero(operation.id())) json["id"] = FormatId(operation.id());
   if (IsDerived(operation.kind())) {
     json["origin"] = operation.related().low();
+  } else if (const char* other = OtherMemberName(operation.kind())) {
+    json[other] = FormatId(operation.related());
   } else if (!IsZero(operation.related())) {
     json["original"] = FormatId(operation.related());
   }
   if (operation.expires_at() != 0) json["expires_at"] = InstantJson(operation.expires_at());
-  if (operation.category() != 0) json["reason"] = operation.category();
+  if (operation.kind() == Kind::TransferBack) {
+    json["refused"] = std::string(OutcomeName(static_cast<Outcome>(operation.category())));
+  } else if (operation.category() != 0) {
+    json["reason"] = operation.category();
+  }
   if (movement.detail != MovementDetail()) {
     json.update(DetailJson(operation.kind(), movement.detail));
   }

@@ -84,7 +84,10 @@ nlohmann::ordered_json ToJson(const Operation& operation, const Result& result,
       {"pending", result.pending()},
       {"position", result.position()}};
   if (!IsZero(operation.related())) json["related"] = FormatId(operation.related());
-  if (result.outcome() != Outcome::Ok) return json;
+  if (result.outcome() != Outcome::Ok) {
+    json["error"] = ExplainOutcome(result.outcome(), result.field());
+    return json;
+  }
   if (kind == Kind::Hold) {
     json["times_out_at"] =
         story.times_out_at.has_value() ? InstantJson(*story.times_out_at) : nullptr;
@@ -182,10 +185,13 @@ std::string StoryText(const Operation& operation, const Result& result,
       return "The purchase's pending points can be used now; they expire when they would have.";
     case Kind::Cancel:
       return absl::StrCat("Cancelled ", -result.points(), " pending points of the purchase.");
+    case Kind::Transfer:
+      return absl::StrCat("Member ", FormatId(operation.related()), " has received them.");
     case Kind::Freeze:
-      return "The member cannot redeem or hold points until tally unfreeze; all else goes on.";
+      return "The member cannot redeem, hold or send points until tally unfreeze; all else goes "
+             "on.";
     case Kind::Unfreeze:
-      return "The member can redeem and hold points.";
+      return "The member can redeem, hold and send points.";
     case Kind::Close:
       return CloseText(result, story);
     case Kind::Extend:

@@ -44,7 +44,9 @@ absl::StatusOr<Operation> MakeOperation(Kind kind, const Options& options) {
   const auto id = options.id.empty() ? RandomId() : RequireId(options.id, "transaction id");
   if (!id.ok()) return id.status();
   const auto related =
-      options.related.empty() ? Id(0, 0) : RequireId(options.related, "transaction id");
+      options.related.empty()
+          ? Id(0, 0)
+          : RequireId(options.related, kind == Kind::Transfer ? "member" : "transaction id");
   if (!related.ok()) return related.status();
   const auto at = InstantOr(options.at, ToInstant(absl::Now()));
   if (!at.ok()) return at.status();
@@ -84,7 +86,8 @@ absl::StatusOr<Result> Apply(Client& client, const Operation& operation, int64_t
 // What is told of an operation that the ledger has refused, or would refuse; the exit status.
 int TellRefused(const Operation& operation, const Result& result, const Options& options) {
   // What a hold or a purchase has left is another matter.
-  if (result.outcome() == Outcome::InsufficientPoints && IsZero(operation.related())) {
+  const bool of_account = IsZero(operation.related()) || operation.kind() == Kind::Transfer;
+  if (result.outcome() == Outcome::InsufficientPoints && of_account) {
     std::fprintf(stderr, "tally: %ld points are available\n", result.available());
   }
   const int status = Refuse(result.outcome(), result.field());

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -26,6 +27,41 @@ const Program* CarriedProgram(const Operation& op, absl::Span<const wal::Slot> d
   return verifier.VerifyBuffer<Program>() ? flatbuffers::GetRoot<Program>(data) : nullptr;
 }
 
+namespace {
+
+bool IsParcel(const Operation& op, absl::Span<const wal::Slot> details) {
+  return op.kind() == Kind::TransferIn && !details.empty();
+}
+
+// Which transfer it is, and the lots that it brings.
+void PutParcel(absl::Span<const wal::Slot> details, nlohmann::ordered_json* json) {
+  const auto key = DetailIn<TransferDetail>(details[0]);
+  (*json)["transfer"] = {
+      {"shard", key.shard}, {"position", key.position}, {"open_from", key.open_from}};
+  auto lots = nlohmann::ordered_json::array();
+  for (const wal::Slot& slot : details.subspan(1)) {
+    const auto lot = DetailIn<TransferLot>(slot);
+    lots.push_back({{"activates_at", InstantJson(lot.activates_at)},
+                    {"expires_at", InstantJson(lot.expires_at)},
+                    {"points", lot.points}});
+  }
+  (*json)["lots"] = std::move(lots);
+}
+
+// What the operation carries in the places of `user_data` and `category`.
+void PutOwn(const Operation& op, nlohmann::ordered_json* json) {
+  if (op.kind() == Kind::TransferDone || op.kind() == Kind::TransferBack) {
+    (*json)["transfer_position"] = op.user_data();
+    if (op.kind() == Kind::TransferDone) return;
+    (*json)["refused"] = std::string(OutcomeName(static_cast<Outcome>(op.category())));
+    return;
+  }
+  if (op.user_data() != 0) (*json)["user_data"] = op.user_data();
+  if (op.category() != 0) (*json)["category"] = op.category();
+}
+
+}  // namespace
+
 nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position position,
                                   const Record& record, absl::Span<const wal::Slot> details) {
   const Operation& op = record.operation;
@@ -45,8 +81,7 @@ nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position p
   json["occurred_at"] = InstantJson(op.occurred_at());
   json["written_at"] = InstantJson(written_at);
   if (op.expires_at() != 0) json["expires_at"] = InstantJson(op.expires_at());
-  if (op.user_data() != 0) json["user_data"] = op.user_data();
-  if (op.category() != 0) json["category"] = op.category();
+  PutOwn(op, &json);
   if ((op.flags() & kLinked) != 0) json["linked"] = true;
   json["points"] = result.points();
   json["available"] = result.available();
@@ -57,6 +92,7 @@ nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position p
   if (const MovementDetail detail = DetailOf(record, details); detail != MovementDetail()) {
     json.update(DetailJson(op.kind(), detail));
   }
+  if (IsParcel(op, details)) PutParcel(details, &json);
   if (const Program* program = CarriedProgram(op, details)) {
     json["rules"] = nlohmann::ordered_json::parse(ProgramToJson(*program), nullptr,
                                                   /*allow_exceptions=*/false);
@@ -75,6 +111,14 @@ std::string RecordText(uint16_t shard, Position position, const Record& record,
       record.result.pending(), FormatId(op.id()));
   const std::string detail = DetailText(op.kind(), DetailOf(record, details));
   if (!detail.empty()) absl::StrAppend(&text, "  ", detail);
+  if (const char* other = OtherMemberName(op.kind())) {
+    absl::StrAppend(&text, "  ", other, " ", FormatId(op.related()));
+  }
+  if (IsParcel(op, details)) {
+    const auto key = DetailIn<TransferDetail>(details[0]);
+    absl::StrAppend(&text, "  sent at ", key.shard, "/", key.position, ", ", details.size() - 1,
+                    " lots");
+  }
   if (const Program* program = CarriedProgram(op, details)) {
     absl::StrAppendFormat(&text, "  version %d of \"%s\", effective %s", op.category(),
                           program->name() == nullptr ? "" : program->name()->c_str(),

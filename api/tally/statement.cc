@@ -87,10 +87,8 @@ std::string TransactionText(const MovementAnswer& movement) {
     return absl::StrCat("points of position ", operation.related().low());
   }
   std::string text = FormatId(operation.id());
-  if (operation.kind() == Kind::Transfer || IsBetweenShards(operation.kind())) {
-    const bool came =
-        operation.kind() == Kind::TransferIn || operation.kind() == Kind::TransferBack;
-    absl::StrAppend(&text, came ? " from " : " to ", FormatId(operation.related()));
+  if (const char* other = OtherMemberName(operation.kind())) {
+    absl::StrAppend(&text, " ", other, " ", FormatId(operation.related()));
   } else if (!IsZero(operation.related())) {
     absl::StrAppend(&text, " of ", FormatId(operation.related()));
   }

@@ -29,6 +29,9 @@ void PrintText(const TransactionAnswer& answer) {
   std::printf("%-12s %s\n", "booked", InstantText(answer.time).c_str());
   std::printf("%-12s %lu\n", "position", result.position());
   std::printf("%-12s %ld\n", "amount", operation.amount());
+  if (const char* other = OtherMemberName(operation.kind())) {
+    std::printf("%-12s %s\n", other, FormatId(operation.related()).c_str());
+  }
   std::printf("%-12s %ld\n", "available", result.available());
   std::printf("%-12s %ld\n", "pending", result.pending());
   const std::string detail = DetailText(operation.kind(), answer.movement.detail);

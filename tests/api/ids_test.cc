@@ -159,6 +159,18 @@ TEST(Outcomes, EachHasItsNameAndSentenceAndItsRowOnThePage) {
     EXPECT_FALSE(cells[3].empty() || cells[4].empty()) << row;
   }
   EXPECT_EQ(ExplainOutcome(Outcome::BadRequest, Field::Amount).find("amount must be positive"), 0u);
+  EXPECT_NE(ExplainOutcome(Outcome::BadRequest, Field::Related).find("receives a transfer"),
+            std::string::npos);
+  // What a receiver refuses is said of the receiver, each in a sentence of its own.
+  seen.clear();
+  for (size_t i = 2; i < kOutcomeCount; ++i) {
+    const std::string told = ExplainOutcome(static_cast<Outcome>(i), Field::Related);
+    EXPECT_EQ(told.find("What was sent came back: the "), 0u) << told;
+    EXPECT_NE(told.find("receive"), std::string::npos) << told;
+    EXPECT_TRUE(told.ends_with('.')) << told;
+    EXPECT_EQ(std::count(seen.begin(), seen.end(), told), 0) << told;
+    seen.push_back(told);
+  }
   for (int i = 1; i <= static_cast<int>(Field::MAX); ++i) {
     EXPECT_FALSE(FieldName(static_cast<Field>(i)).empty()) << i;
   }
