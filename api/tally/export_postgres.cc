@@ -30,7 +30,7 @@ CREATE TABLE totals (program integer PRIMARY KEY, members bigint NOT NULL, issue
   written_off bigint NOT NULL, adjusted bigint NOT NULL, reinstated bigint NOT NULL,
   forgiven bigint NOT NULL, pending bigint NOT NULL, available bigint NOT NULL,
   held bigint NOT NULL, debt bigint NOT NULL, forfeited bigint NOT NULL,
-  closed_out bigint NOT NULL);
+  closed_out bigint NOT NULL, sent bigint NOT NULL, received bigint NOT NULL);
 )";
 
 constexpr absl::string_view kPutMembers = R"(INSERT INTO members SELECT * FROM changed_members
@@ -52,7 +52,8 @@ constexpr absl::string_view kCheck = R"(DO $$ BEGIN
       ('debt', -debt),
       ('issued', -issued), ('redeemed', redeemed), ('expired', expired),
       ('clawed_back', clawed_back), ('adjusted', -adjusted), ('reinstated', -reinstated),
-      ('forgiven', -forgiven), ('written_off', written_off)) AS e(account, amount)
+      ('forgiven', -forgiven), ('written_off', written_off), ('sent', sent),
+      ('received', -received)) AS e(account, amount)
     LEFT JOIN (SELECT program, account, sum(amount) AS amount FROM postings
       GROUP BY program, account) p ON p.program = t.program AND p.account = e.account
     WHERE coalesce(p.amount, 0) <> e.amount)
@@ -122,13 +123,13 @@ class PostgresSink : public ExportSink {
     absl::StrAppend(&out(), kPutMembers);
     Enter("totals");
     for (const auto& [id, t] : end.totals) {
-      absl::StrAppend(
-          &out(),
-          absl::StrJoin({int64_t{id}, t.members, t.issued, t.redeemed, t.expired, t.clawed_back,
-                         t.written_off, t.adjusted, t.reinstated, t.forgiven, t.pending,
-                         t.available, t.held, t.debt, t.forfeited, t.closed_out},
-                        "\t"),
-          "\n");
+      absl::StrAppend(&out(),
+                      absl::StrJoin({int64_t{id}, t.members, t.issued, t.redeemed, t.expired,
+                                     t.clawed_back, t.written_off, t.adjusted, t.reinstated,
+                                     t.forgiven, t.pending, t.available, t.held, t.debt,
+                                     t.forfeited, t.closed_out, t.sent, t.received},
+                                    "\t"),
+                      "\n");
     }
     Enter("");
     out() += "DELETE FROM shards;\n";

@@ -23,7 +23,8 @@ namespace tallystick::tally {
 // What exports are: a later one that is not the same table for table gets the next number.
 //   1: the foundation.
 //   2: members have held, totals forfeited and closed_out.
-inline constexpr int kExportFormat = 2;
+//   3: totals have sent and received, and postings such accounts.
+inline constexpr int kExportFormat = 3;
 
 // Up to where a shard was exported: the last position of a block.
 struct ExportedShard {

@@ -36,7 +36,8 @@ CREATE TABLE totals (program INTEGER PRIMARY KEY, members INTEGER NOT NULL,
   clawed_back INTEGER NOT NULL, written_off INTEGER NOT NULL, adjusted INTEGER NOT NULL,
   reinstated INTEGER NOT NULL, forgiven INTEGER NOT NULL, pending INTEGER NOT NULL,
   available INTEGER NOT NULL, held INTEGER NOT NULL, debt INTEGER NOT NULL,
-  forfeited INTEGER NOT NULL, closed_out INTEGER NOT NULL) STRICT;
+  forfeited INTEGER NOT NULL, closed_out INTEGER NOT NULL, sent INTEGER NOT NULL,
+  received INTEGER NOT NULL) STRICT;
 )";
 
 constexpr char kIndexes[] = R"(
@@ -222,10 +223,10 @@ class SqliteSink : public ExportSink {
     absl::Status status = database_->Execute("DELETE FROM totals; DELETE FROM shards");
     for (const auto& [id, t] : end.totals) {
       if (!status.ok()) return status;
-      status = Insert("INSERT INTO totals VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      status = Insert("INSERT INTO totals VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
                       {id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off,
                        t.adjusted, t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt,
-                       t.forfeited, t.closed_out});
+                       t.forfeited, t.closed_out, t.sent, t.received});
     }
     for (const ExportedShard& shard : end.shards) {
       if (!status.ok()) return status;

@@ -97,6 +97,7 @@ SLOT = 128
 START, RECORDS, WITNESS = 1, 2, 3
 ENROL, ACCRUE, PURCHASE, RETURN, REDEEM, ADJUST = 2, 3, 4, 5, 6, 7
 HOLD, CAPTURE, RELEASE, REVERSE, ACTIVATE, CANCEL, FREEZE, UNFREEZE, CLOSE, EXTEND = range(9, 19)
+TRANSFER, TRANSFER_IN, TRANSFER_DONE, TRANSFER_BACK = range(19, 23)
 ACTIVATION, EXPIRY, TIMEOUT = 128, 129, 130
 WRITTEN_OFF, DETAILED = 4, 16
 
@@ -128,10 +129,11 @@ class Header:
 
 # ---- what a record may do ----
 
-def check_record(data, position, member, account):
-    """The record is the next of its account, and moves what its kind may move."""
-    (_, _, member_low, member_high, _, _, amount, _, _, _, program, _, kind, _, _, points, available,
-     pending, previous, outcome, flags, _, details, _) = RECORD.unpack(data[:SLOT])
+def check_record(data, position, member, account, on_the_way):
+    """The record is the next of its account, and moves what its kind may move. `on_the_way`: the account's
+    transfers that are not settled, amounts by position."""
+    (_, _, member_low, member_high, _, _, amount, _, _, transfer, program, category, kind, _, _, points,
+     available, pending, previous, outcome, flags, _, details, _) = RECORD.unpack(data[:SLOT])
     at = f'position {position}:'
     require('%016x%016x' % (member_high, member_low) == member, at, 'the record is another member\'s')
     require(outcome == 0, at, 'the operation was refused')
@@ -156,6 +158,17 @@ def check_record(data, position, member, account):
         require(detail == (account['pending'], account['available'], account['debt']), at,
                 'its details are not what there was')
         expired = detail[0] + detail[1] - detail[2]
+    if kind == TRANSFER:
+        on_the_way[position] = amount
+    if kind in (TRANSFER_DONE, TRANSFER_BACK):
+        require(on_the_way.pop(transfer, None) == amount, at, 'no such transfer was on its way')
+        require((kind == TRANSFER_DONE) == (category == 0), at, 'it was refused, and is done')
+    arrived = 0
+    if kind == TRANSFER_IN:
+        require(details >= 2, at, 'the lots are missing')
+        lots = [struct.unpack_from('<3q', data, SLOT * slot) for slot in range(2, 1 + details)]
+        require(all(lot[2] > 0 for lot in lots), at, 'a lot has no points')
+        arrived = sum(lot[2] for lot in lots)
     signs = {ENROL: points == 0, ACCRUE: points == amount, PURCHASE: points >= 0,
              RETURN: points <= 0, REDEEM: points == -amount, ADJUST: points == amount,
              HOLD: points == 0 and held == amount,
@@ -165,6 +178,8 @@ def check_record(data, position, member, account):
              CANCEL: points < 0 and amount in (0, -points)
              and account['pending'] - pending == -points,
              FREEZE: points == 0, UNFREEZE: points == 0, EXTEND: points == 0,
+             TRANSFER: points == -amount < 0, TRANSFER_IN: points == amount == arrived,
+             TRANSFER_DONE: points == 0, TRANSFER_BACK: points == amount,
              CLOSE: points == -expired and pending == available == account['held'] == 0,
              ACTIVATION: points == 0 and amount > 0, EXPIRY: points == -amount and amount > 0,
              TIMEOUT: points == 0 and held == -amount < 0}
@@ -196,6 +211,7 @@ def check(proof):
     require(proof['blocks'], 'there are no blocks')
     require(proof['member'] == id_text(proof['member_id']), 'the member has another id')
     accounts = {}
+    on_the_way = {}
     before = None
     for block in proof['blocks']:
         header = Header(bytes.fromhex(block['header']))
@@ -234,7 +250,8 @@ def check(proof):
             account = accounts.setdefault(
                 program, {'records': 0, 'last_position': 0, 'pending': 0, 'available': 0, 'held': 0,
                           'debt': 0})
-            _, after = check_record(data, position, proof['member_id'], account)
+            _, after = check_record(data, position, proof['member_id'], account,
+                                    on_the_way.setdefault(program, {}))
             account.update(after, records=account['records'] + 1)
             for name in BALANCE:
                 require(piece[name] == account[name], f'position {position}:', name, 'differs')
@@ -252,14 +269,14 @@ def check(proof):
     for program, account in accounts.items():
         for name, value in account.items():
             require(told[program][name] == value, f'program {program}:', name, 'differs')
-    return accounts, last
+    return accounts, on_the_way, last
 
 
 def main():
     try:
         with open(sys.argv[1], encoding='ascii') as file:
             proof = json.load(file)
-        accounts, last = check(proof)
+        accounts, on_the_way, last = check(proof)
     except Wrong as wrong:
         print(f'wrong: {wrong}')
         return 1
@@ -269,7 +286,8 @@ def main():
     for program, account in sorted(accounts.items()):
         print(f"proved: member {proof['member']} in program {program}: "
               f"available {account['available']}, pending {account['pending']}, "
-              f"held {account['held']}, debt {account['debt']}, by {account['records']} records; header {last.hash}")
+              f"held {account['held']}, debt {account['debt']}, on its way {sum(on_the_way[program].values())}, "
+              f"by {account['records']} records; header {last.hash}")
     return 0
 
 

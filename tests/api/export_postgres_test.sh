@@ -65,17 +65,20 @@ moves() {
   at enrol "${m}9"
   at adjust "${m}9" 8
   at accrue "${m}9" 3
+  at enrol "${m}8"
+  at transfer "$m" 3 --to "${m}8"
+  at transfer 9001 2 --to "${m}7" 2> /dev/null || true  # comes back: there is no such member
   at close "${m}9" --expire-rest
 }
 # What the ledger says of itself.
 totals() {
   t totals --program 1 --json | tr -d '{}"' | tr ',' '\n' |
-    sed -n 's/^outstanding://; /^\(issued\|redeemed\|expired\|clawed_back\|written_off\|adjusted\|reinstated\|forgiven\|pending\|available\|held\|debt\|members\|forfeited\|closed_out\):/p' |
+    sed -n 's/^outstanding://; /^\(issued\|redeemed\|expired\|clawed_back\|written_off\|adjusted\|reinstated\|forgiven\|pending\|available\|held\|debt\|members\|forfeited\|closed_out\|sent\|received\):/p' |
     sort
 }
 # What plain SQL says of the postings.
 summed() {
-  sql -F : -c "SET search_path TO tallystick" -c "SELECT account, sum(CASE WHEN account IN ('debt', 'issued', 'adjusted', 'reinstated', 'forgiven')
+  sql -F : -c "SET search_path TO tallystick" -c "SELECT account, sum(CASE WHEN account IN ('debt', 'issued', 'adjusted', 'reinstated', 'forgiven', 'received')
       THEN -amount ELSE amount END) FROM postings GROUP BY account
     UNION ALL SELECT 'members', count(*) FROM members
     UNION ALL SELECT 'forfeited', sum(forfeited) FROM totals UNION ALL SELECT 'closed_out', sum(closed_out) FROM totals" | grep -v '^SET$' | sort
@@ -117,14 +120,14 @@ sql -q -f "$folder/whole.sql"
 compare
 
 # What an older program made has other tables.
-sql -q -c "UPDATE tallystick.meta SET value = '1' WHERE key = 'format'"
+sql -q -c "UPDATE tallystick.meta SET value = '2' WHERE key = 'format'"
 "$tally" log export "$folder/ledger" --postgres "$folder/nothing.sql" --from "$from" > /dev/null
 if sql -q -f "$folder/nothing.sql" 2> "$folder/refusal"; then
   echo "An export was loaded into tables of another format"
   exit 1
 fi
-grep -q 'the tables are of another format than 2: drop the schema tallystick' "$folder/refusal" || { cat "$folder/refusal"; exit 1; }
-sql -q -c "UPDATE tallystick.meta SET value = '2' WHERE key = 'format'"
+grep -q 'the tables are of another format than 3: drop the schema tallystick' "$folder/refusal" || { cat "$folder/refusal"; exit 1; }
+sql -q -c "UPDATE tallystick.meta SET value = '3' WHERE key = 'format'"
 
 # A second export, behind the first; loaded once, and refused the second time, without a trace.
 serve
