@@ -125,12 +125,21 @@ absl::StatusOr<Audit> ReadAudit(OfflineLedger& ledger, const std::optional<LogPo
 absl::Status AppendTotals(const PostingSums& sums, const char* name, nlohmann::ordered_json* json) {
   const auto t = TotalsOf(sums);
   if (!t.ok()) return t.status();
-  (*json)[name] = {
-      {"members", t->members},   {"issued", t->issued},           {"redeemed", t->redeemed},
-      {"expired", t->expired},   {"clawed_back", t->clawed_back}, {"written_off", t->written_off},
-      {"adjusted", t->adjusted}, {"reinstated", t->reinstated},   {"forgiven", t->forgiven},
-      {"pending", t->pending},   {"available", t->available},     {"held", t->held},
-      {"debt", t->debt}};
+  (*json)[name] = {{"members", t->members},
+                   {"issued", t->issued},
+                   {"redeemed", t->redeemed},
+                   {"expired", t->expired},
+                   {"clawed_back", t->clawed_back},
+                   {"written_off", t->written_off},
+                   {"adjusted", t->adjusted},
+                   {"reinstated", t->reinstated},
+                   {"forgiven", t->forgiven},
+                   {"pending", t->pending},
+                   {"available", t->available},
+                   {"held", t->held},
+                   {"debt", t->debt},
+                   {"sent", t->sent},
+                   {"received", t->received}};
   return absl::OkStatus();
 }
 
@@ -160,8 +169,9 @@ absl::Status PrintRow(const std::string& day, const AuditRow& row) {
   std::printf(
       "%-10s %14ld %14ld %12ld %12ld %12ld %13ld %12ld %14ld %14ld %14ld %12ld %12ld %12ld\n",
       day.c_str(), Owed(*opening), moved->issued, moved->adjusted, moved->redeemed, moved->expired,
-      moved->clawed_back, moved->reinstated + moved->forgiven, Owed(*closing), closing->pending,
-      closing->available, closing->held, closing->debt, moved->written_off);
+      moved->clawed_back, moved->reinstated + moved->forgiven + moved->received - moved->sent,
+      Owed(*closing), closing->pending, closing->available, closing->held, closing->debt,
+      moved->written_off);
   return absl::OkStatus();
 }
 
