@@ -114,7 +114,8 @@ bool Cutter::ContinuesChain(size_t from, size_t to, size_t links) const {
   const Operation& link = slots_[from].operation;
   const Operation& next = slots_[to].operation;
   return (link.flags() & kLinked) != 0 && links < most_links_ && !IsTicked(to) &&
-         next.kind() != Kind::ProgramPut && next.member() == link.member() &&
+         next.kind() != Kind::ProgramPut && next.kind() != Kind::Transfer &&
+         !IsBetweenShards(next.kind()) && next.member() == link.member() &&
          next.program() == link.program();
 }
 

@@ -1,7 +1,9 @@
 #include "api/reshard.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
+#include <optional>
 #include <queue>
 #include <set>
 #include <tuple>
@@ -12,6 +14,7 @@
 #include "api/old_shard.h"
 #include "api/reshard_check.h"
 #include "api/reshard_shard.h"
+#include "api/reshard_transfers.h"
 #include "api/shard_of.h"
 
 namespace tallystick {
@@ -37,6 +40,10 @@ class Resharder {
   absl::Status PutNext();
   absl::Status Advance(OldShard& old);
   void Wait(const OldShard& old);
+  absl::Status AddUnit(OldShard& old);
+  void Release(const std::optional<ReshardNeed>& need);
+  bool ReleaseSettlement();
+  absl::Status NeverSent() const;
   absl::Status Close();
   void ShowProgress();
 
@@ -51,6 +58,9 @@ class Resharder {
   std::vector<std::unique_ptr<OldShard>> old_;
   std::vector<std::unique_ptr<ReshardShard>> new_;
   std::priority_queue<Turn, std::vector<Turn>, std::greater<>> turns_;
+  ReshardTransfers transfers_;
+  std::map<ReshardNeed, uint16_t> at_transfers_;  // old shards that wait for another's record
+  std::vector<Record> translated_;
   std::set<uint16_t> at_puts_;  // old shards that wait with a put that is not made yet
   std::set<Version> made_;
   uint64_t units_ = 0;
@@ -68,9 +78,10 @@ absl::Status Resharder::OpenAll() {
   report_.identity.ledger_id = {id.low(), id.high()};
   report_.identity.shard_count = options_.shards;
   for (uint16_t shard = 0; shard < options_.shards; ++shard) {
-    auto made = ReshardShard::Create(
-        io_, ShardDirectory(options_.into, shard),
-        {report_.identity.ledger_id, shard, report_.identity.shard_count}, segment_bytes_);
+    auto made =
+        ReshardShard::Create(io_, ShardDirectory(options_.into, shard),
+                             {report_.identity.ledger_id, shard, report_.identity.shard_count},
+                             segment_bytes_, transfers_);
     if (!made.ok()) return made.status();
     new_.push_back(*std::move(made));
     ShowProgress();
@@ -86,6 +97,8 @@ void Resharder::Wait(const OldShard& old) {
       head->type == LoggedUnit::Type::kProgram && made_.count(VersionOf(*head)) == 0;
   if (is_new_put) {
     at_puts_.insert(old.number());
+  } else if (const auto need = transfers_.NeedOf(*head, old.number())) {
+    at_transfers_.emplace(*need, old.number());
   } else {
     turns_.emplace(head->time, old.number());
   }
@@ -113,7 +126,9 @@ void Resharder::ShowProgress() {
 
 absl::Status Resharder::Merge() {
   for (const auto& old : old_) Wait(*old);
-  while (!turns_.empty() || !at_puts_.empty()) {
+  while (!turns_.empty() || !at_puts_.empty() || !at_transfers_.empty()) {
+    if (turns_.empty() && ReleaseSettlement()) continue;
+    if (turns_.empty() && at_puts_.empty()) return NeverSent();
     if (turns_.empty()) {
       if (absl::Status s = PutNext(); !s.ok()) return s;
       continue;
@@ -123,6 +138,50 @@ absl::Status Resharder::Merge() {
     if (absl::Status s = Take(old); !s.ok()) return s;
     if (absl::Status s = Advance(old); !s.ok()) return s;
   }
+  return absl::OkStatus();
+}
+
+// Who waited for this may go on.
+void Resharder::Release(const std::optional<ReshardNeed>& need) {
+  if (!need.has_value()) return;
+  const auto waiting = at_transfers_.find(*need);
+  if (waiting == at_transfers_.end()) return;
+  const uint16_t shard = waiting->second;
+  at_transfers_.erase(waiting);
+  turns_.emplace(old_[shard]->head()->time, shard);
+}
+
+// Where a put lies in between, a settlement need not wait: it changes nothing at the receiver's.
+bool Resharder::ReleaseSettlement() {
+  for (const auto& [need, shard] : at_transfers_) {
+    if (!need.received) continue;
+    Release(ReshardNeed(need));
+    return true;
+  }
+  return false;
+}
+
+absl::Status Resharder::NeverSent() const {
+  const auto& [need, shard] = *at_transfers_.begin();
+  return absl::DataLossError(absl::StrCat(
+      "shard ", shard, ", position ", old_[shard]->head()->position,
+      ": it has received what shard ", need.transfer.shard, " sent at position ",
+      need.transfer.position,
+      ", and no such transfer is in that shard's log: the shards' folders are not of one moment. "
+      "Restore all of them from one backup. No new ledger was made"));
+}
+
+absl::Status Resharder::AddUnit(OldShard& old) {
+  LoggedUnit unit = *old.head();
+  const uint16_t from = old.number();
+  if (const auto shard = transfers_.UnknownShardOf(unit, from)) {
+    if (absl::Status s = new_[*shard]->Flush(); !s.ok()) return s;
+  }
+  const uint16_t to = ShardOf(unit.member(), options_.shards);
+  std::optional<ReshardNeed> done = transfers_.Translate(unit, from, translated_);
+  if (!done.has_value()) done = transfers_.Sent(unit, from, to, options_.shards);
+  if (absl::Status s = new_[to]->Add(unit, from); !s.ok()) return s;
+  Release(done);
   return absl::OkStatus();
 }
 
@@ -140,7 +199,7 @@ absl::Status Resharder::Take(OldShard& old) {
       return absl::OkStatus();
     case LoggedUnit::Type::kOperations:
     case LoggedUnit::Type::kSettling:
-      return new_[ShardOf(unit.member(), options_.shards)]->Add(unit, old.number());
+      return AddUnit(old);
   }
   return absl::OkStatus();
 }

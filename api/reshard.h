@@ -5,6 +5,9 @@
 // times go by shard. A program's put is on every old shard, at moments that differ a little: what
 // came before it there comes before it here, and what came after comes after. Log time then stands
 // still for as long as the moments differ.
+//
+// What a member received comes behind what the other sent, and the settlement behind that. What is
+// on its way stays so: it is resumed when the new ledger is opened.
 
 #ifndef TALLYSTICK_API_RESHARD_H_
 #define TALLYSTICK_API_RESHARD_H_

@@ -19,8 +19,8 @@ using Shards = std::vector<const ledger::StateMachine*>;
 std::map<uint16_t, ledger::Totals> SumTotals(const Shards& shards);
 
 // How many accounts both have. Internal: the sums of a program differ, or one account's balances,
-// points earned or lots (but for positions), or `after` contradicts itself; says what. Accounts in
-// `after` are where ShardOf puts them. O(everything).
+// points earned or lots (but for positions), or what is on its way,, or `after` contradicts itself;
+// says what. Accounts in `after` are where ShardOf puts them. O(everything).
 absl::StatusOr<uint64_t> CompareLedgers(const Shards& before, const Shards& after);
 
 }  // namespace tallystick

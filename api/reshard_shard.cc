@@ -40,13 +40,18 @@ bool SameRecord(Record a, Record b) {
 
 }  // namespace
 
-ReshardShard::ReshardShard(wal::Io& io, std::unique_ptr<wal::LogWriter> writer)
-    : io_(io), writer_(std::move(writer)), machine_(ledger::Limits{}, RandomId().low()) {}
+ReshardShard::ReshardShard(wal::Io& io, std::unique_ptr<wal::LogWriter> writer,
+                           ReshardTransfers& transfers)
+    : io_(io),
+      writer_(std::move(writer)),
+      transfers_(transfers),
+      machine_(ledger::Limits{}, RandomId().low()) {}
 
 absl::StatusOr<std::unique_ptr<ReshardShard>> ReshardShard::Create(wal::Io& io,
                                                                    const std::string& directory,
                                                                    const wal::LogIdentity& identity,
-                                                                   uint64_t segment_bytes) {
+                                                                   uint64_t segment_bytes,
+                                                                   ReshardTransfers& transfers) {
   wal::LogWriterOptions options;
   options.directory = directory;
   options.identity = identity;
@@ -55,7 +60,7 @@ absl::StatusOr<std::unique_ptr<ReshardShard>> ReshardShard::Create(wal::Io& io,
   options.spare_segments = 1;
   auto writer = wal::LogWriter::Open(io, options, wal::LogTail());
   if (!writer.ok()) return writer.status();
-  return std::unique_ptr<ReshardShard>(new ReshardShard(io, *std::move(writer)));
+  return std::unique_ptr<ReshardShard>(new ReshardShard(io, *std::move(writer), transfers));
 }
 
 absl::Status ReshardShard::Add(const LoggedUnit& unit, uint16_t from) {
@@ -123,14 +128,14 @@ absl::Status ReshardShard::Flush() {
 }
 
 // What the state machine asks for. Only an account that has something due may need more than it
-// took.
+// took, and one that receives or gets something back.
 size_t ReshardShard::RoomFor(const Waiting& unit) const {
   const absl::Span<const Record> slots = SlotsOfUnit(unit);
   const size_t room = unit.count + kSpareSlots;
-  if (!HasDerived(slots)) return room;
   const Operation& first = slots[0].operation;
+  if (!HasDerived(slots) && !IsBetweenShards(first.kind())) return room;
   const auto balance = machine_.BalanceAt(first.program(), first.member(), 0);
-  return room + 2 * size_t{balance.has_value() ? balance->lot_count : 0};
+  return room + 2 * (size_t{balance.has_value() ? balance->lot_count : 0} + unit.count);
 }
 
 absl::Status ReshardShard::OpenBlock(size_t least) {
@@ -185,7 +190,8 @@ absl::Status ReshardShard::ApplyOperations(const Waiting& unit) {
   for (size_t i = 0; i < slots.size(); i += SlotsOf(slots[i])) {
     if (IsDerived(slots[i].operation.kind())) continue;
     Result result;
-    if (!machine_.ApplyRecorded(slots[i].operation, result, sink_)) {
+    const OldTransfer place{unit.from, unit.position + i};
+    if (!ApplyOne(slots.subspan(i, SlotsOf(slots[i])), place, result)) {
       return Differs(unit, "it takes more records than a block has room for");
     }
     if (result.outcome() != Outcome::Ok) {
@@ -194,6 +200,25 @@ absl::Status ReshardShard::ApplyOperations(const Waiting& unit) {
     if ((result.flags() & kReplayed) != 0) return Differs(unit, "its id is known already");
   }
   return absl::OkStatus();
+}
+
+bool ReshardShard::ApplyOne(absl::Span<const Record> slots, const OldTransfer& place,
+                            Result& result) {
+  const Operation& op = slots[0].operation;
+  switch (op.kind()) {
+    case Kind::TransferIn:
+      return machine_.Receive(slots, result, sink_);
+    case Kind::TransferDone:
+    case Kind::TransferBack:
+      return machine_.Finish({op.user_data(), op.program(), op.member(), op.related()},
+                             static_cast<Outcome>(op.category()), result, sink_);
+    default:
+      break;
+  }
+  if (!machine_.ApplyRecorded(op, result, sink_)) return false;
+  const bool is_sent = op.kind() == Kind::Transfer && result.outcome() == Outcome::Ok;
+  if (is_sent) transfers_.Written(place, result.position());
+  return true;
 }
 
 absl::Status ReshardShard::Put(const Waiting& unit) {

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "api/logged_unit.h"
+#include "api/reshard_transfers.h"
 #include "ledger/state_machine.h"
 #include "wal/io.h"
 #include "wal/log_writer.h"
@@ -24,11 +25,12 @@ namespace tallystick {
 class ReshardShard {
  public:
   // `directory` is missing; its log's segments are of `segment_bytes`. The first is written at
-  // once, full of zeros.
+  // once, full of zeros. `transfers` outlives it.
   static absl::StatusOr<std::unique_ptr<ReshardShard>> Create(wal::Io& io,
                                                               const std::string& directory,
                                                               const wal::LogIdentity& identity,
-                                                              uint64_t segment_bytes);
+                                                              uint64_t segment_bytes,
+                                                              ReshardTransfers& transfers);
 
   // Takes a copy. `from`: the unit's old shard, for errors. Units other than ticks; log time stands
   // still where one comes too late. DataLoss: a unit that waited comes to another result than it
@@ -36,7 +38,9 @@ class ReshardShard {
   absl::Status Add(const LoggedUnit& unit, uint16_t from);
   // Log time goes on to `to`, under the import clock, if it is not there yet: a tick is written.
   absl::Status Raise(Instant to, const Id& id);
-  // Applies what waits, and closes the log, durably.
+  // Applies what waits: transfers are told of their positions.
+  absl::Status Flush();
+  // The same, and closes the log, durably.
   absl::Status Finish();
 
   const ledger::StateMachine& machine() const { return machine_; }
@@ -56,14 +60,14 @@ class ReshardShard {
     Position position;  // there
   };
 
-  ReshardShard(wal::Io& io, std::unique_ptr<wal::LogWriter> writer);
+  ReshardShard(wal::Io& io, std::unique_ptr<wal::LogWriter> writer, ReshardTransfers& transfers);
   absl::Status MakeRoom(bool import_clock, Instant end, bool dated_behind, size_t slots);
-  absl::Status Flush();
   size_t RoomFor(const Waiting& unit) const;
   absl::Status OpenBlock(size_t least);
   void SealBlock();
   absl::Status Apply(const Waiting& unit);
   absl::Status ApplyOperations(const Waiting& unit);
+  bool ApplyOne(absl::Span<const Record> slots, const OldTransfer& place, Result& result);
   absl::Status Put(const Waiting& unit);
   absl::Status Compare(const Waiting& unit, size_t begin) const;
   absl::Status Differs(const Waiting& unit, absl::string_view how) const;
@@ -73,6 +77,7 @@ class ReshardShard {
 
   wal::Io& io_;
   const std::unique_ptr<wal::LogWriter> writer_;
+  ReshardTransfers& transfers_;
   ledger::StateMachine machine_;
   Instant time_ = 0;  // log time behind all that waits
 

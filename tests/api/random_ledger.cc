@@ -68,7 +68,17 @@ Operation Maker::Draw(Id member) {
   // Some come late.
   const Instant at = random_.OneIn(4) ? Now() - random_.Between(0, 30) * kHour : Now();
   const int64_t amount = random_.Between(1, 300);
-  const int64_t kind = random_.Between(0, 9);
+  const int64_t kind = random_.Between(0, options_.transfers ? 12 : 9);
+  if (kind == 10) {  // to be sent
+    return Operation(id, member, Id(), amount, at, 0, 0, program, 0, Kind::Adjust, 0, 0);
+  }
+  if (kind > 10) {
+    // Some to members that are not there: they come back.
+    const Id to = random_.OneIn(8) ? Id(last_id_, 6) : Member();
+    if (to != member) {
+      return Operation(id, member, to, amount / 10 + 1, at, 0, 0, program, 0, Kind::Transfer, 0, 0);
+    }
+  }
   if (kind == 0 && !purchases_.empty()) {
     const Operation& original = random_.Pick(purchases_);
     return Operation(id, original.member(), original.id(), std::max<int64_t>(1, amount / 3), at, 0,
@@ -98,7 +108,7 @@ void Maker::Submit() {
   for (int64_t i = 0; i < count; ++i) {
     const Id member = Member();
     request.push_back(Draw(member));
-    if (!random_.OneIn(6)) continue;
+    if (request.back().kind() == Kind::Transfer || !random_.OneIn(6)) continue;
     // A chain, of one account.
     for (int64_t links = random_.Between(1, 3); links > 0; --links) {
       request.back().mutate_flags(kLinked);

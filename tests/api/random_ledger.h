@@ -1,4 +1,4 @@
-// A ledger on disk with a random past: puts in the middle, chains, returns, expiries.
+// A ledger on disk with a random past: puts in the middle, chains, returns, expiries, transfers.
 
 #ifndef TALLYSTICK_TESTS_API_RANDOM_LEDGER_H_
 #define TALLYSTICK_TESTS_API_RANDOM_LEDGER_H_
@@ -18,6 +18,7 @@ struct RandomLedgerOptions {
   uint64_t seed = 1;
   int requests = 150;
   int snapshots = 0;  // spread over the past
+  bool transfers = true;
 };
 
 inline constexpr uint16_t kRandomPrograms = 2;

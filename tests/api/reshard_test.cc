@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -98,6 +100,10 @@ TEST_F(Resharding, KeepsEveryBalanceUnderBothClocks) {
       ASSERT_TRUE(report.ok()) << report.status();
       EXPECT_EQ(report->identity.shard_count, shape.after);
       EXPECT_GT(report->records_read, 500u);
+      const Ran verified = RunToEnd({TALLY, "log", "verify", Path("new")});
+      EXPECT_EQ(verified.status, 0) << verified.errors;
+      EXPECT_GT(report->programs.at(1).sent, 0);
+      EXPECT_EQ(report->programs.at(1).sent, report->programs.at(1).received);
       auto old = OpenLedger(Path("old"));
       ASSERT_TRUE(old.ok()) << old.status();
       auto resharded = OpenLedger(Path("new"));
@@ -127,11 +133,77 @@ TEST_F(Resharding, ThereAndBackGivesTheSameRecords) {
   EXPECT_EQ(there->time, back->time);
 }
 
+// Each transfer in turn is on its way where the old ledger ends, sent or received as well.
+TEST_F(Resharding, TransfersOnTheirWayStaySoAndAreResumed) {
+  auto io = wal::PosixIo::Create();
+  ASSERT_TRUE(io.ok());
+  Make(2, ClockMode::kWall, 12, "whole");
+  const auto dump = [&](const std::string& kind) {
+    std::vector<nlohmann::json> records;
+    const Ran ran = RunToEnd({TALLY, "log", "dump", Path("whole"), "--kind", kind, "--json"});
+    std::stringstream lines(ran.output);
+    for (std::string line; std::getline(lines, line);) {
+      records.push_back(nlohmann::json::parse(line));
+    }
+    return records;
+  };
+  int tried = 0;
+  int open = 0;
+  for (const nlohmann::json& in : dump("transfer_in")) {
+    const auto shard = in["shard"].get<int>();
+    const auto from = in["transfer"]["shard"].get<int>();
+    if (shard == from || ++tried % 3 != 0) continue;
+    const auto sent = in["transfer"]["position"].get<Position>();
+    const auto received = in["position"].get<Position>();
+    for (const bool has_received : {false, true}) {
+      Position ends[2];
+      ends[from] = sent;
+      ends[shard] = has_received ? received : received - 1;
+      const std::string point = absl::StrCat("0:", ends[0], ",1:", ends[1]);
+      SCOPED_TRACE(point);
+      for (const char* name : {"old", "new"}) fs::remove_all(Path(name));
+      const Ran restored =
+          RunToEnd({TALLY, "restore", Path("whole"), "--to", point, "--into", Path("old")});
+      // What one of them has settled, or received, need not be there at the other's.
+      if (restored.status != 0) {
+        EXPECT_THAT(restored.errors, ::testing::AnyOf(HasSubstr("would be nobody's in the copy"),
+                                                      HasSubstr("the copy could not be opened")));
+        continue;
+      }
+      const uint16_t shards = static_cast<uint16_t>(1 + tried / 3 % 4);
+      const auto report = Run(**io, Path("old"), Path("new"), shards);
+      ASSERT_TRUE(report.ok()) << report.status();
+      const Ran verified = RunToEnd({TALLY, "log", "verify", Path("new")});
+      EXPECT_EQ(verified.status, 0) << verified.errors;
+      int64_t on_the_way = 0;
+      for (const auto& [program, totals] : report->programs) {
+        on_the_way += totals.sent - totals.received;
+      }
+      EXPECT_TRUE(has_received || on_the_way > 0);
+      open += on_the_way > 0 ? 1 : 0;
+      for (int opening = 0; opening < 2; ++opening) {
+        auto ledger = OpenLedger(Path("new"));
+        ASSERT_TRUE(ledger.ok()) << ledger.status();
+        for (int step = 0; step < 200; ++step) (*ledger)->Step();
+        for (uint16_t program = 1; program <= kRandomPrograms; ++program) {
+          const auto totals = (*ledger)->Totals(program);
+          ASSERT_TRUE(totals.ok());
+          EXPECT_EQ(totals->sent, totals->received);
+        }
+        EXPECT_EQ((*ledger)->Close(), absl::OkStatus());
+      }
+      EXPECT_EQ(RunToEnd({TALLY, "log", "verify", Path("new")}).status, 0);
+    }
+  }
+  EXPECT_GT(open, 3);
+}
+
 // And no file is larger, nor are there more, than a log needs.
 TEST_F(Resharding, KeepsTheSizeOfSegmentsAndTellsHowFarItIs) {
   auto io = wal::PosixIo::Create();
   ASSERT_TRUE(io.ok());
-  Make(2, ClockMode::kImport, 11);
+  // On this clock, blocks are larger where no unit waits for another shard's.
+  MakeRandomLedger({.directory = Path("old"), .shards = 2, .seed = 11, .transfers = false});
   auto identity = ReadIdentity(**io, Path("old"));
   ASSERT_TRUE(identity.ok());
   identity->segment_bytes = 256 << 10;
