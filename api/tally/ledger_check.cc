@@ -11,6 +11,7 @@
 #include "api/replay_block.h"
 #include "api/tally/replay_start.h"
 #include "api/tally/snapshot_check.h"
+#include "api/tally/transfer_check.h"
 #include "wal/log_survey.h"
 #include "wal/segment_files.h"
 #include "wal/segment_window.h"
@@ -38,8 +39,12 @@ constexpr char kTwinToDo[] =
 
 class ShardCheck {
  public:
-  ShardCheck(OfflineLedger& ledger, uint16_t shard, LedgerCheck& check)
-      : ledger_(ledger), shard_(shard), path_(ledger.ShardPath(shard)), check_(check) {
+  ShardCheck(OfflineLedger& ledger, uint16_t shard, LedgerCheck& check, TransferCheck& transfers)
+      : ledger_(ledger),
+        shard_(shard),
+        path_(ledger.ShardPath(shard)),
+        check_(check),
+        transfers_(transfers) {
     log_.shard = shard;
   }
 
@@ -62,6 +67,8 @@ class ShardCheck {
   const uint16_t shard_;
   const std::string path_;
   LedgerCheck& check_;
+  TransferCheck& transfers_;
+  bool sound_ = true;  // so far: every block is there, and follows
   ledger::StateMachine* machine_ = nullptr;
   ShardLog log_;
   bool replaying_ = true;
@@ -82,6 +89,7 @@ Problem& ShardCheck::Add(std::string path, std::string cause, std::string to_do)
 
 void ShardCheck::Run() {
   if (!ledger_.io().Exists(path_)) {
+    transfers_.End(shard_, 1, 0, /*whole=*/false);
     Add(path_, "the shard's folder is missing", "Restore it from a copy.");
     return;
   }
@@ -92,6 +100,8 @@ void ShardCheck::Run() {
   const auto survey = wal::SurveyLog(
       ledger_.io(), ledger_.FoldersOf(shard_), ledger_.LogOf(shard_),
       [&](const wal::BlockView& block, size_t damages) { CheckBlock(block, damages); });
+  const bool whole = sound_ && survey.ok() && survey->damages.empty();
+  transfers_.End(shard_, survey.ok() ? survey->first_position : 1, log_.position, whole);
   if (survey.ok()) {
     Explain(*survey);
     CheckGone(*survey);
@@ -128,11 +138,15 @@ void ShardCheck::CheckBlock(const wal::BlockView& block, size_t damages) {
   if (replays) {
     sound = ReplayBlock(block, path_, *machine_);
     replaying_ = sound.ok();
-  } else {
-    sound = EachRecord(block, [](Position, const Record&, absl::Span<const wal::Slot>) {
-      return absl::OkStatus();
-    });
   }
+  if (sound.ok()) {
+    sound = EachRecord(
+        block, [&](Position position, const Record& record, absl::Span<const wal::Slot> details) {
+          transfers_.Add(shard_, position, record, details);
+          return absl::OkStatus();
+        });
+  }
+  sound_ = sound_ && sound.ok();
   if (replays && replaying_) {
     ++log_.blocks;
     log_.position = end;
@@ -302,6 +316,47 @@ void ShardCheck::CheckNames() {
   }
 }
 
+std::string CauseText(const TransferFinding& finding, const TransferCheck& transfers) {
+  using What = TransferFinding::What;
+  const std::string sent =
+      absl::StrCat("what shard ", finding.sender, " sent at position ", finding.sent_at);
+  switch (finding.what) {
+    case What::kNotSent:
+      return absl::StrCat(
+          "it has received ", finding.points, " points as ", sent, ", ",
+          finding.sent_at > transfers.LastOf(finding.sender)
+              ? absl::StrCat("whose log ends at position ", transfers.LastOf(finding.sender))
+              : "where nothing was sent, or what was received before");
+    case What::kOther:
+      return absl::StrCat("it has received ", finding.points, " points as ", sent,
+                          ", which is something else");
+    case What::kNotReceived:
+      return absl::StrCat("it says that shard ", finding.receiver, " has received the ",
+                          finding.points, " points of position ", finding.sent_at,
+                          ", and that shard has not");
+    case What::kCameBack:
+      return absl::StrCat("it has received the ", finding.points, " points of ", sent,
+                          ", and they came back there too, at position ", finding.settled_at);
+  }
+  return "";
+}
+
+void CheckTransfers(OfflineLedger& ledger, const TransferCheck& transfers, LedgerCheck& check) {
+  for (const TransferFinding& finding : transfers.Findings()) {
+    const bool at_sender = finding.what == TransferFinding::What::kNotReceived;
+    const uint16_t shard = at_sender ? finding.sender : finding.receiver;
+    const Position position = at_sender ? finding.settled_at : finding.received_at;
+    check.problems.push_back(
+        {.shard = shard,
+         .path = ledger.ShardPath(shard),
+         .first = position,
+         .last = position,
+         .cause = CauseText(finding, transfers),
+         .to_do = "The shards' folders are not of one moment, or one was changed: restore all of "
+                  "them from one copy."});
+  }
+}
+
 void CheckLedgerNames(OfflineLedger& ledger, LedgerCheck& check) {
   std::set<std::string> known = {"LEDGER", "LEDGER.new", "LOCK"};
   for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
@@ -342,10 +397,12 @@ std::string ProblemText(const Problem& problem) {
 
 LedgerCheck CheckLedger(OfflineLedger& ledger) {
   LedgerCheck check;
+  TransferCheck transfers(ledger.shard_count());
   CheckLedgerNames(ledger, check);
   for (uint16_t shard = 0; shard < ledger.shard_count(); ++shard) {
-    ShardCheck(ledger, shard, check).Run();
+    ShardCheck(ledger, shard, check, transfers).Run();
   }
+  CheckTransfers(ledger, transfers, check);
   return check;
 }
 

@@ -37,8 +37,9 @@ struct LedgerCheck {
 };
 
 // Every block, chain, record, digest and balance of every log, behind damage too, as far as it can
-// be checked; every snapshot; and that nothing else lies about. A torn tail is no problem.
-// Costs one reading of all files, and the memory of the states.
+// be checked; every snapshot; what the shards sent each other; and that nothing else lies about. A
+// torn tail is no problem. Costs one reading of all files, and the memory of the states and of a
+// TransferCheck.
 LedgerCheck CheckLedger(OfflineLedger& ledger);
 
 }  // namespace tallystick::tally

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iterator>
 #include <limits>
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -18,6 +19,7 @@
 #include "api/tally/ledger_log.h"
 #include "api/tally/log_commands.h"
 #include "api/tally/offline_ledger.h"
+#include "api/tally/transfer_check.h"
 #include "wal/log_cut.h"
 #include "wal/log_survey.h"
 #include "wal/snapshot_files.h"
@@ -71,6 +73,14 @@ struct Loss {
   Instant first_written = std::numeric_limits<Instant>::max();
   Instant last_written = std::numeric_limits<Instant>::min();
   std::vector<Position> snapshots;
+  // Transfers that the shard and another one will say different things of, by that shard.
+  struct Apart {
+    uint64_t count = 0;
+    Points points = 0;
+    Position first = 0;  // in that shard's log
+  };
+  std::map<uint16_t, Apart> received;  // it has received what is lost here
+  std::map<uint16_t, Apart> settled;   // it has settled what is received here, and lost
 };
 
 struct Plan {
@@ -82,7 +92,11 @@ struct Plan {
 class Planner {
  public:
   Planner(OfflineLedger& ledger, uint16_t shard, const At& at)
-      : ledger_(ledger), shard_(shard), folder_(ledger.ShardPath(shard)), at_(at) {}
+      : ledger_(ledger),
+        shard_(shard),
+        folder_(ledger.ShardPath(shard)),
+        at_(at),
+        transfers_(ledger.shard_count()) {}
 
   absl::StatusOr<Plan> Make();
 
@@ -90,12 +104,15 @@ class Planner {
   void Look(const wal::BlockView& block, size_t damages);
   absl::Status CheckFound(const wal::LogSurvey& survey);
   absl::Status NotFound(const wal::LogSurvey& survey) const;
+  absl::Status LookAtOthers();
+  void AddTransfers(uint16_t shard, const wal::BlockView& block);
 
   OfflineLedger& ledger_;
   const uint16_t shard_;
   const std::string folder_;
   const At at_;
   Plan plan_;
+  TransferCheck transfers_;  // what will be left
   bool found_ = false;
   bool begun_ = false;
   bool damaged_ = false;  // the blocks that come now lie behind damage
@@ -120,6 +137,7 @@ void Planner::Look(const wal::BlockView& block, size_t damages) {
     if (at_.position > first && at_.position < end) inside_ = {first, end};
     plan_.place = wal::PlaceBehind(block);
     begun_ = true;
+    AddTransfers(shard_, block);
     return;
   }
   Loss& loss = plan_.loss;
@@ -131,6 +149,45 @@ void Planner::Look(const wal::BlockView& block, size_t damages) {
     return absl::OkStatus();
   });
   loss.last = first + block.header->count - 1;
+}
+
+// A block whose records cannot be told apart has been told of by verify.
+void Planner::AddTransfers(uint16_t shard, const wal::BlockView& block) {
+  (void)EachRecord(
+      block, [&](Position position, const Record& record, absl::Span<const wal::Slot> details) {
+        transfers_.Add(shard, position, record, details);
+        return absl::OkStatus();
+      });
+}
+
+// Which of them know of what is lost here.
+absl::Status Planner::LookAtOthers() {
+  using What = TransferFinding::What;
+  for (uint16_t other = 0; other < ledger_.shard_count(); ++other) {
+    if (other == shard_) continue;
+    const auto survey =
+        wal::SurveyLog(ledger_.io(), ledger_.FoldersOf(other), ledger_.LogOf(other),
+                       [&](const wal::BlockView& block, size_t) { AddTransfers(other, block); });
+    if (!survey.ok()) return survey.status();
+    transfers_.End(other, survey->first_position, survey->end.next_position - 1,
+                   survey->damages.empty());
+  }
+  const auto add = [](Position position, Points points, Loss::Apart& apart) {
+    apart.first = apart.count++ == 0 ? position : std::min(apart.first, position);
+    apart.points += points;
+  };
+  for (const TransferFinding& finding : transfers_.Findings()) {
+    const bool is_lost = finding.sent_at >= plan_.loss.first;
+    if (finding.what == What::kNotSent && finding.sender == shard_ && is_lost &&
+        finding.receiver != shard_) {
+      add(finding.received_at, finding.points, plan_.loss.received[finding.receiver]);
+    }
+    if (finding.what == What::kNotReceived && finding.receiver == shard_ &&
+        finding.sender != shard_) {
+      add(finding.settled_at, finding.points, plan_.loss.settled[finding.sender]);
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Planner::NotFound(const wal::LogSurvey& survey) const {
@@ -197,10 +254,23 @@ absl::StatusOr<Plan> Planner::Make() {
         "of a position before ",
         loss.first, ". Restore the shard's folder from a copy"));
   }
+  transfers_.End(shard_, survey->first_position, loss.first - 1, /*whole=*/true);
+  if (absl::Status s = LookAtOthers(); !s.ok()) return s;
   return std::move(plan_);
 }
 
 // ---- what is said of it ----
+
+nlohmann::ordered_json ApartJson(const std::map<uint16_t, Loss::Apart>& by_shard) {
+  auto json = nlohmann::ordered_json::array();
+  for (const auto& [shard, apart] : by_shard) {
+    json.push_back({{"shard", shard},
+                    {"first_position", apart.first},
+                    {"transfers", apart.count},
+                    {"points", apart.points}});
+  }
+  return json;
+}
 
 nlohmann::ordered_json LossJson(const Options& options, const Plan& plan) {
   const Loss& loss = plan.loss;
@@ -219,6 +289,8 @@ nlohmann::ordered_json LossJson(const Options& options, const Plan& plan) {
     json["lost"]["last_written_at"] = InstantJson(loss.last_written);
   }
   json["lost"]["snapshots"] = loss.snapshots;
+  json["lost"]["received_elsewhere"] = ApartJson(loss.received);
+  json["lost"]["settled_elsewhere"] = ApartJson(loss.settled);
   return json;
 }
 
@@ -243,7 +315,20 @@ std::string LossText(const Options& options, const Plan& plan) {
     absl::StrAppend(&text, "; and the snapshots of positions ", absl::StrJoin(loss.snapshots, ", "),
                     " (a start may succeed from one of them, without a cut)");
   }
-  return absl::StrCat(text, ".");
+  absl::StrAppend(&text, ".");
+  for (const auto& [shard, apart] : loss.received) {
+    absl::StrAppend(&text, " Shard ", shard, " has received what is lost here: ", apart.count,
+                    " transfers of ", apart.points, " points, from its position ", apart.first,
+                    " on; the ledger cannot be opened until shard ", shard,
+                    " is cut there, or before, too.");
+  }
+  for (const auto& [shard, apart] : loss.settled) {
+    absl::StrAppend(
+        &text, " Shard ", shard, " has sent what was received here, and is lost: ", apart.count,
+        " transfers of ", apart.points, " points, settled from its position ", apart.first,
+        " on; they are nobody's unless shard ", shard, " is cut there, or before, too.");
+  }
+  return text;
 }
 
 std::string OtherShards(const Options& options, uint16_t shard_count) {

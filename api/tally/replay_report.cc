@@ -108,9 +108,9 @@ void PrintReplay(const std::vector<ShardLog>& logs, const Machines& machines) {
     std::printf(
         "program %u: %ld members; issued %ld, redeemed %ld, expired %ld, clawed back %ld, written "
         "off %ld, adjusted %ld, reinstated %ld, forgiven %ld; pending %ld, available %ld, held "
-        "%ld, debt %ld\n",
+        "%ld, in transit %ld, debt %ld\n",
         id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off, t.adjusted,
-        t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt);
+        t.reinstated, t.forgiven, t.pending, t.available, t.held, t.sent - t.received, t.debt);
   }
   std::printf("digest %016lx at %s\n", sums.digest, InstantText(sums.time).c_str());
 }

@@ -58,9 +58,9 @@ void Print(const ReshardReport& report, const std::string& directory, double per
     std::printf(
         "program %u: %ld members; issued %ld, redeemed %ld, expired %ld, clawed back %ld, written "
         "off %ld, adjusted %ld, reinstated %ld, forgiven %ld; pending %ld, available %ld, held "
-        "%ld, debt %ld: the same, and conserved\n",
+        "%ld, in transit %ld, debt %ld: the same, and conserved\n",
         id, t.members, t.issued, t.redeemed, t.expired, t.clawed_back, t.written_off, t.adjusted,
-        t.reinstated, t.forgiven, t.pending, t.available, t.held, t.debt);
+        t.reinstated, t.forgiven, t.pending, t.available, t.held, t.sent - t.received, t.debt);
   }
   if (report.delayed > 0) {
     std::printf("%lu records have a later log time than they had, by at most %ld us\n",

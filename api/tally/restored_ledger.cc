@@ -12,6 +12,7 @@
 #include "api/tally/progress.h"
 #include "api/tally/replay_start.h"
 #include "api/tally/snapshot_check.h"
+#include "api/tally/transfer_check.h"
 #include "wal/log_copy.h"
 #include "wal/snapshot_files.h"
 #include "wal/snapshot_reader.h"
@@ -257,12 +258,95 @@ absl::Status ShardRestorer::CheckSnapshotCopy(Position position) {
   return CompareDigests(**reader, checked->digest, digests_[position]);
 }
 
+// ---- what the copies would say of each other ----
+
+// One shard's records up to the point, without replaying them.
+absl::Status AddUpTo(wal::Io& io, const wal::LogFolders& folders, const wal::LogIdentity& identity,
+                     const LogPoint& to, TransferCheck& transfers) {
+  const uint16_t shard = identity.shard;
+  auto start = BeginReplay(io, folders, identity);
+  if (!start.ok()) return start.status();
+  Instant log_time = start->machine->log_time();
+  PointFollower follower(to, shard, log_time);
+  wal::LogReader& reader = *start->reader;
+  Progress progress(absl::StrCat("looking at shard ", shard),
+                    static_cast<int64_t>(reader.bytes_total()));
+  wal::BlockView block;
+  Position end = start->position();
+  while (end < to.PositionOf(shard)) {
+    const absl::StatusOr<bool> more = reader.Next(&block);
+    if (!more.ok()) return more.status();
+    if (!*more) break;
+    progress.Update(static_cast<int64_t>(reader.bytes_read()));
+    const Position first = block.header->first_position;
+    const Position last = follower.LastIn(block);
+    const uint32_t count = last < first ? 0 : SlotsUpTo(block, log_time, last);
+    if (count > 0) end = first + count - 1;
+    absl::Status status = EachRecord(
+        block, [&](Position position, const Record& record, absl::Span<const wal::Slot> details) {
+          if (position < first + count) transfers.Add(shard, position, record, details);
+          return absl::OkStatus();
+        });
+    if (!status.ok()) return status;
+    if (count < block.header->count && block.header->type == wal::BlockType::kRecords) break;
+    UnitsOf(block, log_time);
+  }
+  transfers.End(shard, start->position() + 1, end, /*whole=*/true);
+  return absl::OkStatus();
+}
+
+absl::Status Contradiction(const TransferFinding& finding, const LogPoint& to,
+                           const TransferCheck& transfers) {
+  using What = TransferFinding::What;
+  const auto [what, sender, receiver, sent_at, received_at, settled_at, points] = finding;
+  const std::string name_others =
+      to.time().has_value() ? "name another instant, or a position of each shard (0:1234,1:567)"
+                            : "";
+  if (what == What::kNotSent && sent_at > transfers.LastOf(sender)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the copy could not be opened: shard ", receiver, " has received by then, at position ",
+        received_at, ", what shard ", sender, " sent at position ", sent_at,
+        ", and the copy of shard ", sender, " would end at position ", transfers.LastOf(sender),
+        ": ",
+        name_others.empty() ? absl::StrCat("name at least ", sent_at, " for shard ", sender,
+                                           ", or less than ", received_at, " for shard ", receiver)
+                            : name_others));
+  }
+  if (what == What::kNotReceived) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        points, " points would be nobody's in the copy: shard ", sender,
+        " says by then, at position ", settled_at, ", that shard ", receiver,
+        " has received what it sent at position ", sent_at, ", and the copy of shard ", receiver,
+        " would end before that, at position ", transfers.LastOf(receiver), ": ",
+        name_others.empty() ? absl::StrCat("name more for shard ", receiver, ", or less than ",
+                                           settled_at, " for shard ", sender)
+                            : name_others));
+  }
+  return absl::DataLossError(absl::StrCat(
+      "shard ", receiver, ", position ", received_at, ": what it received is not what shard ",
+      sender, " sent at position ", sent_at, ": tally log verify lists all that is wrong"));
+}
+
+// Before anything is written.
+absl::Status CheckPoint(wal::Io& io, const std::string& from, const LedgerIdentity& identity,
+                        const LogPoint& to) {
+  TransferCheck transfers(identity.shard_count);
+  for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {
+    absl::Status status = AddUpTo(io, ShardFolders(from, identity, shard),
+                                  {identity.ledger_id, shard, identity.shard_count}, to, transfers);
+    if (!status.ok()) return status;
+  }
+  const std::vector<TransferFinding> findings = transfers.Findings();
+  return findings.empty() ? absl::OkStatus() : Contradiction(findings.front(), to, transfers);
+}
+
 }  // namespace
 
 absl::StatusOr<RestoredLedger> RestoreLedger(wal::Io& io, const std::string& from,
                                              const LedgerIdentity& identity, const LogPoint& to,
                                              const std::string& into) {
   if (absl::Status s = to.Check(identity.shard_count); !s.ok()) return s;
+  if (absl::Status s = CheckPoint(io, from, identity, to); !s.ok()) return s;
   RestoredLedger result;
   std::map<uint16_t, Position> ends;
   for (uint16_t shard = 0; shard < identity.shard_count; ++shard) {

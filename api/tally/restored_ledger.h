@@ -31,8 +31,10 @@ struct RestoredLedger {
 // Writes the shards' folders into `into`, durably, and reads them back: they give the digest that
 // the original gives at the point. The original is only read, and no further than the point; damage
 // behind it is not seen. `identity` is the original's and the copy's. InvalidArgument: there is no
-// such point. DataLoss: the original is damaged before it, or the copy is not its equal.
-// ResourceExhausted: the disk is full. Memory: the state of all shards, and of one once more.
+// such point, or shards would contradict each other there, one of them having received what another
+// has not sent: nothing is written then. DataLoss: the original is damaged before it, or the copy
+// is not its equal. ResourceExhausted: the disk is full. Memory: the state of all shards, and of
+// one once more.
 absl::StatusOr<RestoredLedger> RestoreLedger(wal::Io& io, const std::string& from,
                                              const LedgerIdentity& identity, const LogPoint& to,
                                              const std::string& into);

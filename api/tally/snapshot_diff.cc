@@ -80,8 +80,10 @@ nlohmann::ordered_json AccountJson(const ledger::AccountRows& rows) {
     json[absl::StrCat("lot ", lot.position)] = LotText(lot);
   }
   for (const ledger::StateMachine::OpenHold& hold : rows.holds) {
-    const std::string name = absl::StrCat("hold ", hold.position);
-    json[name] = absl::StrCat(hold.points, " until ", InstantText(hold.times_out_at));
+    const bool is_hold = IsZero(hold.to);
+    const std::string name = absl::StrCat(is_hold ? "hold " : "transfer ", hold.position);
+    json[name] = absl::StrCat(hold.points, is_hold ? " until " : " on their way to ",
+                              is_hold ? InstantText(hold.times_out_at) : FormatId(hold.to));
     for (const ledger::Lot& lot : hold.lots) {
       json[absl::StrCat(name, " lot ", lot.position)] = LotText(lot);
     }
@@ -132,7 +134,8 @@ class Rows : public ledger::RowVisitor {
     };
     add(rows.lots);
     for (const ledger::StateMachine::OpenHold& hold : rows.holds) {
-      hash = absl::HashOf(hash, hold.position, hold.times_out_at, hold.points);
+      hash = absl::HashOf(hash, hold.position, hold.times_out_at, hold.points, hold.to.low(),
+                          hold.to.high());
       add(hold.lots);
     }
     const Key key{.program = a.program, .member = {a.member.low(), a.member.high()}};
