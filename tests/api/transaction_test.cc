@@ -147,5 +147,63 @@ TEST_F(TransactionTest, OldOnesAreAnsweredAgainAndFound) {
   EXPECT_EQ(client_->Transaction(9, Id(1, 1), Id(1, 1))->outcome, Outcome::UnknownProgram);
 }
 
+// What came back was not done; its id may have been used again since.
+TEST_F(TransactionTest, OldTransfersAreFoundIfTheyWereDone) {
+  std::vector<Operation> operations;
+  for (uint64_t i = 1; i <= 40; ++i) operations.push_back(Purchase(i));
+  Send(operations);
+  const Id sender = Purchase(40).member();
+  const Id late(400, 2);
+  const auto transfer = [&](uint64_t id, const Id& to) {
+    return Operation(Id(id, 8), sender, to, 2, kStart + 40 * kMinute, 0, 0, kProgram, 0,
+                     Kind::Transfer, 0, 0);
+  };
+  const Operation done = transfer(1, Purchase(7).member());
+  const Operation back = transfer(2, Id(999, 2));
+  const Operation again = transfer(3, late);
+  Operation enrol = Purchase(40);
+  enrol.mutable_id() = Id(4, 8);
+  enrol.mutable_member() = late;
+  enrol.mutate_kind(Kind::Enrol);
+  enrol.mutate_amount(0);
+  const std::vector<Result> first = Send({done, back, again});
+  EXPECT_EQ(first[0].outcome(), Outcome::Ok);
+  for (size_t i = 1; i < 3; ++i) {
+    EXPECT_EQ(first[i].outcome(), Outcome::UnknownMember);
+    EXPECT_EQ(first[i].field(), Field::Related);
+  }
+  ASSERT_EQ(Send({enrol})[0].outcome(), Outcome::Ok);
+  const Result second = Send({again})[0];
+  ASSERT_EQ(second.outcome(), Outcome::Ok);
+  operations.clear();
+  for (uint64_t i = 41; i <= 12'000; ++i) operations.push_back(Purchase(i));
+  Send(operations);
+  for (int restart = 0; restart < 2; ++restart) {
+    const auto position = [&](const Operation& operation) {
+      const auto found = client_->Transaction(kProgram, sender, operation.id());
+      EXPECT_TRUE(found.ok()) << found.status();
+      if (found->outcome != Outcome::Ok) {
+        EXPECT_EQ(found->outcome, Outcome::UnknownOriginal);
+        return Position{0};
+      }
+      EXPECT_TRUE(SameBytes(found->movement.operation, operation));
+      return found->movement.result.position();
+    };
+    EXPECT_EQ(position(done), first[0].position());
+    EXPECT_EQ(position(back), 0u);
+    EXPECT_EQ(position(again), second.position());
+    // The receiver has none of that id.
+    EXPECT_EQ(client_->Transaction(kProgram, late, again.id())->outcome, Outcome::UnknownOriginal);
+    const std::vector<Result> resent = Send({done, back, again});
+    EXPECT_EQ(resent[0].flags() & kReplayed, kReplayed);
+    EXPECT_EQ(resent[0].position(), first[0].position());
+    EXPECT_EQ(resent[1].outcome(), Outcome::TooOld);
+    EXPECT_EQ(resent[2].flags() & kReplayed, kReplayed);
+    EXPECT_EQ(resent[2].position(), second.position());
+    Close();
+    Open();
+  }
+}
+
 }  // namespace
 }  // namespace tallystick
