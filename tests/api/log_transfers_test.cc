@@ -95,6 +95,10 @@ TEST_F(LogTransfers, VerifySaysWhatWasSettledAndNotReceived) {
   EXPECT_EQ(verified["problems"][0]["first_position"].dump(), settled);
   EXPECT_THAT(verified["problems"][0]["cause"].dump(),
               HasSubstr("it says that shard 1 has received the 20 points"));
+  LedgerOptions options;
+  options.directory = Path("ledger");
+  options.durability = wal::Durability::kNone;
+  EXPECT_FALSE(Ledger::Open(options).ok()) << "20 points are nobody's";
 }
 
 TEST_F(LogTransfers, CutSaysWhatOtherShardsHaveReceived) {

@@ -18,7 +18,9 @@
 #include "absl/strings/str_cat.h"
 #include "api/instants.h"
 #include "api/new_ledger.h"
+#include "api/program_file.h"
 #include "api/replay_block.h"
+#include "api/shard_of.h"
 #include "api/tally/ledger_log.h"
 #include "api/tally/restored_ledger.h"
 #include "tests/api/dying_io.h"
@@ -231,6 +233,41 @@ TEST_F(Restoring, PositionsThatDivideATransferAreRefusedBeforeAnythingIsWritten)
     }
   }
   EXPECT_GT(tried, 20);
+}
+
+// The receiver's shard is days ahead, as it is while orders are imported member by member.
+TEST_F(Restoring, NoInstantOfTheImportClockDividesATransfer) {
+  LedgerOptions options;
+  options.directory = Path("old");
+  options.create = true;
+  options.shards = 2;
+  options.threads = 1;
+  options.clock = ClockMode::kImport;
+  options.durability = wal::Durability::kNone;
+  auto ledger = Ledger::Open(options);
+  ASSERT_TRUE(ledger.ok()) << ledger.status();
+  const auto file = ProgramFile::Parse(R"({"id": 1, "name": "P", "currency": "USD",
+      "time_zone": "UTC", "earn": {"points": 1, "per_spend": 1}, "implicit_enrolment": true})",
+                                       "program");
+  ASSERT_EQ((*ledger)->PutProgram(Id(1, 3), file->bytes())->outcome, Outcome::Ok);
+  uint64_t from = 1;
+  while (ShardOf(Id(from, 5), 2) != 0) ++from;
+  uint64_t to = 1;
+  while (ShardOf(Id(to, 5), 2) != 1) ++to;
+  const Instant day = 1'600'000'000'000'000;
+  const auto apply = [&](Kind kind, uint64_t id, uint64_t member, const Id& related, Instant at) {
+    const auto result = (*ledger)->Apply(
+        Operation(Id(id, 2), Id(member, 5), related, 100, at, 0, 0, 1, 0, kind, 0, 0));
+    ASSERT_TRUE(result.ok() && result->outcome() == Outcome::Ok) << result.status();
+  };
+  apply(Kind::Accrue, 1, to, Id(), day + 9 * kMicrosPerDay);
+  apply(Kind::Accrue, 2, from, Id(), day);
+  apply(Kind::Transfer, 3, from, Id(to, 5), day + kMicrosPerDay);
+  ASSERT_EQ((*ledger)->Close(), absl::OkStatus());
+  ledger->reset();
+  const auto point = LogPoint::Parse(FormatInstant(day + 5 * kMicrosPerDay));
+  const auto restored = Restore(*io_, Path("old"), *point, Path("new"));
+  EXPECT_TRUE(restored.ok()) << restored.status();
 }
 
 TEST_F(Restoring, SnapshotsComeAlongIfTheyAreSound) {
