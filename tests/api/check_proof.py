@@ -162,7 +162,7 @@ def check_record(data, position, member, account, on_the_way):
         on_the_way[position] = amount
     if kind in (TRANSFER_DONE, TRANSFER_BACK):
         require(on_the_way.pop(transfer, None) == amount, at, 'no such transfer was on its way')
-        require((kind == TRANSFER_DONE) == (category == 0), at, 'it was refused, and is done')
+        require(kind == TRANSFER_DONE or category != 0, at, 'it came back, and was not refused')
     arrived = 0
     if kind == TRANSFER_IN:
         require(details >= 2, at, 'the lots are missing')
