@@ -209,6 +209,8 @@ bool ReshardShard::ApplyOne(absl::Span<const Record> slots, const OldTransfer& p
     case Kind::TransferIn:
       return machine_.Receive(slots, result, sink_);
     case Kind::TransferDone:
+      return machine_.Finish({op.user_data(), op.program(), op.member(), op.related()}, Outcome::Ok,
+                             result, sink_, {op.category(), 0});
     case Kind::TransferBack:
       return machine_.Finish({op.user_data(), op.program(), op.member(), op.related()},
                              static_cast<Outcome>(op.category()), result, sink_);

@@ -100,7 +100,13 @@ std::optional<ReshardNeed> ReshardTransfers::Translate(LoggedUnit& unit, uint16_
     std::memcpy(static_cast<void*>(&slots[place + 1]), &detail, sizeof(detail));
     entry.received = true;
   } else {
-    slots[place].operation.mutate_user_data(entry.position);
+    Operation& settlement = slots[place].operation;
+    settlement.mutate_user_data(entry.position);
+    if (settlement.kind() == Kind::TransferDone) {
+      // Where it arrived may not be written yet: as of one that was received again, it is not said.
+      settlement.mutate_category(entry.lane.second);
+      settlement.mutate_expires_at(0);
+    }
     entry.settled = true;
     // What came back was not received, and will not be.
     entry.received |= slots[place].operation.kind() == Kind::TransferBack;

@@ -27,10 +27,12 @@ nlohmann::ordered_json MovementJson(const MovementAnswer& movement) {
   } else if (!IsZero(operation.related())) {
     json["original"] = FormatId(operation.related());
   }
-  if (operation.expires_at() != 0) json["expires_at"] = InstantJson(operation.expires_at());
+  const bool is_done = operation.kind() == Kind::TransferDone;  // whose fields are of the log
+  if (operation.expires_at() != 0 && !is_done)
+    json["expires_at"] = InstantJson(operation.expires_at());
   if (operation.kind() == Kind::TransferBack) {
     json["refused"] = std::string(OutcomeName(static_cast<Outcome>(operation.category())));
-  } else if (operation.category() != 0) {
+  } else if (operation.category() != 0 && !is_done) {
     json["reason"] = operation.category();
   }
   if (movement.detail != MovementDetail()) {

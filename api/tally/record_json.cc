@@ -52,7 +52,10 @@ void PutParcel(absl::Span<const wal::Slot> details, nlohmann::ordered_json* json
 void PutOwn(const Operation& op, nlohmann::ordered_json* json) {
   if (op.kind() == Kind::TransferDone || op.kind() == Kind::TransferBack) {
     (*json)["transfer_position"] = op.user_data();
-    if (op.kind() == Kind::TransferDone) return;
+    if (op.kind() == Kind::TransferDone) {
+      (*json)["arrived"] = {{"shard", op.category()}, {"position", op.expires_at()}};
+      return;
+    }
     (*json)["refused"] = std::string(OutcomeName(static_cast<Outcome>(op.category())));
     return;
   }
@@ -80,7 +83,8 @@ nlohmann::ordered_json RecordJson(uint16_t shard, Instant written_at, Position p
   json["amount"] = op.amount();
   json["occurred_at"] = InstantJson(op.occurred_at());
   json["written_at"] = InstantJson(written_at);
-  if (op.expires_at() != 0) json["expires_at"] = InstantJson(op.expires_at());
+  const bool has_expiry = op.expires_at() != 0 && op.kind() != Kind::TransferDone;
+  if (has_expiry) json["expires_at"] = InstantJson(op.expires_at());
   PutOwn(op, &json);
   if ((op.flags() & kLinked) != 0) json["linked"] = true;
   json["points"] = result.points();
