@@ -28,7 +28,7 @@ std::vector<Record> LoggedLedger::DryRun(absl::Span<const Operation> operations,
                                          const std::function<void(Instant t)>& look) {
   scratch_.resize(kMaxSlotsPerChain + kGuardSlots);
   RecordSink scratch{scratch_.data(), kMaxSlotsPerChain, 0, sink_.next_position()};
-  machine_.DryRun(time_, operations, results, scratch, look);
+  machine_->DryRun(time_, operations, results, scratch, look);
   TALLYSTICK_LEDGER_CHECK(scratch.used <= scratch.capacity);
   return {scratch_.begin(), scratch_.begin() + static_cast<std::ptrdiff_t>(scratch.used)};
 }
