@@ -325,10 +325,10 @@ void BuildReply(Builder& builder, uint64_t request, const OwedAnswer& answer) {
   const protocol::OwedMonth later = ToOwedMonth(answer.later);
   const protocol::OwedMonth never = ToOwedMonth(answer.never);
   Finish(builder, request,
-         protocol::CreateOwedReply(builder, answer.outcome, answer.as_of, zone, shards,
-                                   answer.members, answer.pending, answer.available, answer.held,
-                                   answer.debt, answer.counted_debt, months, &later, &never,
-                                   answer.expired, answer.forfeited, answer.closed_out));
+         protocol::CreateOwedReply(
+             builder, answer.outcome, answer.as_of, zone, shards, answer.members, answer.pending,
+             answer.available, answer.held, answer.debt, answer.counted_debt, months, &later,
+             &never, answer.expired, answer.forfeited, answer.closed_out, answer.in_transit));
 }
 
 void BuildReply(Builder& builder, uint64_t request, const ShardsAnswer& answer) {
@@ -523,6 +523,7 @@ OwedAnswer Decode(const protocol::OwedReply& reply) {
   answer.expired = reply.expired();
   answer.forfeited = reply.forfeited();
   answer.closed_out = reply.closed_out();
+  answer.in_transit = reply.in_transit();
   return answer;
 }
 

@@ -18,9 +18,9 @@ struct LoggedUnit {
   enum class Type : uint8_t {
     kOperations,  // one operation or a chain, each behind what settling its account wrote; what is
                   // of a transfer is one by itself
-    kSettling,  // of an account that was due
-    kTick,      // the operation
-    kProgram,   // a version's put
+    kSettling,    // of an account that was due
+    kTick,        // the operation
+    kProgram,     // a version's put
   };
   Type type = Type::kOperations;
   bool import_clock = false;

@@ -185,6 +185,7 @@ struct OwedAnswer {
   Points expired = 0;
   Points forfeited = 0;   // of it
   Points closed_out = 0;  // of it
+  Points in_transit = 0;  // of transfers on their way: in no month
 };
 
 struct ShardState {

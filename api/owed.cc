@@ -39,6 +39,7 @@ OwedAnswer TellOwed(const ledger::StateMachine& machine, uint16_t program, Insta
   answer.expired = totals.expired;
   answer.forfeited = totals.forfeited;
   answer.closed_out = totals.closed_out;
+  answer.in_transit = totals.sent - totals.received;
   if (as_of != ledger::kAsTheyStand) {
     // Until then points become available, pay debt, and expire: only that changes what is owed.
     const ledger::OwedPoints sum = owed.Sum();
@@ -64,7 +65,7 @@ void AddOwed(const OwedAnswer& part, OwedAnswer& sum) {
   for (int64_t OwedAnswer::*field :
        {&OwedAnswer::members, &OwedAnswer::pending, &OwedAnswer::available, &OwedAnswer::held,
         &OwedAnswer::debt, &OwedAnswer::counted_debt, &OwedAnswer::expired, &OwedAnswer::forfeited,
-        &OwedAnswer::closed_out}) {
+        &OwedAnswer::closed_out, &OwedAnswer::in_transit}) {
     fits = Add(part.*field, sum.*field) && fits;
   }
   std::map<int32_t, OwedMonth> months;

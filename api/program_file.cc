@@ -193,11 +193,10 @@ std::string ProgramToJson(const Program& program) {
                                                               : reversal->expired())},
       {"grace_days", reversal == nullptr ? 30 : reversal->grace_days()}};
   const TransferRules* transfer = program.transfer();
-  json["transfer"] = {
-      {"dates",
-       EnumNameTransferDates(transfer == nullptr ? TransferDates::keep : transfer->dates())},
-      {"minimum", transfer == nullptr ? 1 : transfer->minimum()},
-      {"maximum", transfer == nullptr ? 0 : transfer->maximum()}};
+  json["transfer"] = {{"dates", EnumNameTransferDates(transfer == nullptr ? TransferDates::keep
+                                                                          : transfer->dates())},
+                      {"minimum", transfer == nullptr ? 1 : transfer->minimum()},
+                      {"maximum", transfer == nullptr ? 0 : transfer->maximum()}};
   json["debt_floor"] = program.debt_floor();
   json["retention_days"] = program.retention_days();
   json["return_days"] = program.return_days();

@@ -130,6 +130,11 @@ bool Equal(const OwedAnswer& owed) {
          owed.counted_debt == owed.debt;
 }
 
+// In all.
+Points Owed(const OwedAnswer& owed) {
+  return owed.pending + owed.available + owed.held + owed.in_transit - owed.debt;
+}
+
 bool Empty(const OwedMonth& month) { return (month.pending | month.available | month.held) == 0; }
 
 std::string MonthText(int32_t month) {
@@ -164,8 +169,9 @@ nlohmann::ordered_json ToJson(const Options& options, const OwedAnswer& owed) {
   json["outstanding"] = {{"pending", owed.pending},
                          {"available", owed.available},
                          {"held", owed.held},
+                         {"in_transit", owed.in_transit},
                          {"debt", owed.debt}};
-  json["owed"] = owed.pending + owed.available + owed.held - owed.debt;
+  json["owed"] = Owed(owed);
   json["expired"] = {{"in_all", owed.expired},
                      {"by_date", owed.expired - owed.forfeited - owed.closed_out},
                      {"forfeited", owed.forfeited},
@@ -188,8 +194,9 @@ void PrintText(const Options& options, const OwedAnswer& owed) {
   if (!Empty(owed.later)) PrintLine("3000 on", owed.later);
   PrintLine("never", owed.never);
   PrintLine("in all", SumOf(owed));
+  std::printf("%-12s %75ld\n", "in transit", owed.in_transit);
   std::printf("%-12s %75ld\n", "less debt", owed.debt);
-  std::printf("%-12s %75ld\n", "owed", owed.pending + owed.available + owed.held - owed.debt);
+  std::printf("%-12s %75ld\n", "owed", Owed(owed));
   std::printf(
       "Expired so far: %ld; of it %ld by their date, %ld forfeited (reversed after their date), "
       "%ld "

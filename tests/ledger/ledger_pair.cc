@@ -542,6 +542,7 @@ class RowSums : public RowVisitor {
     owed_.debt += std::max<Points>(-rows.account.available, 0);
     for (const Lot& lot : rows.lots) add_(lot);
     for (const StateMachine::OpenHold& hold : rows.holds) {
+      if (!IsZero(hold.to)) continue;  // on its way
       for (const Lot& lot : hold.lots) add_(lot);
     }
   }

@@ -197,7 +197,9 @@ void Audit::FoldBetweenShards(Shard& shard, Position position, const Record* rec
   } else {
     const auto open = shard.open.find(op.user_data());
     ASSERT_NE(open, shard.open.end()) << "settles what is not on its way";
-    result = shard.ledger.Finish(open->second, static_cast<model::Outcome>(op.category()));
+    const bool done = op.kind() == Kind::TransferDone;
+    result = shard.ledger.Finish(
+        open->second, done ? model::Outcome::kOk : static_cast<model::Outcome>(op.category()));
     shard.open.erase(open);
   }
   EXPECT_EQ(result.outcome, model::Outcome::kOk);
