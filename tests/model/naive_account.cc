@@ -209,6 +209,22 @@ void Account::AddLot(AccountLot lot, Instant t) {
   lots.push_back(lot);
 }
 
+void Account::JoinLots(const std::set<uint64_t>& returnable) {
+  AccountLot* first = nullptr;    // of the run
+  std::set<uint64_t> are_joined;  // the origins of the others
+  for (AccountLot* lot : AvailableInSpendingOrder()) {
+    const bool is_plain = lot->remaining == lot->original && !returnable.contains(lot->origin);
+    if (is_plain && first != nullptr && first->expires_at == lot->expires_at) {
+      first->original += lot->original;
+      first->remaining += lot->remaining;
+      are_joined.insert(lot->origin);
+    } else {
+      first = is_plain ? lot : nullptr;
+    }
+  }
+  std::erase_if(lots, [&](const AccountLot& lot) { return are_joined.contains(lot.origin); });
+}
+
 std::vector<AccountLot*> Account::AvailableInSpendingOrder() {
   std::vector<AccountLot*> order;
   for (AccountLot& lot : lots) {

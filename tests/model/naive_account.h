@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <vector>
 
 #include "tests/model/naive_types.h"
@@ -105,6 +106,12 @@ struct Account {
 
   // Adds a lot of original > 0, pending or not as its dates say at t; an available one pays debt.
   void AddLot(AccountLot lot, Instant t);
+
+  // Of the available lots in spending order, each run of neighbours that are plain and expire at
+  // one instant becomes one: the first of them, with the points of all. Those of `returnable`
+  // origins, which a return may still name, are not plain, nor are those that have not all their
+  // points.
+  void JoinLots(const std::set<uint64_t>& returnable);
 
   // The lots with points in the order in which they are taken.
   std::vector<AccountLot*> AvailableInSpendingOrder();

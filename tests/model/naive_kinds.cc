@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
+#include <set>
 #include <vector>
 
 #include "tests/model/naive_movements.h"
@@ -72,13 +73,33 @@ bool IsLive(const Receipt& receipt, const ProgramHistory& history, Instant t) {
                                      kDay;
 }
 
+bool JoinsAt(size_t lots, size_t added) {
+  for (const size_t many : {256, 512, 1'024, 2'048, 4'096, 8'192}) {
+    if (lots == many) return true;
+  }
+  return lots + added > kMaxLotsWithPoints;
+}
+
+// The origins of the lots of purchases and accruals whose receipts are live.
+std::set<uint64_t> ReturnableOrigins(const std::map<Id, Receipt>& receipts,
+                                     const ProgramHistory& history, Instant t) {
+  std::set<uint64_t> origins;
+  for (const auto& [id, receipt] : receipts) {
+    const Kind kind = static_cast<Kind>(receipt.operation.kind);
+    const bool earns = kind == Kind::kPurchase || kind == Kind::kAccrue;
+    if (earns && IsLive(receipt, history, t)) origins.insert(receipt.result.sequence);
+  }
+  return origins;
+}
+
 // Makes a lot of the points wanted; what they count as is the caller's.
 Outcome Credit(Attempt& attempt, __int128 wanted, int32_t pending_days) {
   if (Overflows(wanted) || Overflows(attempt.movements.EverCredited() + wanted)) {
     return Outcome::kOverflow;
   }
   if (wanted == 0) return Outcome::kOk;
-  if (attempt.account.LotsWithPoints() >= kMaxLotsWithPoints) return Outcome::kTooManyLots;
+  const Outcome room = attempt.MakeRoomForLots(1);
+  if (room != Outcome::kOk) return room;
 
   const Operation& operation = attempt.operation;
   const Instant base = std::min(operation.occurred_at, attempt.t);
@@ -247,6 +268,21 @@ Receipt* Attempt::LiveReceiptOfLot(uint64_t origin) {
     if (receipt.result.sequence == origin) return LiveReceipt(id);
   }
   return nullptr;
+}
+
+std::optional<Joining> JoinBeforeAdding(size_t added, Account& account,
+                                        const std::map<Id, Receipt>& receipts,
+                                        const ProgramHistory& history, Instant t) {
+  const size_t before = account.LotsWithPoints();
+  if (!JoinsAt(before, added)) return std::nullopt;
+  account.JoinLots(ReturnableOrigins(receipts, history, t));
+  return Joining{.before = before, .after = account.LotsWithPoints()};
+}
+
+Outcome Attempt::MakeRoomForLots(size_t added) {
+  joining = JoinBeforeAdding(added, account, receipts, history, t);
+  const bool has_room = account.LotsWithPoints() + added <= kMaxLotsWithPoints;
+  return has_room ? Outcome::kOk : Outcome::kTooManyLots;
 }
 
 void Attempt::AddDetail(const std::vector<int64_t>& amounts) {

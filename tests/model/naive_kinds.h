@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "tests/model/naive_account.h"
@@ -55,6 +56,19 @@ struct Member {
   std::map<Id, Receipt> receipts;
 };
 
+// That an account's lots were joined: how many had points before, and then.
+struct Joining {
+  size_t before = 0;
+  size_t after = 0;
+  bool operator==(const Joining&) const = default;
+};
+
+// Joins the lots of an account, settled to t, if that is due before an operation that may add so
+// many.
+std::optional<Joining> JoinBeforeAdding(size_t added, Account& account,
+                                        const std::map<Id, Receipt>& receipts,
+                                        const ProgramHistory& history, Instant t);
+
 // An operation that has passed the common checks, with a copy of what it may change: the ledger
 // keeps the copy when the kind's rules accept it. The account is settled to t.
 struct Attempt {
@@ -73,6 +87,7 @@ struct Attempt {
   bool written_off = false;
   bool detailed = false;
   std::vector<int64_t> details = {};
+  std::optional<Joining> joining = {};
 
   const Program& version() const { return history.version(version_index); }
 
@@ -83,6 +98,10 @@ struct Attempt {
   Receipt* LiveReceiptOfLot(uint64_t origin);
 
   void AddDetail(const std::vector<int64_t>& amounts);
+
+  // What each operation that may add lots does first. TooManyLots if even then the account has no
+  // room for them, else kOk.
+  Outcome MakeRoomForLots(size_t added);
 };
 
 // The BadRequest checks, in order; kNone when all pass.

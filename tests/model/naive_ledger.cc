@@ -198,6 +198,7 @@ Result NaiveLedger::Run(const Operation& operation, Instant t, ProgramState& pro
                                    .granted = attempt.granted,
                                    .takings = attempt.takings};
   program.movements = attempt.movements;
+  if (attempt.joining.has_value()) state_.joinings.push_back(*attempt.joining);
   state_.log_time = t;
   state_.last_sequence = attempt.sequence;
   Derive(operation.program, operation.member, settled);

@@ -135,6 +135,9 @@ class NaiveLedger {
   // The derived records since the last call, in order.
   std::vector<Derived> TakeDerived();
 
+  // Every time that lots were to be joined, even if none could be.
+  const std::vector<Joining>& joinings() const { return state_.joinings; }
+
   // Settles an account, or every one in order of program and member, to the present: the block's
   // stamp, or the log time under the import clock. Where something was due, log time moves to it.
   void SettleMember(uint16_t program, const Id& member);
@@ -180,6 +183,7 @@ class NaiveLedger {
     std::map<uint16_t, ProgramState> programs;
     std::map<uint16_t, Arrivals> arrivals;  // by shard
     std::vector<Derived> derived;
+    std::vector<Joining> joinings;
   };
 
   Instant Now() const;

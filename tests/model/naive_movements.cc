@@ -122,7 +122,8 @@ Outcome RunHold(Attempt& attempt) {
   if (times_out_at > attempt.t + kMaxHoldTime) return Outcome::kOverLimit;
   const size_t pinned = attempt.account.OpenHolds() + attempt.account.transits.size();
   if (pinned >= kMaxOpenHolds) return Outcome::kOverLimit;
-  if (attempt.account.LotsWithPoints() >= kMaxLotsWithPoints) return Outcome::kTooManyLots;
+  const Outcome room = attempt.MakeRoomForLots(1);
+  if (room != Outcome::kOk) return room;
 
   AccountHold hold;
   hold.position = attempt.sequence;
@@ -180,9 +181,8 @@ Outcome RunReverseRedemption(Attempt& attempt) {
     return Outcome::kOverflow;
   }
   const std::vector<Taking> takings = LatestTakings(*redemption, amount);
-  if (attempt.account.LotsWithPoints() + takings.size() > kMaxLotsWithPoints) {
-    return Outcome::kTooManyLots;
-  }
+  const Outcome room = attempt.MakeRoomForLots(takings.size());
+  if (room != Outcome::kOk) return room;
 
   redemption->reversed += amount;
   movements.reinstated += amount;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -50,7 +51,8 @@ Outcome RunTransfer(Attempt& attempt) {
   }
   if (points > account.CurrentBalance().available) return Outcome::kInsufficientPoints;
   if (account.OpenHolds() + account.transits.size() >= kMaxOpenHolds) return Outcome::kOverLimit;
-  if (account.LotsWithPoints() >= kMaxLotsWithPoints) return Outcome::kTooManyLots;
+  const Outcome room = attempt.MakeRoomForLots(1);
+  if (room != Outcome::kOk) return room;
   if (attempt.transits_of_shard >= kMaxTransits) return Outcome::kOverloaded;
 
   AccountTransit transit;
@@ -135,6 +137,7 @@ Outcome NaiveLedger::CheckParcel(const Parcel& parcel, Instant t) const {
   }
   Account aside = member->account;
   aside.Settle(t);
+  JoinBeforeAdding(parcel.lots.size(), aside, member->receipts, program->second.history, t);
   if (aside.LotsWithPoints() + parcel.lots.size() > kMaxLotsWithPoints) {
     return Outcome::kTooManyLots;
   }
@@ -160,8 +163,12 @@ Result NaiveLedger::Receive(const Parcel& parcel) {
   if (outcome != Outcome::kOk) return Refusal(operation, outcome);
 
   ProgramState& program = state_.programs.at(operation.program);
-  Account& account = program.members.at(operation.member).account;
+  Member& member = program.members.at(operation.member);
+  Account& account = member.account;
   const std::vector<AccountEvent> settled = account.Settle(t);
+  const std::optional<Joining> joining =
+      JoinBeforeAdding(parcel.lots.size(), account, member.receipts, program.history, t);
+  if (joining.has_value()) state_.joinings.push_back(*joining);
   Result result;
   result.sequence = ++state_.last_sequence;
   ++state_.last_sequence;  // the detail that says which transfer it is
