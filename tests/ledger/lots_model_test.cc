@@ -133,9 +133,21 @@ class LotsLife {
         return random_.OneIn(3) ? random_.Between(5 * kDay, 40 * kDay) : 5 * kDay;
     }
   }
+  // At which something changes: most often receipts of what earned die, or have just not died.
+  Instant Edge() {
+    const std::vector<model::Operation>& earned = accepted_[1].earned;
+    if (earned.empty() || random_.OneIn(3)) {
+      return operations_->Edge(std::max(pair_.Now(), stamp_));
+    }
+    const auto last = static_cast<int64_t>(earned.size()) - 1;
+    const model::Operation& original =
+        earned[static_cast<size_t>(random_.Between(std::max<int64_t>(0, last - 300), last))];
+    const int64_t days = random_.OneIn(2) ? newest_.retention_days : newest_.return_days;
+    return original.occurred_at + days * kDay + random_.Between(0, 1);
+  }
   void NextBlock(bool leaps) {
     if (leaps) {
-      const Instant edge = random_.OneIn(4) ? operations_->Edge(std::max(pair_.Now(), stamp_)) : 0;
+      const Instant edge = random_.OneIn(3) ? Edge() : 0;
       if (edge > stamp_ && edge < stamp_ + 5 * kDay) {
         stamp_ = edge;
       } else {
@@ -357,7 +369,7 @@ class LotsLife {
                                      : random_.Between(800, 2'500);
     const auto mix = static_cast<Mix>(random_.Between(0, 3));
     for (int64_t i = 0; i < lots && !testing::Test::HasFailure(); ++i) {
-      if (WillJoin(member) && random_.Percent(70)) JoinOtherwise(member, tally);
+      if (WillJoin(member) && random_.Percent(is_full_ ? 30 : 70)) JoinOtherwise(member, tally);
       Send({DrawLot(member, mix)}, tally);
       if (random_.OneIn(60)) Send({DrawOther(member)}, tally);
     }
@@ -367,9 +379,11 @@ class LotsLife {
     const auto balance = pair_.machine().BalanceAt(kProgram, Id(Member(member).low, 0), Now());
     return balance.has_value() ? balance->lot_count : 0;
   }
+  // Or might, if more than one are added.
   bool WillJoin(int64_t member) {
     const size_t lots = LotsOf(member);
-    return lots + 1 > model::kMaxLotsWithPoints || (lots >= 256 && (lots & (lots - 1)) == 0);
+    const bool is_nearly_full = lots + 12 > model::kMaxLotsWithPoints;
+    return is_nearly_full || (lots >= 256 && (lots & (lots - 1)) == 0);
   }
 
   // Not by a lot that is added alone.
