@@ -26,7 +26,7 @@ using model::kMinute;
 constexpr uint64_t kFirstSeed = 1;
 constexpr uint64_t kRuns = 25;
 constexpr int kStepsPerRun = 90;
-constexpr uint64_t kRunsPerFullOne = 25;  // one of so many is at the limit
+constexpr uint64_t kRunsPerFullOne = 8;  // one of so many is at the limit
 constexpr int64_t kMembers = 3;
 constexpr uint16_t kProgram = 1;
 // With more lots a chain may need too many records for its reversals, of which the model knows
@@ -182,14 +182,14 @@ class LotsLife {
   }
   static model::Id Member(int64_t member) { return {0, static_cast<uint64_t>(member)}; }
 
-  // One of a few, most of them months away.
+  // One of a few, most of them months away; behind what fills an account.
   Instant AnyExpiry() {
     std::erase_if(expiries_, [&](Instant at) { return at <= Now() + kMinute; });
     while (expiries_.size() < 4) {
-      expiries_.push_back(Now() + kHour +
-                          (random_.OneIn(3)
-                               ? random_.Between(0, 20 * kDay)
-                               : random_.Between(20 * kDay, is_full_ ? 100 * kDay : 300 * kDay)));
+      const bool is_near = random_.OneIn(3) && !is_full_;
+      const Instant first = is_near ? kHour : is_full_ ? 120 * kDay : 20 * kDay;
+      const Instant last = is_near ? 20 * kDay : 300 * kDay;
+      expiries_.push_back(Now() + random_.Between(first, last));
     }
     return random_.OneIn(2) ? expiries_.front() : random_.Pick(expiries_);
   }
@@ -208,6 +208,8 @@ class LotsLife {
         Make(member, kind, random_.Between(1, kind == model::Kind::kPurchase ? 3'000 : 6));
     if (random_.OneIn(5)) lot.occurred_at -= random_.Between(0, kHour);
     if (random_.Percent(90)) lot.expires_at = AnyExpiry();
+    // What they send to the account that is full arrives as many lots.
+    if (is_full_ && member != 1) lot.expires_at = Now() + random_.Between(kDay, 200 * kDay);
     return lot;
   }
 
@@ -215,7 +217,7 @@ class LotsLife {
   int64_t Part(int64_t available) {
     if (available <= 1) return 1;
     const int64_t what = random_.Between(0, 99);
-    const bool is_little = what < 60 || (is_full_ && what < 98);
+    const bool is_little = what < 60 || (is_full_ && !random_.OneIn(300));
     if (is_little) return random_.Between(1, std::min<int64_t>(available, 20));
     const bool is_much = what < 97 || is_full_;
     if (is_much) return random_.Between(1, std::max<int64_t>(1, available / 5));
@@ -252,7 +254,8 @@ class LotsLife {
     }
     if (what < 88) {
       model::Operation extend = Make(member, model::Kind::kExtend, 0);
-      extend.expires_at = AnyExpiry();
+      // An extension of what fills an account makes one lot of it.
+      extend.expires_at = is_full_ ? Now() + random_.Between(1, 20 * kDay) : AnyExpiry();
       return extend;
     }
     if (what < 91) return Make(member, model::Kind::kActivate, 0, AnyOf(accepted.earned));
@@ -364,7 +367,8 @@ class LotsLife {
   void Grow(Tally& tally) {
     const int64_t member = AnyMember();
     const int64_t what = random_.Between(0, 99);
-    const int64_t lots = what < 85   ? random_.Between(1, 320)
+    const int64_t lots = is_full_    ? random_.Between(1, 150)
+                         : what < 85 ? random_.Between(1, 320)
                          : what < 97 ? random_.Between(300, 800)
                                      : random_.Between(800, 2'500);
     const auto mix = static_cast<Mix>(random_.Between(0, 3));
@@ -388,7 +392,7 @@ class LotsLife {
 
   // Not by a lot that is added alone.
   void JoinOtherwise(int64_t member, Tally& tally) {
-    switch (random_.Between(0, 5)) {
+    switch (random_.Between(0, 6)) {
       case 0:
         Send({Make(member, model::Kind::kHold, Part(Available(member)))}, tally);
         break;
@@ -401,6 +405,9 @@ class LotsLife {
       case 3:
         SendChain(member, tally);
         break;
+      case 4:
+        Send({DrawTransfer(random_.Between(2, kMembers))}, tally);
+        break;
       default:
         Deliver(member, tally);
     }
@@ -408,7 +415,7 @@ class LotsLife {
 
   // Nearly as many lots as there may be, most of which differ.
   void Fill(Tally& tally) {
-    const Instant first = Now() + 300 * kDay;
+    const Instant first = Now() + 100 * kDay;
     for (int64_t i = 0; i < 10'150 && !testing::Test::HasFailure(); ++i) {
       model::Operation lot = Make(1, model::Kind::kAdjust, 2);
       lot.expires_at = first + i / 2 * 2 * kMinute + (i % 80 == 1 ? 0 : i % 2);
@@ -472,10 +479,10 @@ class LotsLife {
     pair_.ContinueImage(static_cast<size_t>(random_.Between(1, 60'000)));
     const int64_t what = random_.Between(0, 99);
     if (random_.OneIn(4)) Deliver(random_.Between(1, kMembers), tally);
-    if (what < (is_full_ ? 12 : 30)) {
+    if (what < 30) {
       Grow(tally);
     } else if (what < 55) {
-      const int64_t member = AnyMember();
+      const int64_t member = is_full_ ? random_.Between(1, kMembers) : AnyMember();
       const int64_t others = random_.Between(1, 12);
       for (int64_t i = 0; i < others; ++i) Send({DrawOther(member)}, tally);
     } else if (what < 63) {
