@@ -9,8 +9,8 @@
 namespace tallystick::ledger {
 
 // Seldom, so that an account whose lots all differ does not pay for it with each operation.
-bool StateMachine::JoinsLots(uint32_t count, uint32_t more) const {
-  return more > 0 && block_.engine >= 3 &&
+bool StateMachine::JoinsManyLots(uint32_t count, uint32_t more) const {
+  return block_.engine >= 3 &&
          (count + more > kMaxLotsPerAccount || (count >= kManyLots && std::has_single_bit(count)));
 }
 
@@ -29,10 +29,8 @@ bool StateMachine::AreJoined(const ProgramState& program, const Lot& first, cons
          IsPlainLot(program, second, t);
 }
 
-// Whether the account, settled to t, has room for more lots, once what can be joined has been.
-bool StateMachine::HasRoomForLots(const Request& request, uint32_t more) const {
+bool StateMachine::HasRoomOnceJoined(const Request& request, uint32_t more) const {
   const uint32_t count = request.settled.lot_count;
-  if (count + more <= kMaxLotsPerAccount) return true;
   if (!JoinsLots(count, more)) return false;
   uint32_t joined = 0;
   const Lot* before = nullptr;

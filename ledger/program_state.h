@@ -73,6 +73,30 @@ struct StateMachine::Request {
   uint8_t flags = 0;               // ResultFlag of the acceptance
 };
 
+// Part of every operation, whatever room it is in.
+[[gnu::always_inline]] inline void StateMachine::WriteRecord(Request& request, Points points,
+                                                             uint16_t details) {
+  Account& account = *request.account;
+  Out& out = request.out;
+  const Operation& op = request.operation;
+  const Position position = out.next_position();
+  // Record, result and receipt are each written where they belong, not put together and copied.
+  Prefetch(&out.slots[out.used + kWriteAhead].operation);
+  Prefetch(&out.slots[out.used + kWriteAhead].result);
+  Record& record = out.slots[out.used++];
+  record.operation = op;
+  new (&record.result) Result(points, account.available, account.pending, account.last_position,
+                              Outcome::Ok, request.flags, Field::None, details, 0);
+  new (&request.result) Result(points, account.available, account.pending, position, Outcome::Ok,
+                               request.flags, Field::None, details, 0);
+  account.last_position = position;
+  log_time_ = request.t;
+}
+
+inline bool StateMachine::HasRoomForLots(const Request& request, uint32_t more) const {
+  return request.settled.lot_count + more <= kMaxLotsPerAccount || HasRoomOnceJoined(request, more);
+}
+
 // Both keep the sums over members, too.
 inline void SetAvailable(Totals& totals, Account& account, Points available) {
   totals.available += std::max<Points>(available, 0) - std::max<Points>(account.available, 0);

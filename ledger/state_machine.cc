@@ -350,24 +350,6 @@ uint32_t StateMachine::DropDead(ProgramState& program, ReceiptQueue& queue, Inst
   return dropped;
 }
 
-void StateMachine::WriteRecord(Request& request, Points points, uint16_t details) {
-  Account& account = *request.account;
-  Out& out = request.out;
-  const Operation& op = request.operation;
-  const Position position = out.next_position();
-  // Record, result and receipt are each written where they belong, not put together and copied.
-  Prefetch(&out.slots[out.used + kWriteAhead].operation);
-  Prefetch(&out.slots[out.used + kWriteAhead].result);
-  Record& record = out.slots[out.used++];
-  record.operation = op;
-  new (&record.result) Result(points, account.available, account.pending, account.last_position,
-                              Outcome::Ok, request.flags, Field::None, details, 0);
-  new (&request.result) Result(points, account.available, account.pending, position, Outcome::Ok,
-                               request.flags, Field::None, details, 0);
-  account.last_position = position;
-  log_time_ = request.t;
-}
-
 void StateMachine::Accept(Request& request, Points points, uint16_t details) {
   const Position position = request.out.next_position();
   WriteRecord(request, points, details);

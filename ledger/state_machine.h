@@ -315,10 +315,16 @@ class StateMachine {
   void EndHold(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
   void TimeOut(ProgramState& program, uint32_t account_row, uint32_t hold_row, Instant t, Out& out);
   // joining.cc
-  bool JoinsLots(uint32_t count, uint32_t more) const;
+  // Whether an account with so many lots joins some before it gets more.
+  bool JoinsLots(uint32_t count, uint32_t more) const {
+    return more > 0 && (count | more) >= kManyLots && JoinsManyLots(count, more);
+  }
+  bool JoinsManyLots(uint32_t count, uint32_t more) const;
   bool IsPlainLot(const ProgramState& program, const Lot& lot, Instant t) const;
   bool AreJoined(const ProgramState& program, const Lot& first, const Lot& second, Instant t) const;
+  // Whether the account, settled to t, has room for more lots, once what can be joined has been.
   bool HasRoomForLots(const Request& request, uint32_t more) const;
+  bool HasRoomOnceJoined(const Request& request, uint32_t more) const;
   // REQUIRES: the account is settled to t.
   void JoinLots(const ProgramState& program, uint32_t account_row, Instant t);
   // transfer.cc
