@@ -25,7 +25,7 @@ struct OldTransfer {
   uint16_t shard = 0;
   Position position = 0;
 
-  friend auto operator<=>(const OldTransfer&, const OldTransfer&) = default;
+  auto operator<=>(const OldTransfer&) const = default;
 };
 
 // What must have been written before a unit can be, or should be.
