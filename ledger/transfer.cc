@@ -218,9 +218,12 @@ bool StateMachine::Receive(absl::Span<const Record> parcel, Result& result, Reco
   if (const Outcome outcome = CheckParcel(request, lots); outcome != Outcome::Ok) {
     return refuse(outcome);
   }
-  if (sink.room() < 2 + 2 * (request.account->lot_count + lots)) return false;
+  // What is due before it, the record, its details, and their lots, which may expire at once.
+  const bool due = request.account->next_due <= request.t;
+  const size_t settling = due ? 2 * size_t{request.account->lot_count} : 0;
+  if (sink.room() < settling + 2 + 2 * lots) return false;
   BeforeAccount(request.row);
-  if (request.account->next_due <= request.t) Settle(request.row, request.t, sink);
+  if (due) Settle(request.row, request.t, sink);
   if (JoinsLots(request.account->lot_count, request.lots)) {
     JoinLots(*request.program, request.row, request.t);
   }

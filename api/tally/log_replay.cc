@@ -31,17 +31,7 @@ int Run(const Options& options) {
   const auto ledger = OfflineLedger::OpenToRead(options.directory);
   if (!ledger.ok()) return Fail(ledger.status());
   Machines machines;
-  LedgerReplay replay;
-  replay.on_begin = [&](uint16_t shard, ReplayStart& start) {
-    machines[shard] = std::move(start.machine);
-    return absl::OkStatus();
-  };
-  replay.on_block = [&](uint16_t shard, const wal::BlockView& block,
-                        Position last) -> absl::Status {
-    if (last < block.header->first_position) return absl::OkStatus();
-    return ReplayBlock(block, (*ledger)->ShardPath(shard), *machines[shard], last);
-  };
-  const auto logs = ReplayLedgerTo(**ledger, to, replay);
+  const auto logs = ReplayMachinesTo(**ledger, to, machines);
   if (!logs.ok()) return Fail(logs.status());
   if (options.json) {
     PrintJson(ReplayJson(*logs, machines));

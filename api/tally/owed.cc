@@ -35,17 +35,7 @@ struct Options {
 absl::StatusOr<Machines> ReplayTo(OfflineLedger& ledger, const LogPoint& to,
                                   std::map<uint16_t, Position>* positions) {
   Machines machines;
-  LedgerReplay replay;
-  replay.on_begin = [&](uint16_t shard, ReplayStart& start) {
-    machines[shard] = std::move(start.machine);
-    return absl::OkStatus();
-  };
-  replay.on_block = [&](uint16_t shard, const wal::BlockView& block,
-                        Position last) -> absl::Status {
-    if (last < block.header->first_position) return absl::OkStatus();
-    return ReplayBlock(block, ledger.ShardPath(shard), *machines[shard], last);
-  };
-  const auto logs = ReplayLedgerTo(ledger, to, replay);
+  const auto logs = ReplayMachinesTo(ledger, to, machines);
   if (!logs.ok()) return logs.status();
   for (const ShardLog& log : *logs) (*positions)[log.shard] = log.position;
   return machines;

@@ -4,10 +4,12 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "api/ids.h"
+#include "api/replay_block.h"
 #include "api/tally/command.h"
 
 namespace tallystick::tally {
@@ -80,6 +82,21 @@ nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& t) {
       {"received", t.received},
       {"outstanding",
        {{"pending", t.pending}, {"available", t.available}, {"held", t.held}, {"debt", t.debt}}}};
+}
+
+absl::StatusOr<std::vector<ShardLog>> ReplayMachinesTo(OfflineLedger& ledger, const LogPoint& to,
+                                                       Machines& machines) {
+  LedgerReplay replay;
+  replay.on_begin = [&](uint16_t shard, ReplayStart& start) {
+    machines[shard] = std::move(start.machine);
+    return absl::OkStatus();
+  };
+  replay.on_block = [&](uint16_t shard, const wal::BlockView& block,
+                        Position last) -> absl::Status {
+    if (last < block.header->first_position) return absl::OkStatus();
+    return ReplayBlock(block, ledger.ShardPath(shard), *machines[shard], last);
+  };
+  return ReplayLedgerTo(ledger, to, replay);
 }
 
 ledger::StateMachine& MachineOf(Machines& machines, uint16_t shard) {

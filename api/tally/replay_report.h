@@ -9,6 +9,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "api/tally/ledger_log.h"
 #include "ledger/state_machine.h"
 
@@ -19,6 +20,10 @@ using Machines = std::map<uint16_t, std::unique_ptr<ledger::StateMachine>>;
 
 // The shard's; a new one if it has none yet.
 ledger::StateMachine& MachineOf(Machines& machines, uint16_t shard);
+
+// Replays a ledger's logs to a point, as ReplayLedgerTo does; `machines` gets their states.
+absl::StatusOr<std::vector<ShardLog>> ReplayMachinesTo(OfflineLedger& ledger, const LogPoint& to,
+                                                       Machines& machines);
 
 // The totals of a program.
 nlohmann::ordered_json TotalsJson(uint16_t program, const ledger::Totals& totals);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <vector>
 
 #include "tests/ledger/image_check.h"
@@ -93,6 +94,30 @@ TEST_F(JoiningTest, TheLimitIsOnLotsThatDiffer) {
   // Two days later some of them are the same.
   EXPECT_EQ(At(Day(2) + 1, Make(Kind::Accrue, 1)).outcome(), Outcome::Ok);
   EXPECT_EQ(CountOn(Day(2) + 1), 10'002u);
+}
+
+// Before they are joined, its lots and the account's are more than an account's may be.
+TEST_F(JoiningTest, ALargeParcelFindsRoomInABlock) {
+  for (int i = 0; i < static_cast<int>(kMaxLotsPerAccount); ++i) {
+    if (i % 5'000 == 0) ledger_.BeginBlock({Day(0), false});
+    Add(Day(0), 1, Day(100));
+  }
+  constexpr size_t kLots = 5'000;
+  std::vector<Record> parcel(2 + kLots);
+  const auto put = [&](size_t slot, const auto& detail) {
+    std::memcpy(static_cast<void*>(&parcel[slot]), &detail, sizeof(detail));
+  };
+  parcel[0].operation = Operation(Id(1, 9), member_, Id(2, 2), kLots, Day(5), 0, 0, kProgram, 0,
+                                  Kind::TransferIn, 0, 0);
+  parcel[0].result = Result();
+  parcel[0].result.mutate_details(1 + kLots);
+  put(1, TransferDetail{1, 1, 3, {}});
+  for (size_t i = 0; i < kLots; ++i) {
+    put(2 + i, TransferLot{Day(1), Day(200) + static_cast<Instant>(i), 1, {}});
+  }
+  ledger_.BeginBlock({Day(5), false});
+  EXPECT_EQ(ledger_.Receive(parcel).outcome(), Outcome::Ok);
+  EXPECT_EQ(CountOn(Day(5)), 1 + kLots);
 }
 
 TEST_F(JoiningTest, AChainThatIsRefusedJoinsNothing) {

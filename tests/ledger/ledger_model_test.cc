@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/ledger/campaign.h"
 #include "tests/ledger/ledger_pair.h"
 #include "tests/ledger/random_operations.h"
 
@@ -24,11 +25,6 @@ using model::kDay;
 constexpr size_t kOperationsPerRun = 520;
 constexpr uint64_t kFirstSeed = 1;
 constexpr uint64_t kRuns = 1'920;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 // What all runs together have met.
 struct Tally {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/ledger/campaign.h"
 #include "tests/ledger/ledger_pair.h"
 #include "tests/ledger/random_operations.h"
 
@@ -34,11 +35,6 @@ constexpr uint16_t kProgram = 1;
 constexpr size_t kFewForChains = 3'000;
 // For a request of an account with many lots, and for what a parcel of them needs.
 constexpr size_t kSlots = kMaxSlotsPerChain + kMaxLotsPerAccount + 2;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 // What all runs together have met.
 struct Tally {

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/ledger/campaign.h"
 #include "tests/ledger/random_operations.h"
 #include "tests/ledger/transfer_fleet.h"
 
@@ -25,11 +26,6 @@ constexpr uint64_t kFirstSeed = 1;
 constexpr uint64_t kRuns = 60;
 constexpr size_t kStepsPerShard = 120;
 constexpr size_t kSlotsOfRequest = 2'000;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 // What all runs together have met.
 struct Tally {

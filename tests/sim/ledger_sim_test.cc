@@ -13,15 +13,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "tests/ledger/campaign.h"
 #include "tests/sim/sim_world.h"
 
 namespace tallystick::sim {
 namespace {
 
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
+using ledger::FromEnvironment;
 
 uint64_t FirstSeed() { return FromEnvironment("TALLYSTICK_SEED", 1); }
 uint64_t Runs(uint64_t otherwise) { return FromEnvironment("TALLYSTICK_RUNS", otherwise); }

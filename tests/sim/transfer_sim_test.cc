@@ -23,12 +23,15 @@
 #include "api/program_file.h"
 #include "api/shard_of.h"
 #include "api/shard_worker.h"
+#include "tests/ledger/campaign.h"
 #include "tests/ledger/random_programs.h"
 #include "tests/sim/process_io.h"
 #include "tests/sim/sim_io.h"
 
 namespace tallystick::sim {
 namespace {
+
+using ledger::FromEnvironment;
 
 using ledger::Random;
 using ::testing::HasSubstr;
@@ -37,11 +40,6 @@ constexpr Points kGift = 1000;
 constexpr uint16_t kProgram = 1;
 // A log without room looks for it once a second.
 constexpr int64_t kLookForRoomUs = 2 * kMicrosPerSecond;
-
-uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
-  const char* text = std::getenv(name);
-  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
-}
 
 struct Options {
   uint64_t seed = 1;
